@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# Builds, tests and shows the suite; see usage below. Needs Go and git only.
+set -euo pipefail
+umask 022
+cd "$(dirname "$0")"
+
+usage() {
+	cat <<'EOT'
+usage: ./build.sh [COMMAND]
+  build (default)  build everything into bin/, plugins into bin/plugins/
+  demo [ARGS]      run the main job on simulators and check its outcome
+                   (--sabotage NAME breaks it on purpose: it must then fail)
+  run              leave what demo shows running, until interrupted
+  test             pass all tests (TEST_STRICT=1: a skip or a missing race detector fails)
+  nightly          what needs real time or repetition: kill loops, long fuzzing, sabotage
+  bench            print figures, beside those of peers
+  generate         regenerate content.go and the other generated files
+EOT
+}
+
+# The version is the nearest tag, else a development version with the commit.
+version() {
+	git describe --tags --match 'v*' 2>/dev/null ||
+		echo "v0.0.0-dev+g$(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
+}
+
+# A plugin is a top-level folder with a content folder and a main.go.
+plugins() {
+	local dir
+	for dir in */content; do
+		dir=${dir%/content}
+		[ -f "$dir/main.go" ] && echo "$dir"
+	done
+}
+
+# compile OUTPUT PACKAGE
+compile() {
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(version)" -o "$1" "$2"
+}
+
+build() {
+	mkdir -p bin/plugins
+	chmod 0755 bin bin/plugins
+	compile bin/oob ./oob
+	compile bin/contents ./tools/contents
+	compile bin/demo ./tools/demo
+	local name
+	for name in $(plugins); do
+		compile "bin/plugins/.$name" "./$name"
+		chmod 0755 "bin/plugins/.$name"
+		mv "bin/plugins/.$name" "bin/plugins/$name"
+	done
+}
+
+# The race detector needs cgo and a C compiler.
+race_flag() {
+	if [ "$(CGO_ENABLED=1 go env CGO_ENABLED)" = 1 ] && command -v "$(go env CC)" >/dev/null; then
+		echo -race
+	elif [ "${TEST_STRICT:-}" = 1 ]; then
+		echo "no C compiler: the race detector is missing, and TEST_STRICT=1 asks for it" >&2
+		return 1
+	else
+		echo "no C compiler: testing without the race detector" >&2
+	fi
+}
+
+run_tests() {
+	local race log status=0
+	race=$(race_flag)
+	log=$(mktemp)
+	[ -z "$race" ] || export CGO_ENABLED=1
+	# shellcheck disable=SC2086 # an empty race flag must vanish
+	go test $race -timeout 12m -v "$@" ./... >"$log" 2>&1 || status=$?
+	grep -E '^(ok|FAIL|---? FAIL|panic:|WARNING: DATA RACE)|^[[:space:]]+--- FAIL|no test files' "$log" | grep -v 'no test files' || true
+	local skips
+	skips=$(grep -E '^[[:space:]]*--- SKIP' "$log" || true)
+	if [ "$status" != 0 ]; then
+		echo "--- output of what failed"
+		grep -vE '^[[:space:]]*(=== |--- PASS)|^ok|^PASS' "$log" | tail -n 400
+	elif [ -n "$skips" ]; then
+		echo "$skips"
+		if [ "${TEST_STRICT:-}" = 1 ]; then
+			echo "TEST_STRICT=1: no test may skip" >&2
+			status=1
+		fi
+	fi
+	rm -f "$log"
+	return "$status"
+}
+
+nightly() {
+	local fuzztime=${FUZZTIME:-60s} file pkg target failed=0
+	export OOB_NIGHTLY=1
+	CGO_ENABLED=1 go test "$(race_flag)" -count=1 -timeout 60m ./... || failed=1
+	for file in $(git ls-files '*_test.go'); do
+		pkg=./$(dirname "$file")
+		for target in $(sed -nE 's/^func (Fuzz[A-Za-z0-9_]+)\(.*/\1/p' "$file"); do
+			echo "fuzz $pkg $target $fuzztime"
+			go test -run '^$' -fuzz "^$target\$" -fuzztime "$fuzztime" "$pkg" || failed=1
+		done
+	done
+	build
+	local name status
+	for name in $(bin/demo --list-sabotage); do
+		status=0
+		bin/demo --sabotage "$name" || status=$?
+		echo "sabotage $name: exit $status (1 is right)"
+		[ "$status" = 1 ] || failed=1
+	done
+	return "$failed"
+}
+
+command=${1:-build}
+[ $# = 0 ] || shift
+case "$command" in
+build) build ;;
+demo)
+	build
+	exec bin/demo "$@"
+	;;
+run)
+	build
+	exec bin/demo --keep "$@"
+	;;
+test) run_tests "$@" ;;
+nightly) nightly ;;
+bench)
+	build
+	compile bin/bench ./tools/bench
+	exec bin/bench "$@"
+	;;
+generate) go generate ./... ;;
+help | -h | --help) usage ;;
+*)
+	usage >&2
+	exit 2
+	;;
+esac
