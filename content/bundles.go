@@ -1,0 +1,3 @@
+package content
+
+const baseYamlString, oobYamlString = "", ""
