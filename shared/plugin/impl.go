@@ -1,0 +1,72 @@
+package plugin
+
+import (
+	"context"
+	"log/slog"
+
+	"provision-plugins/shared/client"
+	"provision-plugins/shared/model"
+)
+
+// Configurer is what every plugin implements.
+type Configurer interface {
+	// Config takes the plugin's params, with the plugin object's name as
+	// "Name". It is called before anything else and again whenever the params
+	// change, never twice at a time. The client talks to the endpoint; it opens
+	// no connection before its first use.
+	Config(ctx context.Context, c *client.Client, params model.Params) error
+}
+
+// Actor is a plugin with actions.
+type Actor interface {
+	// Action runs one action and returns what is answered as JSON. It is called
+	// for many actions at a time. ctx ends when the caller goes away and, at the
+	// latest, when a stopping plugin has used up its time.
+	Action(ctx context.Context, a *model.Action) (any, error)
+}
+
+// Publisher is a plugin that wants the endpoint's events; its definition must
+// say HasPublish too.
+type Publisher interface {
+	// Publish takes one event. Events may come concurrently.
+	Publish(ctx context.Context, e *model.Event) error
+}
+
+// Stopper is a plugin that has something to finish before its process ends.
+type Stopper interface {
+	// Stop is called once, when new actions are already refused. Actions that
+	// were running go on beside it; it returns when nothing is owed any more,
+	// and before ctx ends.
+	Stop(ctx context.Context) error
+}
+
+// Orphaner is a plugin that must act when its host dies.
+type Orphaner interface {
+	// Orphaned is called in place of Stop when the host is gone. It pays what is
+	// owed to devices and returns before ctx ends, within five seconds.
+	Orphaned(ctx context.Context) error
+}
+
+// Unpacker is a plugin that brings files.
+type Unpacker interface {
+	// Unpack writes them below dir, which exists.
+	Unpack(ctx context.Context, dir string) error
+}
+
+// Logged is a plugin that logs. Lines logged with an action's ctx carry its
+// request's group and level, and have its secrets masked.
+type Logged interface {
+	// SetLogger gives the logger, before Config. Its lines go to the endpoint,
+	// or to stderr where there is none.
+	SetLogger(l *slog.Logger)
+}
+
+// Hosted is a plugin that speaks to its host of its own accord.
+type Hosted interface {
+	// SetHost gives the way to the host, before Config. It is not called by run.
+	SetHost(h *Outbound)
+}
+
+// Base is embedded by implementations, so that methods the protocol grows
+// later have a default. It has none today.
+type Base struct{}
