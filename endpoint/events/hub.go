@@ -1,0 +1,242 @@
+package events
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"provision-plugins/shared/model"
+)
+
+// Options configure a Hub. The zero value works.
+type Options struct {
+	// Recent is how many events are kept for late comers. Default: 10,000.
+	Recent int
+	// Queue is how many events may wait for one subscriber. Default: 1,000.
+	Queue int
+}
+
+// Hub fans out events. Make one with New.
+type Hub struct {
+	queue int
+
+	mu     sync.Mutex // guards all below
+	subs   map[*Subscription]struct{}
+	ring   []*model.Event
+	next   int // where the next event goes once the ring is full
+	recent int
+	closed bool
+}
+
+// New makes a hub.
+func New(o Options) *Hub {
+	if o.Recent <= 0 {
+		o.Recent = 10_000
+	}
+	if o.Queue <= 0 {
+		o.Queue = 1_000
+	}
+	return &Hub{queue: o.Queue, recent: o.Recent, subs: map[*Subscription]struct{}{}}
+}
+
+// Publish hands the event to every subscriber whose patterns select it, in the
+// same order for all. It never blocks. The event must not change afterwards.
+func (h *Hub) Publish(e *model.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return
+	}
+	if len(h.ring) < h.recent {
+		h.ring = append(h.ring, e)
+	} else {
+		h.ring[h.next] = e
+		h.next = (h.next + 1) % h.recent
+	}
+	for s := range h.subs {
+		s.offer(e)
+	}
+}
+
+// Recent returns the newest events, oldest first, at most limit; 0 means all
+// that are kept.
+func (h *Hub) Recent(limit int) []*model.Event {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := slices.Concat(h.ring[h.next:], h.ring[:h.next])
+	if limit > 0 && len(out) > limit {
+		out = out[len(out)-limit:]
+	}
+	return out
+}
+
+// Subscribe adds a subscriber of events that any of the patterns selects; it
+// may have none at first.
+func (h *Hub) Subscribe(patterns ...string) (*Subscription, error) {
+	s := &Subscription{hub: h, max: h.queue, patterns: map[string][]Pattern{}, wake: make(chan struct{}, 1)}
+	for _, p := range patterns {
+		if err := s.Register(p); err != nil {
+			return nil, err
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		s.shut()
+	} else {
+		h.subs[s] = struct{}{}
+	}
+	return s, nil
+}
+
+// Close ends all subscriptions once they have been read to their end.
+func (h *Hub) Close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	for s := range h.subs {
+		s.shut()
+		delete(h.subs, s)
+	}
+}
+
+// ErrClosed is what Next answers once the subscription or the hub is closed and
+// the queue is empty.
+var ErrClosed = model.Errorf(model.Conflict, "subscription closed")
+
+// maxPatterns bounds the patterns of one subscriber.
+const maxPatterns = 1_000
+
+// Subscription is one subscriber's bounded queue.
+type Subscription struct {
+	hub  *Hub
+	max  int
+	wake chan struct{} // holds a token when Next should look again
+
+	mu       sync.Mutex // guards all below; taken after the hub's
+	patterns map[string][]Pattern
+	queue    []*model.Event
+	missed   int
+	closed   bool
+}
+
+// Register adds a pattern.
+func (s *Subscription) Register(text string) error {
+	parsed, err := ParsePattern(text)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.patterns) >= maxPatterns {
+		return model.Errorf(model.Invalid, "cannot register %q: a subscriber has at most %d patterns", text, maxPatterns)
+	}
+	s.patterns[text] = parsed
+	return nil
+}
+
+// Deregister removes a pattern by its text.
+func (s *Subscription) Deregister(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.patterns, text)
+}
+
+// offer queues the event if it is selected, or counts it as missed.
+func (s *Subscription) offer(e *model.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.selects(e) {
+		return
+	}
+	if len(s.queue) >= s.max {
+		s.missed++
+		return
+	}
+	if s.missed > 0 {
+		s.queue = append(s.queue, s.notice())
+	}
+	s.queue = append(s.queue, e)
+	s.nudge()
+}
+
+// selects reports whether any pattern selects the event.
+func (s *Subscription) selects(e *model.Event) bool {
+	for _, list := range s.patterns {
+		for _, p := range list {
+			if p.Match(e) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// notice makes the event that tells of a gap, and forgets the gap.
+func (s *Subscription) notice() *model.Event {
+	n := s.missed
+	s.missed = 0
+	// Not of Type websocket: clients take that for an acknowledgement.
+	return &model.Event{
+		Time: time.Now(), Type: "events", Action: "missed", Key: strconv.Itoa(n),
+		Principal: "system", Object: map[string]int{"Missed": n},
+	}
+}
+
+// Next waits for the next event. It answers ErrClosed once nothing more comes.
+func (s *Subscription) Next(ctx context.Context) (*model.Event, error) {
+	for {
+		if e, closed := s.take(); e != nil {
+			return e, nil
+		} else if closed {
+			return nil, ErrClosed
+		}
+		select {
+		case <-s.wake:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// take pops the queue's head; a gap at its end becomes a notice.
+func (s *Subscription) take() (e *model.Event, closed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.queue) == 0 {
+		if s.missed > 0 {
+			return s.notice(), false
+		}
+		return nil, s.closed
+	}
+	e = s.queue[0]
+	s.queue[0] = nil
+	s.queue = s.queue[1:]
+	return e, false
+}
+
+// Close ends the subscription; what is queued can still be read.
+func (s *Subscription) Close() {
+	s.hub.mu.Lock()
+	delete(s.hub.subs, s)
+	s.hub.mu.Unlock()
+	s.shut()
+}
+
+// shut marks the subscription closed and wakes its reader.
+func (s *Subscription) shut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.nudge()
+}
+
+// nudge leaves a token for Next; one is enough.
+func (s *Subscription) nudge() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
