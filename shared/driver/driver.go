@@ -166,6 +166,14 @@ type ParamLister interface {
 	ActionParams(command string) (required, optional []string)
 }
 
+// IdentifyTimer is a Driver with a param for how long identify lights the
+// locator. Without it the locator is lit for 15 seconds.
+type IdentifyTimer interface {
+	// IdentifyDuration reads the duration from a target's params; zero turns
+	// the locator off.
+	IdentifyDuration(p model.Params) (time.Duration, error)
+}
+
 // Stopper is a Driver that holds things open between actions.
 type Stopper interface {
 	// Stop closes them. No session is in use by then.
