@@ -1,0 +1,71 @@
+package main
+
+import (
+	"cmp"
+	"net/url"
+	"strings"
+
+	"provision-plugins/shared/model"
+)
+
+// The plugin's params.
+const (
+	paramToken   = "slack/bot-token"
+	paramKey     = "slack/bot-key" // the reference's name of the same
+	paramURL     = "slack/api-url"
+	paramChannel = "slack/default-channel"
+)
+
+// defaultURL is the address of Slack's Web API.
+const defaultURL = "https://slack.com/api/"
+
+// config is what the params say.
+type config struct {
+	token   string
+	url     string // ends with a slash, as slack-go wants it
+	channel string
+}
+
+// parseConfig checks the params. Its errors name the param.
+func parseConfig(params model.Params) (config, error) {
+	var c config
+	texts := map[string]string{}
+	for _, name := range []string{paramToken, paramKey, paramURL, paramChannel} {
+		s, err := params.String(name, "")
+		if err != nil {
+			return c, err
+		}
+		texts[name] = strings.TrimSpace(s)
+	}
+	token, key := texts[paramToken], texts[paramKey]
+	switch {
+	case token == "" && key == "":
+		return c, model.Errorf(model.Invalid, "cannot use Slack: set param %s to the bot token (xoxb-...)", paramToken)
+	case token != "" && key != "" && token != key:
+		return c, model.Errorf(model.Invalid, "cannot use Slack: params %s and %s are both set and differ; keep one", paramToken, paramKey)
+	case texts[paramChannel] == "":
+		return c, model.Errorf(model.Invalid, "cannot use Slack: set param %s to the channel to post to", paramChannel)
+	}
+	address, err := apiURL(texts[paramURL])
+	if err != nil {
+		return c, err
+	}
+	return config{token: cmp.Or(token, key), url: address, channel: texts[paramChannel]}, nil
+}
+
+// apiURL normalises the API's address. Plain http is for loopback only: the
+// token travels in the body.
+func apiURL(text string) (string, error) {
+	if text == "" {
+		return defaultURL, nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.User != nil {
+		return "", model.Errorf(model.Invalid, "param %s: %q is not an address like %s", paramURL, text, defaultURL)
+	}
+	local := u.Hostname() == "localhost" || strings.HasPrefix(u.Hostname(), "127.") || u.Hostname() == "::1"
+	if u.Scheme != "https" && !(u.Scheme == "http" && local) {
+		return "", model.Errorf(model.Invalid, "param %s: %q must be https (http is for loopback only)", paramURL, text)
+	}
+	return strings.TrimRight(u.String(), "/") + "/", nil
+}

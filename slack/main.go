@@ -1,0 +1,33 @@
+// Command slack is the plugin that tells a team in Slack what was done to
+// machines and what their power did.
+package main
+
+import (
+	"os"
+
+	"provision-plugins/shared/model"
+	"provision-plugins/shared/plugin"
+)
+
+// version is set by the build.
+var version = "v0.0.0-dev"
+
+// definition is what define prints.
+func definition() *model.PluginProvider {
+	return &model.PluginProvider{
+		MetaData:       model.MetaData{Meta: map[string]string{}},
+		Name:           "slack",
+		Version:        version,
+		PluginVersion:  model.PluginVersion,
+		HasPublish:     true,
+		OptionalParams: []string{paramToken, paramKey, paramURL, paramChannel},
+		StoreObjects:   map[string]any{},
+		Documentation:  "Posts machine actions and power changes to one Slack channel.",
+		Content:        contentYamlString,
+	}
+}
+
+func main() {
+	plugin.InitApp("slack", "Tell a team in Slack what was done to machines", version, definition(), newNotifier())
+	os.Exit(plugin.Main())
+}

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"provision-plugins/shared/model"
+	simslack "provision-plugins/sim/slack"
+)
+
+const token = "xoxb-not-a-real-token"
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// workspace starts a simulated Slack and a configured notifier that posts to it.
+func workspace(t *testing.T) (*simslack.Server, *notifier, *bytes.Buffer) {
+	t.Helper()
+	sim, err := simslack.New(simslack.Options{Token: token, Channels: []string{"C1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sim.Close() })
+	n, log := newNotifier(), new(bytes.Buffer)
+	n.SetLogger(slog.New(slog.NewTextHandler(log, nil)))
+	if err := n.Config(t.Context(), nil, params(sim.URL())); err != nil {
+		t.Fatal(err)
+	}
+	return sim, n, log
+}
+
+func params(url string) model.Params {
+	return model.Params{"Name": "slack", paramToken: token, paramURL: url, paramChannel: "C1"}
+}
+
+// stop ends a notifier within the test's patience and returns what it says.
+func stop(t *testing.T, n *notifier) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	return n.Stop(ctx)
+}
+
+// runEvent is the event of a run that ended.
+func runEvent(run model.Run) *model.Event {
+	run.Created = time.Unix(1000, 0)
+	run.Ended = run.Created.Add(1400 * time.Millisecond)
+	return &model.Event{Type: "runs", Action: "update", Key: run.ID, Object: run}
+}
+
+func result(t *testing.T, r model.Result) json.RawMessage {
+	t.Helper()
+	raw, err := model.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+func TestPostsHowActionsEnd(t *testing.T) {
+	sim, n, _ := workspace(t)
+	no := false
+	events := []*model.Event{
+		runEvent(model.Run{Key: "u1", Name: "m1", Command: "powercycle", State: model.RunDone, Principal: "admin", Reason: "stuck <kernel>",
+			Result: result(t, model.Result{Power: model.StateOn, Outcome: model.Verified, Evidence: "off at 0.3s, on at 1.1s"})}),
+		runEvent(model.Run{Key: "u2", Name: "m2", Command: "poweron", State: model.RunDone, Principal: "admin",
+			Result: result(t, model.Result{Power: model.StateOn, Outcome: model.Verified, Changed: &no})}),
+		runEvent(model.Run{Key: "u3", Name: "m3", Command: "poweron", State: model.RunFailed, Principal: "admin",
+			Error: model.Errorf(model.DeviceAuth, "cannot poweron m3: password refused")}),
+		runEvent(model.Run{Key: "u4", Name: "m4", Command: "powerreset", State: model.RunUnknown, Principal: "admin",
+			Error: model.Errorf(model.UnknownOutcome, "no reply")}),
+		runEvent(model.Run{Key: "u5", Name: "m5", Command: "poweron", State: model.RunSent}),
+		{Type: "machines", Action: "power", Key: "u1", Object: model.PowerChange{Name: "m1", Uuid: "u1", Was: model.StateOff, Power: model.StateOn}},
+		{Type: "machines", Action: "power", Key: "u6", Object: model.PowerChange{Name: "m6", Uuid: "u6", Was: model.StateOn, Power: model.StateOff}},
+		{Type: "machines", Action: "poweron", Key: "u1", Object: model.NewMachine("m1")},
+		{Type: "machines", Action: "update", Key: "u1", Object: model.NewMachine("m1")},
+	}
+	for _, e := range events {
+		if err := n.Publish(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := stop(t, n); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, m := range sim.Messages() {
+		got = append(got, strings.Split(m.Text, "\n")...)
+	}
+	want := []string{
+		":white_check_mark: m1 powercycle: verified; off at 0.3s, on at 1.1s (admin, stuck &lt;kernel&gt;, 1.4s)",
+		":white_check_mark: m2 poweron: verified; nothing to change (admin, 1.4s)",
+		":x: m3 poweron failed: device-auth: cannot poweron m3: password refused (admin, 1.4s)",
+		":warning: m4 powerreset: outcome unknown, look before you act: unknown-outcome: no reply (admin, 1.4s)",
+		":electric_plug: m6 is now off (was on)",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("posted\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestForeignEndpointHasActionEventsOnly(t *testing.T) {
+	d := describer{told: map[string]model.PowerState{}}
+	e := &model.Event{Type: "machines", Action: "poweron", Key: "u1", Principal: "user:x", Object: map[string]any{"Name": "m1"}}
+	if got := d.describe(e); got != ":arrow_right: m1 poweron (user:x)" {
+		t.Errorf("told %q", got)
+	}
+	for _, action := range []string{"powerstatus", "update", "save"} {
+		e.Action = action
+		if got := d.describe(e); got != "" {
+			t.Errorf("%s told %q", action, got)
+		}
+	}
+}
+
+func TestWaitsAsSlackAsks(t *testing.T) {
+	sim, n, _ := workspace(t)
+	sim.Refuse(simslack.Refusal{Status: 429, Error: "ratelimited", RetryAfter: 1})
+	publish(t, n, "m1")
+	if err := stop(t, n); err != nil {
+		t.Fatal(err)
+	}
+	if sim.Calls("chat.postMessage") != 2 || len(sim.Messages()) != 1 {
+		t.Errorf("%d calls, %d messages, want 2 and 1", sim.Calls("chat.postMessage"), len(sim.Messages()))
+	}
+}
+
+// An answer that leaves open whether the message was posted must not post twice.
+func TestAmbiguousAnswerIsNotRepeated(t *testing.T) {
+	sim, n, log := workspace(t)
+	sim.Refuse(simslack.Refusal{Status: 500, Posted: true})
+	publish(t, n, "m1")
+	if err := stop(t, n); err != nil {
+		t.Fatal(err)
+	}
+	if len(sim.Messages()) != 1 || !strings.Contains(log.String(), "cannot post to Slack") {
+		t.Errorf("%d messages, log %q", len(sim.Messages()), log)
+	}
+}
+
+func publish(t *testing.T, n *notifier, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		e := &model.Event{Type: "machines", Action: "power", Object: model.PowerChange{Name: name, Uuid: name, Power: model.StateOn}}
+		if err := n.Publish(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestStorm(t *testing.T) {
+	sim, n, _ := workspace(t)
+	const machines = 300
+	for i := range machines {
+		publish(t, n, fmt.Sprintf("rack%03d", i))
+	}
+	if err := stop(t, n); err != nil {
+		t.Fatal(err)
+	}
+	lines := 0
+	for _, m := range sim.Messages() {
+		lines += len(strings.Split(m.Text, "\n"))
+		if len([]rune(m.Text)) > 4000 {
+			t.Errorf("a message of %d characters", len([]rune(m.Text)))
+		}
+	}
+	if lines != machines || len(sim.Messages()) > 10 {
+		t.Errorf("%d lines in %d messages, want %d in at most 10", lines, len(sim.Messages()), machines)
+	}
+}
+
+func TestQueueIsBounded(t *testing.T) {
+	n := newNotifier() // not configured: nothing is posted
+	for i := range maxQueue + 7 {
+		publish(t, n, fmt.Sprintf("m%d", i))
+	}
+	if len(n.lines) != maxQueue || n.dropped != 7 {
+		t.Errorf("%d lines wait, %d dropped", len(n.lines), n.dropped)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	sim, _, _ := func() (*simslack.Server, *notifier, *bytes.Buffer) {
+		s, n, log := workspace(t)
+		t.Cleanup(func() { stop(t, n) })
+		return s, n, log
+	}()
+	for name, tc := range map[string]struct {
+		change func(model.Params)
+		want   string
+	}{
+		"no token":      {func(p model.Params) { delete(p, paramToken) }, "set param slack/bot-token"},
+		"two tokens":    {func(p model.Params) { p[paramKey] = "other" }, "keep one"},
+		"no channel":    {func(p model.Params) { delete(p, paramChannel) }, "set param slack/default-channel"},
+		"token type":    {func(p model.Params) { p[paramToken] = 5 }, "must be a string"},
+		"address":       {func(p model.Params) { p[paramURL] = "slack" }, "is not an address"},
+		"plain http":    {func(p model.Params) { p[paramURL] = "http://slack.example/api/" }, "must be https"},
+		"refused token": {func(p model.Params) { p[paramToken] = "xoxb-wrong-token" }, "refused the bot token (invalid_auth)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := params(sim.URL())
+			tc.change(p)
+			err := newNotifier().Config(t.Context(), nil, p)
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "xoxb-wrong-token") {
+				t.Errorf("the error quotes the token: %v", err)
+			}
+		})
+	}
+	if sim.Calls("auth.test") == 0 {
+		t.Error("the token was never checked")
+	}
+}
+
+// The reference's name of the token works, and so does a Slack that is down.
+func TestConfigWhenSlackIsDown(t *testing.T) {
+	sim, n, _ := workspace(t)
+	if err := stop(t, n); err != nil {
+		t.Fatal(err)
+	}
+	url := sim.URL()
+	sim.Close()
+	down, log := newNotifier(), new(bytes.Buffer)
+	down.SetLogger(slog.New(slog.NewTextHandler(log, nil)))
+	p := params(url)
+	p[paramKey], p[paramToken] = token, nil
+	if err := down.Config(t.Context(), nil, p); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, down, "m1")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := down.Stop(ctx); err == nil || !strings.Contains(err.Error(), "the last 1 lines") {
+		t.Errorf("stop said %v", err)
+	}
+	if strings.Contains(log.String(), token) {
+		t.Error("the log has the token")
+	}
+}
+
+func TestDefinition(t *testing.T) {
+	d := definition()
+	if d.Name != "slack" || !d.HasPublish || d.AutoStart || d.PluginVersion != 4 {
+		t.Errorf("defined %+v", d)
+	}
+}
+
+func FuzzDescribe(f *testing.F) {
+	f.Add("runs", "update", `{"ID":"1","Name":"m","Command":"poweron","State":"done","Result":{"outcome":"verified"}}`)
+	f.Add("machines", "power", `{"Name":"m","Uuid":"u","Power":"on"}`)
+	f.Add("machines", "poweron", `[1]`)
+	f.Fuzz(func(t *testing.T, kind, action, object string) {
+		d := describer{told: map[string]model.PowerState{}}
+		var v any
+		if json.Unmarshal([]byte(object), &v) != nil {
+			v = object
+		}
+		line := d.describe(&model.Event{Type: kind, Action: action, Object: v})
+		if strings.Contains(line, "\n") || len([]rune(line)) > maxLine {
+			t.Errorf("told %q", line)
+		}
+	})
+}
