@@ -1,0 +1,353 @@
+package rmcp
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"time"
+)
+
+// step is one request of session setup and the answer it waits for.
+type step struct {
+	name   string
+	send   payloadType
+	want   payloadType
+	minLen int // of an answer without error
+	tries  int // 0: until the time is up
+	// newest takes the answer to the newest transmission only. A BMC draws a
+	// new random number for each RAKP 1, so an answer to an earlier one no
+	// longer holds.
+	newest bool
+}
+
+// The steps (IPMI 2.0 §13.17 to §13.23).
+var (
+	stepOpen  = &step{"Open Session", payloadOpenRequest, payloadOpenResponse, 36, 0, false}
+	stepRAKP1 = &step{"RAKP 1", payloadRAKP1, payloadRAKP2, 40, 4, true}
+	stepRAKP3 = &step{"RAKP 3", payloadRAKP3, payloadRAKP4, 8, 3, false}
+)
+
+// setupMax is the longest answer of session setup: RAKP 2 with a SHA-256 code.
+const setupMax = 72
+
+// setupAnswer is an answer of session setup, copied out of its datagram.
+type setupAnswer struct {
+	kind payloadType
+	n    int
+	data [setupMax]byte
+	at   time.Time
+}
+
+func (a *setupAnswer) tag() uint8     { return a.data[0] }
+func (a *setupAnswer) status() status { return status(a.data[1]) }
+
+// setupID is the console session id that an answer of session setup is for.
+func setupID(p *packet) (uint32, bool) {
+	switch p.kind {
+	case payloadOpenResponse, payloadRAKP2, payloadRAKP4:
+		if len(p.payload) >= 8 {
+			return binary.LittleEndian.Uint32(p.payload[4:]), true
+		}
+	}
+	return 0, false
+}
+
+// sent is one transmission of a step.
+type sent struct {
+	tag uint8
+	at  time.Time
+}
+
+// handshake is one try to open a session.
+type handshake struct {
+	t      *Transport
+	target *Target
+	keys   setup
+	// deadline ends this and every later try.
+	deadline time.Time
+	// wait is the time before the first retransmission of a step.
+	wait time.Duration
+	rtt  time.Duration
+	tag  uint8
+	// resent tells that some message went out twice: a mismatch may then mean
+	// no more than that answers crossed.
+	resent  bool
+	answers chan setupAnswer
+	lost    chan Reason
+}
+
+// newHandshake prepares a try with a fresh session id and random number.
+func (t *Transport) newHandshake(p *plan) *handshake {
+	h := &handshake{
+		t: t, target: p.target, deadline: p.deadline, wait: p.wait, rtt: p.rtt,
+		answers: make(chan setupAnswer, 4),
+		lost:    make(chan Reason, 1),
+	}
+	h.keys = setup{suite: p.suites[0], role: nameOnlyLookup | p.privilege, username: p.target.Login.Username}
+	copy(h.keys.kuid[:], p.target.Login.Password)
+	h.keys.kg = h.keys.kuid
+	if p.target.Login.Kg != "" {
+		h.keys.kg = [keyLen]byte{}
+		copy(h.keys.kg[:], p.target.Login.Kg)
+	}
+	var random [5]byte
+	for h.keys.consoleID == 0 {
+		rand.Read(random[:]) // never fails
+		h.keys.consoleID = binary.LittleEndian.Uint32(random[:])
+	}
+	h.tag = random[4]
+	rand.Read(h.keys.consoleRnd[:])
+	return h
+}
+
+// nameOnlyLookup in the role byte makes the BMC find the user by name alone
+// (IPMI 2.0 Table 13-11).
+const nameOnlyLookup = 0x10
+
+// receive takes an answer of session setup. It drops what cannot be one.
+func (h *handshake) receive(p *packet) {
+	id, ok := setupID(p)
+	if !ok || p.session != 0 {
+		h.t.drop(DropUnexpected)
+		return
+	}
+	a := setupAnswer{kind: p.kind, at: time.Now()}
+	a.n = copy(a.data[:], p.payload)
+	// A BMC that has lost the session cannot name it; nothing else may go
+	// without the id.
+	if id != h.keys.consoleID && a.status().reason() != LostSession {
+		h.t.drop(DropUnexpected)
+		return
+	}
+	select {
+	case h.answers <- a:
+	default:
+		h.t.drop(DropUnexpected)
+	}
+}
+
+// unreachable takes news from the network.
+func (h *handshake) unreachable(r Reason) {
+	select {
+	case h.lost <- r:
+	default:
+	}
+}
+
+// run goes through the four messages and returns the session.
+func (h *handshake) run(ctx context.Context) (*Session, *Error) {
+	h.t.register(h.target.Peer, h.keys.consoleID, h)
+	s, err := h.negotiate(ctx)
+	if err != nil {
+		h.t.unregister(h.target.Peer, h.keys.consoleID, h)
+		return nil, err
+	}
+	return s, nil
+}
+
+// negotiate is run without the bookkeeping.
+func (h *handshake) negotiate(ctx context.Context) (*Session, *Error) {
+	if err := h.openSession(ctx); err != nil {
+		return nil, err
+	}
+	if err := h.rakp12(ctx); err != nil {
+		// The BMC holds a slot for a session that will not be: tell it.
+		h.abandon()
+		return nil, err
+	}
+	return h.rakp34(ctx)
+}
+
+// openSession asks for a session with one suite and privilege.
+func (h *handshake) openSession(ctx context.Context) *Error {
+	a, err := h.exchange(ctx, stepOpen, func(dst []byte) []byte {
+		dst = append(dst, h.keys.role&^nameOnlyLookup, 0, 0)
+		dst = binary.LittleEndian.AppendUint32(dst, h.keys.consoleID)
+		for i, alg := range h.algorithms() {
+			dst = append(dst, uint8(i), 0, 0, 8, alg, 0, 0, 0)
+		}
+		return dst
+	})
+	if err != nil {
+		return err
+	}
+	h.keys.managedID = binary.LittleEndian.Uint32(a.data[8:])
+	for i, alg := range h.algorithms() {
+		if got := a.data[12+8*i+4] & typeMask; got != alg {
+			return &Error{NoSuite, stepOpen.name, fmt.Errorf("asked for algorithm %02Xh, got %02Xh", alg, got)}
+		}
+	}
+	if h.keys.managedID == 0 {
+		return &Error{Protocol, stepOpen.name, fmt.Errorf("session ID 0")}
+	}
+	return nil
+}
+
+// algorithms lists the suite's, in the order of the Open Session payloads.
+func (h *handshake) algorithms() [3]uint8 {
+	s := h.keys.suite
+	return [3]uint8{s.auth, s.integrity, s.confidentiality}
+}
+
+// rakp12 exchanges random numbers and lets the BMC prove that it knows the
+// password.
+func (h *handshake) rakp12(ctx context.Context) *Error {
+	k := &h.keys
+	a, err := h.exchange(ctx, stepRAKP1, func(dst []byte) []byte {
+		dst = append(dst, 0, 0, 0)
+		dst = binary.LittleEndian.AppendUint32(dst, k.managedID)
+		dst = append(dst, k.consoleRnd[:]...)
+		dst = append(dst, k.role, 0, 0, uint8(len(k.username)))
+		return append(dst, k.username...)
+	})
+	if err != nil {
+		return err
+	}
+	copy(k.managedRnd[:], a.data[8:])
+	copy(k.guid[:], a.data[24:])
+	if !hmac.Equal(k.rakp2(), a.data[40:a.n]) {
+		return &Error{BadPassword, stepRAKP1.name, fmt.Errorf("the BMC's proof does not match")}
+	}
+	return nil
+}
+
+// rakp34 proves that we know the password, and takes the session.
+func (h *handshake) rakp34(ctx context.Context) (*Session, *Error) {
+	k := &h.keys
+	sik := k.sessionKey()
+	packetKeys, cause := k.deriveKeys(sik)
+	if cause != nil {
+		return nil, &Error{Protocol, stepRAKP3.name, cause}
+	}
+	s := newSession(h, packetKeys)
+	code := k.rakp3()
+	a, err := h.exchange(ctx, stepRAKP3, func(dst []byte) []byte {
+		dst = append(dst, 0, 0, 0)
+		dst = binary.LittleEndian.AppendUint32(dst, k.managedID)
+		return append(dst, code...)
+	})
+	if err == nil && !hmac.Equal(k.rakp4(sik), a.data[8:a.n]) {
+		err = &Error{BadKg, stepRAKP3.name, fmt.Errorf("the integrity check value does not match")}
+	}
+	if err != nil {
+		// The BMC may have the session open, with these keys.
+		s.Close()
+		return nil, err
+	}
+	s.learn(h.rtt)
+	h.t.register(h.target.Peer, k.consoleID, s)
+	return s, nil
+}
+
+// abandon tells the BMC in a RAKP 3 that this session will not be (IPMI 2.0
+// §13.22). Nothing is waited for.
+func (h *handshake) abandon() {
+	h.tag++
+	b := appendHeader(make([]byte, 0, headerLen+8), uint8(payloadRAKP3), 0, 0, 8)
+	b = append(b, h.tag, uint8(statusBadIntegrity), 0, 0)
+	b = binary.LittleEndian.AppendUint32(b, h.keys.managedID)
+	_ = h.t.send(b, h.target.Peer) // a courtesy: the BMC times it out too
+}
+
+// exchange sends a message, again after each silence, and returns the answer.
+// body appends the message after its tag. Every transmission has its own tag,
+// which tells what an answer is the answer to.
+func (h *handshake) exchange(ctx context.Context, st *step, body func([]byte) []byte) (*setupAnswer, *Error) {
+	var out []sent
+	wait := h.wait
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for n := 0; st.tries == 0 || n < st.tries; n++ {
+		left := time.Until(h.deadline)
+		if left <= 0 {
+			break
+		}
+		if n == 1 {
+			h.resent = true
+			h.target.silent()
+		}
+		h.tag++
+		out = append(out, sent{h.tag, time.Now()})
+		if err := h.transmit(st, body); err != nil {
+			return nil, &Error{Unsent, st.name, err}
+		}
+		timer.Reset(min(wait, left))
+		a, err := h.await(ctx, st, out, timer)
+		if a != nil || err != nil {
+			return a, err
+		}
+		wait = min(2*wait, maxTry)
+	}
+	return nil, &Error{Silent, st.name, fmt.Errorf("no answer to %d tries", len(out))}
+}
+
+// transmit sends the message of a step once.
+func (h *handshake) transmit(st *step, body func([]byte) []byte) error {
+	var buf [headerLen + 64]byte
+	payload := body(append(buf[headerLen:headerLen], h.tag))
+	b := appendHeader(buf[:0], uint8(st.send), 0, 0, len(payload))
+	return h.t.send(append(b, payload...), h.target.Peer)
+}
+
+// await waits for the answer to one of the transmissions. It returns nothing
+// when the timer ends.
+func (h *handshake) await(ctx context.Context, st *step, out []sent, timer *time.Timer) (*setupAnswer, *Error) {
+	for {
+		select {
+		case a := <-h.answers:
+			if took, ok := h.fits(&a, st, out); ok {
+				h.learn(took)
+				return h.judge(&a, st)
+			}
+			h.t.drop(DropUnexpected)
+		case r := <-h.lost:
+			return nil, &Error{r, st.name, nil}
+		case <-timer.C:
+			return nil, nil
+		case <-ctx.Done():
+			return nil, ended(ctx, st.name)
+		case <-h.t.closed:
+			return nil, &Error{Closed, st.name, nil}
+		}
+	}
+}
+
+// fits reports whether an answer is one to this step, and how long it took.
+func (h *handshake) fits(a *setupAnswer, st *step, out []sent) (time.Duration, bool) {
+	if a.kind != st.want || a.status() == statusOK && a.n < st.minLen {
+		return 0, false
+	}
+	if st.newest {
+		out = out[len(out)-1:]
+	}
+	for _, s := range out {
+		if s.tag == a.tag() {
+			return a.at.Sub(s.at), true
+		}
+	}
+	return 0, false
+}
+
+// learn adjusts the waiting to the BMC's round trip.
+func (h *handshake) learn(took time.Duration) {
+	h.rtt = smooth(h.rtt, took)
+	h.wait = max(h.wait, tryFor(h.rtt))
+}
+
+// judge turns a status into an error.
+func (h *handshake) judge(a *setupAnswer, st *step) (*setupAnswer, *Error) {
+	if s := a.status(); s != statusOK {
+		return nil, &Error{s.reason(), st.name, s}
+	}
+	return a, nil
+}
+
+// ended is the error of a wait that the caller ended.
+func ended(ctx context.Context, step string) *Error {
+	if ctx.Err() == context.DeadlineExceeded {
+		return &Error{Silent, step, context.Cause(ctx)}
+	}
+	return &Error{Cancelled, step, context.Cause(ctx)}
+}

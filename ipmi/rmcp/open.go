@@ -1,0 +1,184 @@
+package rmcp
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/bougou/go-ipmi/pkg/types"
+
+	"provision-plugins/shared/model"
+)
+
+// Login is what a BMC asks of who logs in.
+type Login struct {
+	Username string       // 16 bytes at most
+	Password model.Secret // 20 bytes at most
+	Kg       model.Secret // the BMC key, 20 bytes at most; empty if it has none
+}
+
+// Known is what earlier sessions taught about a BMC and a login. The zero value
+// knows nothing.
+type Known struct {
+	Suite uint8         // the cipher suite that worked
+	RTT   time.Duration // the round trip
+	// UserOnly tells that the login does not get OPERATOR.
+	UserOnly bool
+}
+
+// Target is the BMC to open a session with.
+type Target struct {
+	Peer  netip.AddrPort
+	Login Login
+	Known Known
+	// OnSilence, if set, is called when a first try was not answered.
+	OnSilence func()
+}
+
+// silent calls OnSilence.
+func (t *Target) silent() {
+	if t.OnSilence != nil {
+		t.OnSilence()
+	}
+}
+
+// check refuses what IPMI 2.0 has no room for, rather than cut it.
+func (l *Login) check() error {
+	for _, f := range []struct {
+		name   string
+		n, max int
+	}{
+		{"user name", len(l.Username), maxUsername},
+		{"password", len(l.Password), keyLen},
+		{"k_g", len(l.Kg), keyLen},
+	} {
+		if f.n > f.max {
+			return &Error{TooLong, "", fmt.Errorf("the %s has %d bytes, at most %d fit", f.name, f.n, f.max)}
+		}
+	}
+	return nil
+}
+
+// plan is what the next try to open a session uses.
+type plan struct {
+	target    *Target
+	suites    []*suite // left to try, the next first
+	proven    bool     // the first suite worked before
+	privilege uint8
+	deadline  time.Time
+	wait, rtt time.Duration
+	refusals  int // consecutive mismatches and refusals of the credentials
+	tries     int
+}
+
+// maxHandshakes bounds the tries of one Open.
+const maxHandshakes = 12
+
+// Open opens a session: Open Session and RAKP 1 to 4, from the start again with
+// the next suite, a lower privilege or more patience as the failures suggest.
+// The error is an *Error.
+func (t *Transport) Open(ctx context.Context, target Target) (*Session, error) {
+	if err := target.Login.check(); err != nil {
+		return nil, err
+	}
+	target.Peer = netip.AddrPortFrom(target.Peer.Addr().Unmap(), target.Peer.Port())
+	p := newPlan(&target)
+	for {
+		h := t.newHandshake(p)
+		s, err := h.run(ctx)
+		if err == nil {
+			return s, nil
+		}
+		if !p.again(h, err) {
+			return nil, err
+		}
+	}
+}
+
+// newPlan starts from what is known.
+func newPlan(target *Target) *plan {
+	k := &target.Known
+	p := &plan{
+		target:    target,
+		suites:    suiteOrder(k.Suite),
+		privilege: uint8(types.PrivilegeLevelOperator),
+		deadline:  time.Now().Add(openLimit),
+		wait:      tryFor(k.RTT),
+		rtt:       k.RTT,
+	}
+	p.proven = p.suites[0].id == k.Suite
+	if k.UserOnly {
+		p.privilege = uint8(types.PrivilegeLevelUser)
+	}
+	return p
+}
+
+// again prepares the next try after a failure, and reports whether there is one.
+func (p *plan) again(h *handshake, err *Error) bool {
+	p.tries++
+	p.rtt, p.wait = h.rtt, h.wait
+	if p.tries >= maxHandshakes || !time.Now().Before(p.deadline) {
+		return false
+	}
+	switch err.Reason {
+	case NoSuite:
+		return p.nextSuite()
+	case Privilege:
+		return p.lower()
+	case BadPassword, BadUsername, BadKg:
+		return p.refused(h)
+	case LostSession:
+		return p.slower()
+	case Silent:
+		// The BMC answered Open Session and then no more: it may have dropped
+		// the session. Without an answer at all the time is up by now.
+		return h.keys.managedID != 0 && p.slower()
+	}
+	return false
+}
+
+// nextSuite falls to the next suite.
+func (p *plan) nextSuite() bool {
+	if len(p.suites) == 1 {
+		return false
+	}
+	p.suites, p.proven = p.suites[1:], false
+	return true
+}
+
+// lower asks for USER instead of OPERATOR.
+func (p *plan) lower() bool {
+	if p.privilege == uint8(types.PrivilegeLevelUser) {
+		return false
+	}
+	p.privilege = uint8(types.PrivilegeLevelUser)
+	return true
+}
+
+// slower starts over with more patience.
+func (p *plan) slower() bool {
+	p.wait = min(2*p.wait, maxTry)
+	return true
+}
+
+// refused weighs a mismatch. Only the second in a row, without any message
+// sent twice, is taken for wrong credentials: a slow BMC whose answers cross
+// looks the same. A suite that never worked here may be at fault instead: the
+// next one then has one try.
+func (p *plan) refused(h *handshake) bool {
+	p.refusals++
+	if p.refusals < 2 || h.resent {
+		return p.slower()
+	}
+	if p.proven {
+		return false
+	}
+	p.refusals--
+	return p.nextSuite()
+}
+
+// known is what a session teaches.
+func (s *Session) known() Known {
+	return Known{Suite: s.suite, RTT: s.rtt, UserOnly: s.privilege < uint8(types.PrivilegeLevelOperator)}
+}

@@ -1,0 +1,337 @@
+package rmcp
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/bougou/go-ipmi/pkg/command/app"
+	"github.com/bougou/go-ipmi/pkg/types"
+
+	"provision-plugins/shared/model"
+)
+
+// maxTries bounds the transmissions of a command.
+const maxTries = 4
+
+// Call is one command to execute.
+type Call struct {
+	Request types.Request
+	// Response is filled from a good answer; nil if nothing is of interest.
+	Response types.Response
+	// Class decides what may be sent: a command of class once leaves as exactly
+	// one datagram; all others are sent again, with a fresh sequence number,
+	// until they are answered.
+	Class model.Class
+	// OnSilence, if set, is called when the first try was not answered.
+	OnSilence func()
+}
+
+// Session is an open RMCP+ session. Do must be called by one goroutine at a
+// time; the other methods by any. A resting session has no goroutine, no timer
+// and no socket of its own.
+type Session struct {
+	t         *Transport
+	peer      netip.AddrPort
+	consoleID uint32
+	managedID uint32
+	suite     uint8
+	privilege uint8
+	wake      chan struct{} // an outcome is there
+	out       []byte        // scratch of Do
+
+	mu       sync.Mutex // guards everything below
+	keys     *keys
+	sequence uint32 // of the newest packet sent
+	rqSeq    uint8  // of the newest request sent
+	window   window
+	pending  pending
+	rtt      time.Duration
+	heard    time.Time // when the BMC last answered
+	stale    bool
+	closed   bool
+}
+
+// pending is the command in flight.
+type pending struct {
+	active bool
+	netFn  uint8 // of the answer
+	cmd    uint8
+	first  uint8  // the request sequence number of the first transmission
+	seqs   uint64 // those of all transmissions, as bits
+	sent   [maxTries]time.Time
+	// The outcome.
+	done bool
+	code uint8
+	data []byte
+	lost Reason
+}
+
+// newSession returns the session a handshake is about to get.
+func newSession(h *handshake, k *keys) *Session {
+	return &Session{
+		t: h.t, peer: h.target.Peer,
+		consoleID: h.keys.consoleID, managedID: h.keys.managedID,
+		suite: h.keys.suite.id, privilege: h.keys.role &^ nameOnlyLookup,
+		wake: make(chan struct{}, 1),
+		keys: k,
+		out:  make([]byte, 0, 128),
+	}
+}
+
+// learn records the round trip of the handshake, which also is an answer.
+func (s *Session) learn(rtt time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rtt, s.heard = rtt, time.Now()
+}
+
+// Known returns what the session taught about the BMC.
+func (s *Session) Known() Known {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.known()
+}
+
+// MayControl reports whether the login got OPERATOR. The session itself begins
+// at USER (IPMI 2.0 §6.12.12) and has to be raised.
+func (s *Session) MayControl() bool { return s.privilege >= uint8(types.PrivilegeLevelOperator) }
+
+// Heard returns when the BMC last answered in this session.
+func (s *Session) Heard() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.heard
+}
+
+// Stale reports whether a datagram that changes something may still be on its
+// way: such a session must be discarded before the next change.
+func (s *Session) Stale() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stale
+}
+
+// Do executes one command. The error is a *Refusal if the BMC answered that it
+// did not, else an *Error. After any *Error but Unsent a command may have been
+// executed.
+func (s *Session) Do(ctx context.Context, c *Call) error {
+	command := c.Request.Command()
+	data := c.Request.Pack()
+	s.begin(command)
+	err := s.transact(ctx, c, command, data)
+	p := s.end(err != nil && c.Class != model.Read)
+	switch {
+	case err != nil:
+		return err
+	case p.code != 0:
+		return &Refusal{command, types.CompletionCode(p.code)}
+	case c.Response == nil:
+		return nil
+	}
+	if cause := c.Response.Unpack(p.data); cause != nil {
+		return &Error{Protocol, command.Name, cause}
+	}
+	return nil
+}
+
+// begin makes the command the one in flight.
+func (s *Session) begin(command types.Command) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.wake:
+	default:
+	}
+	s.pending = pending{
+		active: true,
+		netFn:  uint8(command.NetFn) | 1, // answers have the odd number
+		cmd:    command.ID,
+		first:  (s.rqSeq + 1) % seqCount,
+	}
+}
+
+// end takes the outcome; mark makes the session stale.
+func (s *Session) end(mark bool) pending {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.pending
+	s.pending = pending{}
+	s.stale = s.stale || mark
+	return p
+}
+
+// transact sends the command and waits, as often as its class allows.
+func (s *Session) transact(ctx context.Context, c *Call, command types.Command, data []byte) error {
+	tries, wait := maxTries, tryFor(s.Known().RTT)
+	if c.Class == model.Once {
+		tries, wait = 1, onceFor(s.Known().RTT)
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for n := range tries {
+		if n > 0 {
+			timer.Reset(wait)
+			s.mark(c.Class != model.Read)
+		}
+		if err := s.transmit(n, command, data); err != nil {
+			return unsent(n, command.Name, err)
+		}
+		select {
+		case <-s.wake:
+			return s.outcome(command)
+		case <-timer.C:
+		case <-ctx.Done():
+			return ended(ctx, command.Name)
+		case <-s.t.closed:
+			return &Error{Closed, command.Name, nil}
+		}
+		if n == 0 && c.OnSilence != nil {
+			c.OnSilence()
+		}
+		wait = min(2*wait, maxTry)
+	}
+	return &Error{Silent, command.Name, fmt.Errorf("no answer to %d tries", tries)}
+}
+
+// unsent is the error of transmission n: only if it was the first does the BMC
+// surely not have the command.
+func unsent(n int, step string, cause error) *Error {
+	if n == 0 {
+		return &Error{Unsent, step, cause}
+	}
+	return &Error{Silent, step, cause}
+}
+
+// mark makes the session stale if changed.
+func (s *Session) mark(changed bool) {
+	if changed {
+		s.mu.Lock()
+		s.stale = true
+		s.mu.Unlock()
+	}
+}
+
+// outcome is the error of a wait that was ended by the receiver.
+func (s *Session) outcome(command types.Command) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.pending.done {
+		return &Error{s.pending.lost, command.Name, nil}
+	}
+	return nil
+}
+
+// transmit sends the command once more, under fresh sequence numbers. mu is not
+// held while sending: the socket may first have to tell of a returned datagram,
+// perhaps to this session.
+func (s *Session) transmit(n int, command types.Command, data []byte) error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return &Error{Closed, command.Name, nil}
+	}
+	s.out = s.seal(s.out[:0], command, data)
+	s.pending.seqs |= 1 << s.rqSeq
+	s.pending.sent[n] = time.Now()
+	s.mu.Unlock()
+	return s.t.send(s.out, s.peer)
+}
+
+// seal appends the datagram of one request. mu is held.
+func (s *Session) seal(dst []byte, command types.Command, data []byte) []byte {
+	var buf [64]byte
+	s.rqSeq = (s.rqSeq + 1) % seqCount
+	s.sequence++
+	return s.keys.seal(dst, s.managedID, s.sequence,
+		appendRequest(buf[:0], uint8(command.NetFn), command.ID, s.rqSeq, data))
+}
+
+// receive checks a datagram and, if it answers the command in flight, ends the
+// wait.
+func (s *Session) receive(p *packet) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d, ok := s.accept(p); !ok {
+		s.t.drop(d)
+	}
+}
+
+// accept does the work of receive: the reason tells which check failed.
+func (s *Session) accept(p *packet) (Drop, bool) {
+	switch {
+	case p.session != s.consoleID || p.kind != payloadIPMI:
+		return DropUnexpected, false
+	case !s.keys.authentic(p):
+		return DropForged, false
+	case !p.encrypted:
+		return DropPlain, false
+	case !s.window.accept(p.sequence):
+		return DropReplayed, false
+	}
+	plain, ok := s.keys.open(p.payload)
+	if !ok {
+		return DropMalformed, false
+	}
+	m, ok := parseResponse(plain)
+	if !ok {
+		return DropMalformed, false
+	}
+	w := &s.pending
+	if !w.active || w.done || m.netFn != w.netFn || m.cmd != w.cmd || w.seqs&(1<<m.seq) == 0 {
+		return DropUnexpected, false
+	}
+	now := time.Now()
+	s.rtt = smooth(s.rtt, now.Sub(w.sent[(m.seq-w.first)%seqCount]))
+	s.heard = now
+	w.done, w.code = true, m.code
+	w.data = append([]byte(nil), m.data...)
+	s.signal()
+	return 0, true
+}
+
+// unreachable takes news from the network.
+func (s *Session) unreachable(r Reason) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pending.active && !s.pending.done {
+		s.pending.lost = r
+		s.signal()
+	}
+}
+
+// signal wakes the waiter. mu is held.
+func (s *Session) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Close tells the BMC that the session ends (IPMI 2.0 §22.19) and forgets it.
+// It waits for nothing and may be called again.
+func (s *Session) Close() {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.closed = true
+	id := binary.LittleEndian.AppendUint32(nil, s.managedID)
+	b := s.seal(nil, types.CommandCloseSession, id)
+	s.mu.Unlock()
+	s.t.unregister(s.peer, s.consoleID, s)
+	_ = s.t.send(b, s.peer) // a courtesy: the BMC times it out too
+}
+
+// Discard closes the session and waits for the BMC to confirm, so that nothing
+// sent in it can be executed any more. A BMC that stays silent has most likely
+// forgotten the session by itself.
+func (s *Session) Discard(ctx context.Context) {
+	req := &app.CloseSessionRequest{SessionID: s.managedID}
+	_ = s.Do(ctx, &Call{Request: req, Class: model.Read})
+	s.Close()
+}

@@ -1,0 +1,35 @@
+package rmcp
+
+import "time"
+
+// The bounds of waiting.
+const (
+	firstTry = 350 * time.Millisecond // before anything is known of a BMC
+	maxTry   = 4 * time.Second
+	// openLimit ends the opening of a session with a silent BMC, even where the
+	// caller would wait longer.
+	openLimit = 20 * time.Second
+	// A command sent once is waited for longer than one try, since there is no
+	// second.
+	minOnce = 2 * time.Second
+	maxOnce = 8 * time.Second
+)
+
+// tryFor is how long to wait for an answer before sending again, by the round
+// trip of the BMC: never less than a busy BMC on a fast network needs.
+func tryFor(rtt time.Duration) time.Duration {
+	return min(max(firstTry, 3*rtt), maxTry)
+}
+
+// onceFor is how long to wait for the answer of a command sent once.
+func onceFor(rtt time.Duration) time.Duration {
+	return min(max(minOnce, 4*tryFor(rtt)), maxOnce)
+}
+
+// smooth moves the known round trip towards a new sample.
+func smooth(rtt, sample time.Duration) time.Duration {
+	if rtt == 0 {
+		return sample
+	}
+	return rtt + (sample-rtt)/4
+}

@@ -1,0 +1,256 @@
+package rmcp
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Drop is why a datagram was dropped.
+type Drop int
+
+// The reasons for dropping a datagram.
+const (
+	DropMalformed  Drop = iota // not RMCP+, or not as long as it says
+	DropUnknown                // from no peer, or for no session, of ours
+	DropForged                 // wrong or missing HMAC
+	DropPlain                  // authenticated, but not encrypted
+	DropReplayed               // a sequence number seen before or too old
+	DropUnexpected             // genuine, but answers nothing that was asked
+	numDrops
+)
+
+var dropNames = [numDrops]string{"malformed", "unknown", "forged", "plain", "replayed", "unexpected"}
+
+// String names the reason.
+func (d Drop) String() string { return dropNames[d] }
+
+// receiver takes what comes in for one console session id.
+type receiver interface {
+	// receive takes a datagram; it must copy what it keeps.
+	receive(p *packet)
+	// unreachable tells that the network returned one of ours.
+	unreachable(r Reason)
+}
+
+// entry is a receiver under its console session id.
+type entry struct {
+	id uint32
+	to receiver
+}
+
+// Transport carries any number of sessions over one socket per address family.
+type Transport struct {
+	closed  chan struct{}
+	readers sync.WaitGroup
+	drops   [numDrops]atomic.Uint64
+
+	mu    sync.Mutex // guards down, socks and peers
+	down  bool
+	socks [2]*net.UDPConn // IPv4, IPv6; opened when first used
+	peers map[netip.AddrPort][]entry
+}
+
+// NewTransport returns a transport. It holds nothing until the first session
+// is opened.
+func NewTransport() *Transport {
+	return &Transport{closed: make(chan struct{}), peers: map[netip.AddrPort][]entry{}}
+}
+
+// Drops returns how many datagrams were dropped for the reason.
+func (t *Transport) Drops(d Drop) uint64 { return t.drops[d].Load() }
+
+// Close closes the sockets, ends every wait and returns when the readers have
+// ended. Sessions must be closed before; they say nothing more.
+func (t *Transport) Close() error {
+	t.mu.Lock()
+	if t.down {
+		t.mu.Unlock()
+		return nil
+	}
+	t.down = true
+	socks := t.socks
+	close(t.closed)
+	t.mu.Unlock()
+
+	var errs []error
+	for _, s := range socks {
+		if s != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	t.readers.Wait()
+	return errors.Join(errs...)
+}
+
+// socket returns the socket for the peer's address family.
+func (t *Transport) socket(peer netip.AddrPort) (*net.UDPConn, error) {
+	network, i := "udp4", 0
+	if peer.Addr().Is6() {
+		network, i = "udp6", 1
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.down {
+		return nil, net.ErrClosed
+	}
+	if t.socks[i] == nil {
+		s, err := net.ListenUDP(network, nil)
+		if err != nil {
+			return nil, fmt.Errorf("cannot open a UDP socket: %w", err)
+		}
+		// Both are improvements: room for the answers of a fleet, and news of
+		// refused ports. Without them the timeouts still work.
+		_ = s.SetReadBuffer(1 << 20)
+		_ = reportErrors(s, i == 1)
+		t.socks[i] = s
+		t.readers.Go(func() { t.read(s) })
+	}
+	return t.socks[i], nil
+}
+
+// maxPending bounds how often a send is repeated because the socket had the
+// error of another peer to tell first. Nothing leaves the machine in such a try.
+const maxPending = 16
+
+// send sends one datagram.
+func (t *Transport) send(b []byte, peer netip.AddrPort) error {
+	s, err := t.socket(peer)
+	if err != nil {
+		return err
+	}
+	for range maxPending {
+		_, err = s.WriteToUDPAddrPort(b, peer)
+		if err == nil || !t.drain(s) {
+			return err
+		}
+	}
+	return err
+}
+
+// read dispatches what comes in until the socket is closed.
+func (t *Transport) read(s *net.UDPConn) {
+	buf := make([]byte, maxDatagram)
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for {
+		n, from, err := s.ReadFromUDPAddrPort(buf)
+		switch {
+		case err == nil:
+			t.dispatch(buf[:n], from)
+		case errors.Is(err, net.ErrClosed):
+			return
+		case !t.drain(s):
+			// An error that says nothing of a peer, such as no memory: not to
+			// be asked for again at once.
+			pause.Reset(10 * time.Millisecond)
+			select {
+			case <-pause.C:
+			case <-t.closed:
+				return
+			}
+		}
+	}
+}
+
+// drain tells the receivers what the socket's error queue holds, and reports
+// whether it held anything.
+func (t *Transport) drain(s *net.UDPConn) bool {
+	found := false
+	for {
+		peer, reason, ok := nextError(s)
+		if !ok {
+			return found
+		}
+		found = true
+		if reason == "" {
+			continue
+		}
+		for _, e := range t.entries(peer) {
+			e.to.unreachable(reason)
+		}
+	}
+}
+
+// dispatch gives a datagram to the session it names.
+func (t *Transport) dispatch(b []byte, from netip.AddrPort) {
+	p, ok := parsePacket(b)
+	if !ok {
+		t.drop(DropMalformed)
+		return
+	}
+	id := p.session
+	if id == 0 {
+		// Session setup names the session inside the payload.
+		if id, ok = setupID(&p); !ok {
+			t.drop(DropMalformed)
+			return
+		}
+	}
+	if to := t.lookup(netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), id); to != nil {
+		to.receive(&p)
+		return
+	}
+	t.drop(DropUnknown)
+}
+
+// drop counts a dropped datagram.
+func (t *Transport) drop(d Drop) { t.drops[d].Add(1) }
+
+// register makes to the receiver of peer and id.
+func (t *Transport) register(peer netip.AddrPort, id uint32, to receiver) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.peers[peer] = append(t.others(peer, id), entry{id, to})
+}
+
+// unregister ends that, unless another receiver has taken the place.
+func (t *Transport) unregister(peer netip.AddrPort, id uint32, to receiver) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !slices.Contains(t.peers[peer], entry{id, to}) {
+		return
+	}
+	if rest := t.others(peer, id); len(rest) > 0 {
+		t.peers[peer] = rest
+		return
+	}
+	delete(t.peers, peer)
+}
+
+// others copies the peer's entries but the one of id; the list itself may be
+// in use by who asked for entries. mu is held.
+func (t *Transport) others(peer netip.AddrPort, id uint32) []entry {
+	old := t.peers[peer]
+	list := make([]entry, 0, len(old)+1)
+	for _, e := range old {
+		if e.id != id {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// entries returns the receivers of a peer.
+func (t *Transport) entries(peer netip.AddrPort) []entry {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.peers[peer]
+}
+
+// lookup finds the receiver of peer and id. An id of 0, in the refusal of a
+// message whose session the BMC does not know, finds the peer's newest.
+func (t *Transport) lookup(peer netip.AddrPort, id uint32) receiver {
+	list := t.entries(peer)
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].id == id || id == 0 {
+			return list[i].to
+		}
+	}
+	return nil
+}
