@@ -1,0 +1,54 @@
+package bundle
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// The names the reference takes: a letter, then letters, digits, space and
+// - _ . in any order; params may have slashes too.
+var (
+	paramName  = regexp.MustCompile(`^\pL+([- _./]+|\pN+|\pL+)+$`)
+	objectName = regexp.MustCompile(`^\pL+([- _.]+|\pN+|\pL+)+$`)
+	bundleName = regexp.MustCompile(`^[\pL\pN][\pL\pN._-]*$`)
+)
+
+// maxName bounds a name, in bytes: it becomes part of file names and keys.
+const maxName = 200
+
+// CheckName tells what is wrong with the name of an object in a section, or
+// returns "".
+func CheckName(section, name string) string {
+	rule, also := objectName, ""
+	if t, ok := TypeOf(section); ok && t.Slash {
+		rule, also = paramName, " /"
+	}
+	switch {
+	case len(name) > maxName:
+		return fmt.Sprintf("name %.40q… is longer than %d bytes", name, maxName)
+	case strings.TrimSpace(name) != name:
+		return fmt.Sprintf("name %q begins or ends with a space", name)
+	case !rule.MatchString(name):
+		return fmt.Sprintf("name %q is not valid: a letter, then at least one of letters, digits, space, - _ .%s", name, also)
+	}
+	return ""
+}
+
+// KeyOf returns an object's key, or what is wrong with it.
+func KeyOf(section string, obj map[string]any) (key, problem string) {
+	fields := keyFields(section)
+	for _, f := range fields {
+		switch v := obj[f].(type) {
+		case nil:
+		case string:
+			if v == "" {
+				return "", f + " is empty: an object needs a name"
+			}
+			return v, CheckName(section, v)
+		default:
+			return "", fmt.Sprintf("%s must be a string, not %s", f, describe(v))
+		}
+	}
+	return "", fields[0] + " is missing: an object needs a name"
+}
