@@ -216,7 +216,7 @@ func TestRefusedForGood(t *testing.T) {
 	if model.KindOf(err) != model.Unreachable || len(tries) != len(backoff) {
 		t.Errorf("got %v after %d tries", err, len(tries))
 	}
-	if !strings.Contains(err.Error(), "cannot reach endpoint "+c.Where()+": dial unix") {
+	if !strings.Contains(err.Error(), "cannot reach endpoint "+c.Where()+": connection refused") {
 		t.Errorf("got %v", err)
 	}
 	for name, call := range map[string]func() error{
@@ -319,7 +319,15 @@ func TestInvoke(t *testing.T) {
 			t.Errorf("%+v: sent %s %s", tt.request, uri, body)
 		}
 	}
-	_, err := c.Invoke(t.Context(), ActionRequest{Params: model.Params{"f": func() {}}})
+	c = onSocket(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(RunHeader, "run-2")
+		answer(504, `{"Type":"unknown-outcome","Messages":["x"],"Code":504}`)(w, r)
+	}))
+	rep, err := c.Invoke(t.Context(), ActionRequest{Command: "x"})
+	if model.KindOf(err) != model.UnknownOutcome || rep == nil || rep.Run != "run-2" || rep.Status != 504 {
+		t.Errorf("a refusal: %+v, %v", rep, err)
+	}
+	_, err = c.Invoke(t.Context(), ActionRequest{Params: model.Params{"f": func() {}}})
 	if model.KindOf(err) != model.Invalid {
 		t.Errorf("a param that cannot be encoded: %v", err)
 	}

@@ -168,5 +168,5 @@ func (c *Client) streamLost(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return model.Errorf(model.Unreachable, "cannot reach endpoint %s: event stream: %w", c.where, err)
+	return model.Errorf(model.Unreachable, "cannot reach endpoint %s: event stream: %w", c.where, bare(err))
 }

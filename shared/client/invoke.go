@@ -51,7 +51,8 @@ type ActionReply struct {
 
 // Invoke runs an action and waits for its answer. It is sent once: if the
 // reply to an action that changes something is lost, the error is of kind
-// unknown-outcome.
+// unknown-outcome. An error that the endpoint answered comes with a reply that
+// has its Run and Status; other errors come alone.
 func (c *Client) Invoke(ctx context.Context, r ActionRequest) (*ActionReply, error) {
 	params := r.Params
 	if params == nil {
@@ -68,9 +69,9 @@ func (c *Client) Invoke(ctx context.Context, r ActionRequest) (*ActionReply, err
 		body:   body,
 		read:   model.ActionOf(r.Command, nil).Class == model.Read,
 	}, &out.Result)
-	if err != nil {
+	if rep == nil {
 		return nil, err
 	}
 	out.Run, out.Status = rep.header.Get(RunHeader), rep.status
-	return out, nil
+	return out, err
 }

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -85,6 +87,7 @@ type reply struct {
 }
 
 // call sends a request, a GET again if it is refused, and decodes the reply.
+// The endpoint's refusal is an error beside a reply; other errors are alone.
 func (c *Client) call(ctx context.Context, r *request, out any) (*reply, error) {
 	for try := 0; ; try++ {
 		rep, err := c.once(ctx, r, out)
@@ -117,8 +120,9 @@ func (c *Client) once(ctx context.Context, r *request, out any) (*reply, error) 
 		return nil, c.lost(ctx, r, wrote.Load(), err)
 	}
 	defer resp.Body.Close()
+	rep := &reply{status: resp.StatusCode, header: resp.Header}
 	if resp.StatusCode >= http.StatusMultipleChoices {
-		return nil, c.refusal(r, resp)
+		return rep, c.refusal(r, resp)
 	}
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxReply+1))
 	if err != nil {
@@ -130,7 +134,7 @@ func (c *Client) once(ctx context.Context, r *request, out any) (*reply, error) 
 	if err := decode(raw, out); err != nil {
 		return nil, model.Errorf(model.Internal, "cannot read answer of endpoint %s to %s %s: %w", c.where, r.method, r.path, err)
 	}
-	return &reply{status: resp.StatusCode, header: resp.Header}, nil
+	return rep, nil
 }
 
 // decode decodes a reply; a *json.RawMessage takes it as it is.
@@ -180,10 +184,7 @@ func (c *Client) setHeaders(h http.Header) {
 
 // lost is the error of a request without a reply.
 func (c *Client) lost(ctx context.Context, r *request, wrote bool, err error) *model.Error {
-	var ue *url.Error
-	if errors.As(err, &ue) {
-		err = ue.Err // without the URL, which the message already names
-	}
+	err = bare(err)
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -194,6 +195,24 @@ func (c *Client) lost(ctx context.Context, r *request, wrote bool, err error) *m
 		return model.Errorf(model.Timeout, "no answer from endpoint %s to %s %s: %w", c.where, r.method, r.path, err)
 	}
 	return model.Errorf(model.Unreachable, "cannot reach endpoint %s: %w", c.where, err)
+}
+
+// bare takes off what the message already names: the URL, and the address of
+// a failed dial.
+func bare(err error) error {
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		err = ue.Err
+	}
+	var oe *net.OpError
+	if errors.As(err, &oe) && oe.Op == "dial" {
+		err = oe.Err
+	}
+	var se *os.SyscallError
+	if errors.As(err, &se) {
+		err = se.Err
+	}
+	return err
 }
 
 // refusal is the error that the endpoint answered, its kind kept.
