@@ -1,0 +1,4 @@
+package content
+
+//go:generate go run ../tools/contents bundle base.go --dir base --package content --variable baseYamlString
+//go:generate go run ../tools/contents bundle oob.go --dir oob --package content --variable oobYamlString

@@ -1,0 +1,3 @@
+package main
+
+//go:generate go run ../tools/contents bundle content.go --dir content
