@@ -42,3 +42,136 @@ const (
 	SessionOpen  = "session open"
 	LoginRefused = "login refused"
 )
+
+// NetFns and commands (IPMI 2.0 Appendix G).
+const (
+	netFnChassis = 0x00
+	netFnApp     = 0x06
+	noNetFn      = 0xff // not an IPMI message
+
+	cmdChassisControl = 0x02
+	cmdSetBootOptions = 0x08
+	cmdGetBootOptions = 0x09
+)
+
+// anySub is a row for whatever the first data byte is.
+const anySub = -1
+
+// noSession is the privilege needed by what may be sent outside a session.
+const noSession Privilege = 0
+
+// op is the index of a command in the table below.
+type op int
+
+// command is one row of the table of commands.
+type command struct {
+	name       string
+	netFn, cmd uint8
+	sub        int       // what the first data byte must be, or anySub
+	need       Privilege // the least privilege of the session; noSession needs none
+}
+
+// commands is every command that has a name. Of rows that fit, the first
+// counts.
+var commands = [...]command{
+	{PowerOff, netFnChassis, cmdChassisControl, 0, Operator},
+	{PowerOn, netFnChassis, cmdChassisControl, 1, Operator},
+	{PowerCycle, netFnChassis, cmdChassisControl, 2, Operator},
+	{PowerReset, netFnChassis, cmdChassisControl, 3, Operator},
+	{PowerDiag, netFnChassis, cmdChassisControl, 4, Operator},
+	{PowerSoft, netFnChassis, cmdChassisControl, 5, Operator},
+	{Other, netFnChassis, cmdChassisControl, anySub, Operator},
+	{ChassisCapabilities, netFnChassis, 0x00, anySub, User},
+	{ChassisStatus, netFnChassis, 0x01, anySub, User},
+	{ChassisIdentify, netFnChassis, 0x04, anySub, Operator},
+	{RestartCause, netFnChassis, 0x07, anySub, User},
+	{SetBootProgress, netFnChassis, cmdSetBootOptions, 0, Operator},
+	{SetBootTimer, netFnChassis, cmdSetBootOptions, 3, Operator},
+	{SetBootAck, netFnChassis, cmdSetBootOptions, 4, Operator},
+	{SetBoot, netFnChassis, cmdSetBootOptions, 5, Operator},
+	{SetBootOther, netFnChassis, cmdSetBootOptions, anySub, Operator},
+	{GetBoot, netFnChassis, cmdGetBootOptions, anySub, Operator},
+	{DeviceID, netFnApp, 0x01, anySub, User},
+	{ColdReset, netFnApp, 0x02, anySub, Administrator},
+	{WarmReset, netFnApp, 0x03, anySub, Administrator},
+	{DeviceGUID, netFnApp, 0x08, anySub, User},
+	{SystemGUID, netFnApp, 0x37, anySub, noSession},
+	{AuthCapabilities, netFnApp, 0x38, anySub, noSession},
+	{CipherSuites, netFnApp, 0x54, anySub, noSession},
+	{SetPrivilege, netFnApp, 0x3b, anySub, Callback},
+	{SessionClose, netFnApp, 0x3c, anySub, Callback},
+	{SessionInfo, netFnApp, 0x3d, anySub, User},
+	{SessionRequest, noNetFn, 0, anySub, noSession},
+	{RAKP1, noNetFn, 0, anySub, noSession},
+	{RAKP3, noNetFn, 0, anySub, noSession},
+	{Ping, noNetFn, 0, anySub, noSession},
+	{SessionOpen, noNetFn, 0, anySub, noSession},
+	{LoginRefused, noNetFn, 0, anySub, noSession},
+	{Other, noNetFn, 0, anySub, User},
+}
+
+// find returns the row of an IPMI message.
+func find(m *message) op {
+	sub := anySub
+	if len(m.data) > 0 {
+		sub = int(m.data[0] & subMask(m))
+	}
+	for i, c := range commands {
+		if c.netFn == m.netFn && c.cmd == m.cmd && (c.sub == anySub || c.sub == sub) {
+			return op(i)
+		}
+	}
+	return op(len(commands) - 1)
+}
+
+// subMask returns the bits of the first data byte that tell commands apart:
+// the low nibble of Chassis Control (IPMI 2.0 §28.3), the parameter of the boot
+// options (§28.12).
+func subMask(m *message) byte {
+	if m.netFn == netFnChassis && m.cmd == cmdChassisControl {
+		return 0x0f
+	}
+	return 0x7f
+}
+
+// named returns the first row of that name; ok says whether there is one.
+func named(name string) (o op, ok bool) {
+	for i, c := range commands {
+		if c.name == name {
+			return op(i), true
+		}
+	}
+	return 0, false
+}
+
+// ledger counts what one BMC executed.
+type ledger [len(commands)]uint32
+
+// add counts one execution of the named command.
+func (l *ledger) add(name string) {
+	if o, ok := named(name); ok {
+		l[o]++
+	}
+}
+
+// count returns how often the named command was executed.
+func (l *ledger) count(name string) int {
+	n := 0
+	for i, c := range commands {
+		if c.name == name {
+			n += int(l[i])
+		}
+	}
+	return n
+}
+
+// all returns the counts that are not 0.
+func (l *ledger) all() map[string]int {
+	counts := map[string]int{}
+	for i, c := range commands {
+		if l[i] > 0 {
+			counts[c.name] += int(l[i])
+		}
+	}
+	return counts
+}

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net"
 	"sync"
-
-	"github.com/bougou/go-ipmi/pkg/handlers"
 )
 
 // Fleet is a number of BMCs that listen until Close.
@@ -29,9 +27,9 @@ func New(o Options) (*Fleet, error) {
 		return nil, fmt.Errorf("cannot simulate BMCs: %w", err)
 	}
 	f := &Fleet{bmcs: make([]*BMC, len(conns))}
-	commands := newRegistry()
+	registry := newRegistry()
 	for i, conn := range conns {
-		f.bmcs[i] = newBMC(&o, i, conn, commands)
+		f.bmcs[i] = newBMC(&o, i, conn, registry)
 	}
 	for _, b := range f.bmcs {
 		f.wg.Go(b.serve)
@@ -64,14 +62,4 @@ func closeAll(conns []*net.UDPConn) {
 	for _, c := range conns {
 		_ = c.Close() // nothing was sent on it
 	}
-}
-
-// newRegistry returns the commands all BMCs of a fleet share: it holds no
-// state, a handler finds its BMC in its context.
-func newRegistry() *handlers.Registry {
-	r := handlers.NewRegistry()
-	handlers.RegisterAppHandlers(r)
-	handlers.RegisterSessionHandlers(r)
-	handlers.RegisterChassisHandlers(r)
-	return r
 }
