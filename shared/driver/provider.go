@@ -1,7 +1,9 @@
 package driver
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -28,16 +30,33 @@ type Options struct {
 	OrphanOn time.Duration
 }
 
+// withDefaults fills what is not set.
+func (o Options) withDefaults() Options {
+	o.StopGrace = cmp.Or(o.StopGrace, 10*time.Second)
+	o.StopOn = cmp.Or(o.StopOn, 3*time.Second)
+	o.OrphanGrace = cmp.Or(o.OrphanGrace, 2*time.Second)
+	o.OrphanOn = cmp.Or(o.OrphanOn, 2*time.Second)
+	return o
+}
+
 // Provider turns a Driver into the actions of a plugin.
 type Provider struct {
 	driver Driver
 	opts   Options
 	log    atomic.Pointer[slog.Logger]
+	extras []Extra
+	meta   map[string]string
+	gate   *gate
+	life   life
 }
 
 // NewProvider returns a Provider for the driver.
 func NewProvider(d Driver, o Options) *Provider {
-	p := &Provider{driver: d, opts: o}
+	p := &Provider{driver: d, opts: o.withDefaults(), gate: newGate(), life: newLife()}
+	if e, ok := d.(Extras); ok {
+		p.extras = e.Extras()
+	}
+	p.meta = classes(p.extras)
 	p.SetLogger(o.Logger)
 	return p
 }
@@ -50,24 +69,108 @@ func (p *Provider) SetLogger(log *slog.Logger) {
 	p.log.Store(log)
 }
 
-// Actions lists what the driver can do in any of its modes, for define.
-func (p *Provider) Actions() []model.AvailableAction { return nil }
-
-// Meta returns the entries of a plugin provider's Meta that tell an endpoint
-// about the driver's actions.
-func (p *Provider) Meta() map[string]string { return map[string]string{} }
-
 // Action runs one action and returns its result: model.Result for power and
-// boot actions, the bare resource for the others. Its error is a *model.Error.
-func (p *Provider) Action(_ context.Context, a *model.Action) (any, error) {
-	return nil, model.Errorf(model.NotFound, "cannot %s: no such action", a.Command)
+// boot actions, the bare resource for the others. Its error is a *model.Error
+// that names the machine, the step and the cause.
+//
+// A read ends with ctx. Any other action is a plan of its own: when ctx ends
+// before its first state-changing step nothing is sent, later only the waiting
+// ends and the plan finishes.
+func (p *Provider) Action(ctx context.Context, a *model.Action) (any, error) {
+	req, err := p.request(a)
+	if err != nil {
+		return nil, err
+	}
+	if req.info.Class == model.Read {
+		return p.read(ctx, req)
+	}
+	if ctx.Err() != nil {
+		return nil, req.errorf(model.Timeout, "%s", leftBefore)
+	}
+	t, first, err := p.gate.enter(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	if first {
+		go p.change(t) // ends with the plan, which has a deadline; Stop waits for it
+	}
+	if !req.wait {
+		return model.Result{Outcome: model.Accepted, Driver: p.driver.Name()}, nil
+	}
+	limit := req.timeout
+	if first {
+		limit += hardLimit
+	}
+	return p.await(ctx, t, req, limit)
 }
 
-// Stop refuses new actions, lets plans go on for StopGrace, then cuts them
-// short: a plan that switched a machine off still switches it on. It ends the
-// driver last.
-func (p *Provider) Stop(_ context.Context) error { return nil }
+// read runs a read in the caller's goroutine.
+func (p *Provider) read(ctx context.Context, req *request) (any, error) {
+	if err := p.gate.enterRead(req); err != nil {
+		return nil, err
+	}
+	defer p.gate.exitRead()
+	return p.execute(ctx, p.newRun(req, nil))
+}
 
-// Orphaned is Stop for a plugin whose host has died: no plan takes its first
-// step any more, and the bounds are those of OrphanGrace and OrphanOn.
-func (p *Provider) Orphaned(_ context.Context) error { return nil }
+// change runs a plan to its end and hands its outcome to all who wait for it.
+func (p *Provider) change(t *ticket) {
+	t.result, t.err = p.execute(t.ctx, p.newRun(t.req, t))
+	p.gate.exit(t)
+}
+
+// hardLimit is what a plan may take beyond oob/timeout, the power-on it owes
+// included, before callers stop waiting for a driver that does not return.
+const hardLimit = 8 * time.Second
+
+// await waits for a plan on behalf of one caller.
+func (p *Provider) await(ctx context.Context, t *ticket, req *request, limit time.Duration) (any, error) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-t.done:
+		return t.result, t.err
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	if !p.gate.leave(t) {
+		return nil, req.errorf(model.Timeout, "%s", leftBefore)
+	}
+	kind := model.Timeout
+	if req.info.Class == model.Once {
+		kind = model.UnknownOutcome
+	}
+	return nil, req.errorf(kind, "waiting ended and the action goes on; look at the machine for its outcome")
+}
+
+// execute runs a plan within its bounds. A panic in a driver costs one action,
+// not the process.
+func (p *Provider) execute(ctx context.Context, r *run) (result any, err error) {
+	ctx, cancel := context.WithDeadlineCause(ctx, r.deadline, errDeadline)
+	defer cancel()
+	ctx, cut := context.WithCancelCause(ctx)
+	defer cut(nil)
+	defer p.life.onCut(func() { cut(errStopping) })()
+	defer func() {
+		if v := recover(); v != nil {
+			result, err = nil, r.panicked(v)
+		}
+		r.drop(ctx)
+		r.logEnd(ctx, err)
+	}()
+	result, err = r.req.plan(ctx, r)
+	if err != nil {
+		return nil, r.fail(ctx, err)
+	}
+	return r.req.secrets.value(result), nil
+}
+
+// Reasons why a plan's context ended.
+var (
+	errDeadline  = errors.New("oob/timeout is over")
+	errStopping  = errors.New("the plugin is stopping")
+	errAbandoned = errors.New("nobody waits any more")
+)
+
+// leftBefore is what a caller is told that left before anything was sent.
+const leftBefore = "the caller went away before anything was sent"

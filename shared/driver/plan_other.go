@@ -1,0 +1,80 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"provision-plugins/shared/model"
+)
+
+// identifyDefault is how long the locator is lit when the driver has no param
+// for it.
+const identifyDefault = 15 * time.Second
+
+// planIdentify lights the locator.
+func planIdentify(ctx context.Context, r *run) (any, error) {
+	lit := identifyDefault
+	if d, ok := r.p.driver.(IdentifyTimer); ok {
+		var err error
+		if lit, err = d.IdentifyDuration(r.req.target.Params); err != nil {
+			return nil, err
+		}
+	}
+	err := r.do(ctx, step{name: "identify", changes: true, call: with(func(ctx context.Context, s Identifier) error {
+		return s.Identify(ctx, lit)
+	})})
+	if err != nil {
+		return nil, err
+	}
+	r.note("locator lit for %v", lit)
+	if lit == 0 {
+		r.notes = []string{"locator off"}
+	}
+	return r.result(model.Result{Outcome: model.Acknowledged}), nil
+}
+
+// planHealth reads the health.
+func planHealth(ctx context.Context, r *run) (any, error) {
+	var health any
+	err := r.do(ctx, step{name: "read health", call: with(func(ctx context.Context, s HealthReader) error {
+		h, err := s.Health(ctx)
+		health = h
+		return err
+	})})
+	return health, err
+}
+
+// planDoctor runs the driver's checks, once: another try would be another
+// failing login.
+func planDoctor(ctx context.Context, r *run) (any, error) {
+	if err := r.openOnce(ctx); err != nil {
+		return nil, inStep("open session", err)
+	}
+	d, ok := r.sess.(Doctor)
+	if !ok {
+		return nil, r.p.lacks(r.req.cap, r.sess)
+	}
+	report, err := d.Doctor(ctx)
+	if err != nil {
+		return nil, inStep("check", err)
+	}
+	return report, nil
+}
+
+// planExtra hands an action over to the driver.
+func planExtra(e *Extra) plan {
+	return func(ctx context.Context, r *run) (any, error) {
+		if e.Class != model.Read {
+			if err := r.commit(e.Command); err != nil {
+				return nil, err
+			}
+		}
+		result, err := e.Run(ctx, r.req.target, r.req.action)
+		var known *model.Error
+		if err != nil && e.Class == model.Once && !errors.As(err, &known) {
+			return nil, model.Errorf(model.UnknownOutcome, "it may have been done: %s", textOf(err))
+		}
+		return result, err
+	}
+}

@@ -1,0 +1,231 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"provision-plugins/shared/model"
+)
+
+// Bounds of one try. A device that is slower is tried again, where trying again
+// is harmless.
+const (
+	openTry  = 10 * time.Second       // opening a session
+	callTry  = 5 * time.Second        // one command
+	leastTry = 500 * time.Millisecond // what a try gets near the deadline
+	maxTries = 4
+)
+
+// Waits between tries.
+const (
+	firstBackoff = 100 * time.Millisecond
+	maxBackoff   = 2 * time.Second
+)
+
+// step is one command to a device.
+type step struct {
+	name string
+	call func(ctx context.Context, s Session) error
+	// changes marks a step that is recorded, and taken only if the plan may
+	// still begin.
+	changes bool
+	// bound of a try; callTry when it is zero.
+	bound time.Duration
+	// seen looks for the effect between tries; nil means that there is nothing
+	// to see.
+	seen func(ctx context.Context) bool
+}
+
+// with makes a step's call from a call of one interface.
+func with[T any](call func(ctx context.Context, t T) error) func(context.Context, Session) error {
+	return func(ctx context.Context, s Session) error {
+		t, ok := s.(T)
+		if !ok {
+			return model.Errorf(model.Unsupported, "the device is now reached in a mode that cannot do this")
+		}
+		return call(ctx, t)
+	}
+}
+
+// do carries out a step that may be taken more than once. Its error is the
+// device's own from the last try.
+func (r *run) do(ctx context.Context, st step) error {
+	for try := 1; ; try++ {
+		if err := r.open(ctx); err != nil {
+			return err
+		}
+		err := ctx.Err()
+		if err == nil {
+			err = r.take(ctx, st, try)
+		}
+		if err == nil {
+			return nil
+		}
+		if !again(err, try) || !pause(ctx, backoff(try, err)) {
+			return inStep(st.name, err)
+		}
+		if st.seen != nil && st.seen(ctx) {
+			return nil
+		}
+	}
+}
+
+// once carries out a step that must not be taken twice. replied is false when
+// nobody knows whether the device took it; err is set only if it did not.
+func (r *run) once(ctx context.Context, st step) (replied bool, err error) {
+	if err := r.open(ctx); err != nil {
+		return false, err
+	}
+	if err := ctx.Err(); err != nil {
+		return false, inStep(st.name, err)
+	}
+	st.changes = true
+	if err = r.take(ctx, st, 1); err == nil {
+		return true, nil
+	}
+	if r.committed() && mayBeDone(err) {
+		r.log.DebugContext(ctx, "no reply", "machine", r.req.target.Name, "step", st.name, "error", r.req.secrets.text(textOf(err)))
+		return false, nil
+	}
+	return false, inStep(st.name, err)
+}
+
+// take makes one try of a step on the open session. A session on which a
+// command was lost is given up, so that nothing follows a delayed datagram.
+func (r *run) take(ctx context.Context, st step, try int) error {
+	if st.changes {
+		if err := r.commit(st.name); err != nil {
+			return err
+		}
+		r.attempts = max(r.attempts, try)
+	}
+	bound := st.bound
+	if bound == 0 {
+		bound = callTry
+	}
+	ctx, cancel := tryWithin(ctx, bound, 3)
+	defer cancel()
+	err := st.call(ctx, r.sess)
+	if err != nil && !refused(err) {
+		r.drop(ctx)
+	}
+	return err
+}
+
+// open opens a session unless one is open. Opening executes nothing, so it may
+// be tried again.
+func (r *run) open(ctx context.Context) error {
+	for try := 1; r.sess == nil; try++ {
+		err := r.openOnce(ctx)
+		if err == nil {
+			break
+		}
+		if !again(err, try) || !pause(ctx, backoff(try, err)) {
+			return inStep("open session", err)
+		}
+	}
+	return nil
+}
+
+// openOnce makes one try to open a session, and checks that it can do what the
+// action needs.
+func (r *run) openOnce(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	try, cancel := tryWithin(ctx, openTry, 1.5)
+	defer cancel()
+	sess, err := r.p.driver.Open(try, r.req.target)
+	if err != nil {
+		return err
+	}
+	if sess == nil {
+		return model.Errorf(model.Internal, "driver %s opened nothing", r.p.driver.Name())
+	}
+	r.sess = sess
+	if c := r.req.cap; c != nil && !c.needs(sess) {
+		r.drop(ctx)
+		return r.p.lacks(c, sess)
+	}
+	return nil
+}
+
+// closeBound is what giving a session back may take.
+const closeBound = time.Second
+
+// drop gives the session back, if one is open.
+func (r *run) drop(ctx context.Context) {
+	if r.sess == nil {
+		return
+	}
+	sess := r.sess
+	r.sess = nil
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeBound)
+	defer cancel()
+	if err := sess.Close(ctx); err != nil {
+		r.log.DebugContext(ctx, "session did not close well", "machine", r.req.target.Name, "error", r.req.secrets.text(textOf(err)))
+	}
+}
+
+// tryWithin bounds one try: by most, and by a part of the time left so that
+// there is time for another, but not by less than leastTry.
+func tryWithin(ctx context.Context, most time.Duration, parts float64) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if ok {
+		left := time.Duration(float64(time.Until(deadline)) / parts)
+		most = min(most, max(left, leastTry))
+	}
+	return context.WithTimeout(ctx, most)
+}
+
+// inStep puts a step's name before the text of a device's error and keeps its
+// kind.
+func inStep(name string, err error) error {
+	if errors.Is(err, errAbandoned) || errors.Is(err, errStopping) {
+		return err
+	}
+	return model.Errorf(model.KindOf(err), "%s: %s", name, textOf(err)).After(retryAfter(err))
+}
+
+// Kinds that say that a command was not executed, and will not be by another
+// try.
+var refusals = []model.Kind{
+	model.Invalid, model.NotFound, model.Unsupported, model.Conflict, model.Forbidden, model.DeviceAuth,
+}
+
+// refused reports whether a device, or what is before it, said no.
+func refused(err error) bool { return slices.Contains(refusals, model.KindOf(err)) }
+
+// mayBeDone reports whether a command that failed with err may have been
+// executed all the same.
+func mayBeDone(err error) bool {
+	switch kind := model.KindOf(err); kind {
+	case model.Busy, model.RateLimited, model.Unreachable:
+		return false
+	default:
+		return !refused(err)
+	}
+}
+
+// again reports whether another try may help.
+func again(err error, try int) bool {
+	switch model.KindOf(err) {
+	case model.Busy, model.RateLimited: // wait for our turn as long as there is time
+		return true
+	case model.Unreachable, model.Timeout, model.UnknownOutcome:
+		return try < maxTries
+	default:
+		return false
+	}
+}
+
+// backoff is how long to wait after a try, with jitter so that a fleet does not
+// come back at once.
+func backoff(try int, err error) time.Duration {
+	d := min(firstBackoff<<min(try-1, 10), maxBackoff)
+	d = d/2 + rand.N(d)
+	return max(d, retryAfter(err))
+}

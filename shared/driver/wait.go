@@ -1,0 +1,98 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"provision-plugins/shared/model"
+)
+
+// Gaps between two readings while a plan waits for a state.
+const (
+	firstGap = 50 * time.Millisecond
+	maxGap   = 500 * time.Millisecond
+	cycleGap = 250 * time.Millisecond // while an off phase, which may be short, must not be missed
+)
+
+// pause waits for d and reports whether there is time left after it. A wait
+// that would outlast ctx is not begun.
+func pause(ctx context.Context, d time.Duration) bool {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
+		return false
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// retryAfter is what the other side asked to wait.
+func retryAfter(err error) time.Duration {
+	var known *model.Error
+	if errors.As(err, &known) {
+		return known.RetryAfter
+	}
+	return 0
+}
+
+// readPower reads the state, with more than one try. A session that cannot read
+// it leaves it unknown.
+func (r *run) readPower(ctx context.Context) error {
+	return r.do(ctx, step{name: "read power state", call: r.readOn})
+}
+
+// readOn reads the state on a session and keeps it.
+func (r *run) readOn(ctx context.Context, s Session) error {
+	reader, ok := s.(PowerReader)
+	if !ok {
+		r.blind = true
+		return nil
+	}
+	reading, err := reader.PowerState(ctx)
+	if err != nil {
+		return err
+	}
+	if reading.State == "" {
+		reading.State = model.StateUnknown
+	}
+	r.last, r.lastAt, r.looked, r.lookErr = reading, r.since(), true, nil
+	return nil
+}
+
+// look makes one try to read the state and reports whether it was read.
+func (r *run) look(ctx context.Context) bool {
+	err := ctx.Err()
+	if err == nil && r.sess == nil {
+		err = r.openOnce(ctx)
+	}
+	if err == nil {
+		err = r.take(ctx, step{name: "read power state", call: r.readOn}, 1)
+	}
+	if err == nil {
+		return !r.blind
+	}
+	if ctx.Err() == nil {
+		r.lookErr = err
+		r.blind = r.blind || refused(err)
+	}
+	return false
+}
+
+// waitFor reads until the state is want, quickly at first and at gaps of most
+// later. It ends with ctx, or when reading cannot help.
+func (r *run) waitFor(ctx context.Context, want model.PowerState, most time.Duration) bool {
+	for gap := firstGap; ; gap = min(gap*3/2, most) {
+		if r.look(ctx) && r.last.State == want {
+			r.evidence(want)
+			return true
+		}
+		if r.blind || !pause(ctx, gap) {
+			return false
+		}
+	}
+}
