@@ -1,0 +1,135 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"provision-plugins/shared/model"
+)
+
+const (
+	// schemaVersion is the layout that this program reads and writes.
+	schemaVersion = 1
+	schemaKey     = systemPrefix + ".schema"
+
+	// maxMarkers bounds how many delete markers one start clears away.
+	maxMarkers = 1000
+)
+
+// schema is the record of the layout.
+type schema struct {
+	Version int
+}
+
+// contents is the bucket as it was found at start.
+type contents struct {
+	schema       *schema
+	items        []*item
+	reservations []reservation
+	markers      []uint64
+}
+
+// load fills the view from the bucket and clears away what unfinished writes
+// left there.
+func (s *Store) load(ctx context.Context) error {
+	var c contents
+	err := s.scan(ctx, s.objects, bucketSubject+">", func(msg jetstream.Msg, meta *jetstream.MsgMetadata) error {
+		return c.add(msg, meta.Sequence.Stream)
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.checkSchema(ctx, c.schema); err != nil {
+		return err
+	}
+	s.view.load(c.items)
+	if err := s.sweepReservations(ctx, c.reservations); err != nil {
+		return err
+	}
+	return s.sweepMarkers(ctx, c.markers)
+}
+
+// add sorts one message of the bucket in. What cannot be read stops the start:
+// going on without it would make its names free for others.
+func (c *contents) add(msg jetstream.Msg, seq uint64) error {
+	k := strings.TrimPrefix(msg.Subject(), bucketSubject)
+	if isMarker(msg.Headers()) {
+		c.markers = append(c.markers, seq)
+		return nil
+	}
+	if k == schemaKey {
+		c.schema = &schema{}
+		return decodeRecord(k, msg.Data(), c.schema)
+	}
+	if strings.HasPrefix(k, uniquePrefix+".") {
+		c.reservations = append(c.reservations, reservation{key: k, owner: string(msg.Data()), rev: seq})
+		return nil
+	}
+	prefix, id, ok := splitKey(k)
+	if !ok {
+		return model.Errorf(model.Internal, "cannot read the store: strange key %.80q", k)
+	}
+	var e envelope
+	if err := decodeRecord(k, msg.Data(), &e); err != nil {
+		return err
+	}
+	c.items = append(c.items, &item{
+		Object: Object{Prefix: prefix, ID: id, Rev: seq, Value: e.Value},
+		unique: e.Unique,
+	})
+	return nil
+}
+
+// decodeRecord decodes a stored value, naming its key if it cannot.
+func decodeRecord(k string, data []byte, out any) error {
+	if err := json.Unmarshal(data, out); err != nil {
+		return model.Errorf(model.Internal, "cannot read the store: record %s is damaged: %w", k, err)
+	}
+	return nil
+}
+
+// checkSchema refuses a store that a later program made, and marks a new one.
+func (s *Store) checkSchema(ctx context.Context, found *schema) error {
+	if found == nil {
+		data, err := json.Marshal(schema{Version: schemaVersion})
+		if err != nil {
+			return err
+		}
+		_, err = s.putNew(ctx, schemaKey, data)
+		return err
+	}
+	if found.Version != schemaVersion {
+		return model.Errorf(model.Invalid,
+			"cannot open the store: its layout is version %d, this program knows version %d; use the program that made it",
+			found.Version, schemaVersion)
+	}
+	return nil
+}
+
+// sweepReservations removes the reservations whose owner lacks the value.
+func (s *Store) sweepReservations(ctx context.Context, list []reservation) error {
+	for _, r := range list {
+		if s.holds(r) {
+			continue
+		}
+		s.log.Info("removing a left-over reservation", "key", r.key, "owner", r.owner)
+		if err := s.drop(ctx, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweepMarkers clears delete markers away, which are of use only to those who
+// follow the bucket while it runs.
+func (s *Store) sweepMarkers(ctx context.Context, seqs []uint64) error {
+	for _, seq := range seqs[:min(len(seqs), maxMarkers)] {
+		if err := s.deleteMsg(ctx, s.objects, seq); err != nil {
+			return err
+		}
+	}
+	return nil
+}
