@@ -2,6 +2,7 @@ package rmcp
 
 import (
 	"encoding/binary"
+	"errors"
 	"net"
 	"net/netip"
 	"strconv"
@@ -25,6 +26,13 @@ var reasons = map[unix.Errno]Reason{
 	unix.EHOSTDOWN:    NoRoute,
 	unix.EACCES:       NoRoute,
 	unix.ENOPROTOOPT:  Refused,
+}
+
+// pendingError reports whether a failed send may have failed because of another
+// datagram, whose error the socket had still to tell.
+func pendingError(err error) bool {
+	var errno unix.Errno
+	return errors.As(err, &errno) && reasons[errno] != ""
 }
 
 // reportErrors asks the kernel to queue ICMP errors with the address they are

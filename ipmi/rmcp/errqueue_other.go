@@ -12,3 +12,6 @@ func reportErrors(*net.UDPConn, bool) error { return nil }
 
 // nextError finds nothing here.
 func nextError(*net.UDPConn) (netip.AddrPort, Reason, bool) { return netip.AddrPort{}, "", false }
+
+// pendingError finds nothing here.
+func pendingError(error) bool { return false }

@@ -38,9 +38,13 @@ type setupAnswer struct {
 	n    int
 	data [setupMax]byte
 	at   time.Time
+	took time.Duration // since the transmission it answers
 }
 
-func (a *setupAnswer) tag() uint8     { return a.data[0] }
+// tag is the tag of the transmission it answers.
+func (a *setupAnswer) tag() uint8 { return a.data[0] }
+
+// status is its status code.
 func (a *setupAnswer) status() status { return status(a.data[1]) }
 
 // setupID is the console session id that an answer of session setup is for.
@@ -71,9 +75,11 @@ type handshake struct {
 	wait time.Duration
 	rtt  time.Duration
 	tag  uint8
-	// resent tells that some message went out twice: a mismatch may then mean
-	// no more than that answers crossed.
-	resent  bool
+	// crossed tells that some message went out, or some answer came, twice: a
+	// mismatch may then mean no more than that two of them crossed.
+	crossed bool
+	// linger is how long to look out for a later RAKP 2 than the first.
+	linger  time.Duration
 	answers chan setupAnswer
 	lost    chan Reason
 }
@@ -81,7 +87,7 @@ type handshake struct {
 // newHandshake prepares a try with a fresh session id and random number.
 func (t *Transport) newHandshake(p *plan) *handshake {
 	h := &handshake{
-		t: t, target: p.target, deadline: p.deadline, wait: p.wait, rtt: p.rtt,
+		t: t, target: p.target, deadline: p.deadline, wait: p.wait, rtt: p.rtt, linger: p.linger,
 		answers: make(chan setupAnswer, 4),
 		lost:    make(chan Reason, 1),
 	}
@@ -205,12 +211,33 @@ func (h *handshake) rakp12(ctx context.Context) *Error {
 	if err != nil {
 		return err
 	}
+	if a, err = h.newestRAKP2(ctx, a); err != nil {
+		return err
+	}
 	copy(k.managedRnd[:], a.data[8:])
 	copy(k.guid[:], a.data[24:])
 	if !hmac.Equal(k.rakp2(), a.data[40:a.n]) {
 		return &Error{BadPassword, stepRAKP1.name, fmt.Errorf("the BMC's proof does not match")}
 	}
 	return nil
+}
+
+// newestRAKP2 waits for further answers with the same tag, where an earlier try
+// made that advisable: a network that doubles RAKP 1 makes the BMC draw another
+// random number, and the last one counts.
+func (h *handshake) newestRAKP2(ctx context.Context, a *setupAnswer) (*setupAnswer, *Error) {
+	if h.linger == 0 {
+		return a, nil
+	}
+	timer := time.NewTimer(h.linger)
+	defer timer.Stop()
+	for {
+		next, err := h.await(ctx, stepRAKP1, []sent{{h.tag, time.Now()}}, timer)
+		if next == nil || err != nil {
+			return a, err
+		}
+		a = next
+	}
 }
 
 // rakp34 proves that we know the password, and takes the session.
@@ -265,7 +292,7 @@ func (h *handshake) exchange(ctx context.Context, st *step, body func([]byte) []
 			break
 		}
 		if n == 1 {
-			h.resent = true
+			h.crossed = true
 			h.target.silent()
 		}
 		h.tag++
@@ -275,6 +302,9 @@ func (h *handshake) exchange(ctx context.Context, st *step, body func([]byte) []
 		}
 		timer.Reset(min(wait, left))
 		a, err := h.await(ctx, st, out, timer)
+		if a != nil {
+			h.learn(a.took)
+		}
 		if a != nil || err != nil {
 			return a, err
 		}
@@ -297,10 +327,10 @@ func (h *handshake) await(ctx context.Context, st *step, out []sent, timer *time
 	for {
 		select {
 		case a := <-h.answers:
-			if took, ok := h.fits(&a, st, out); ok {
-				h.learn(took)
-				return h.judge(&a, st)
+			if fits(&a, st, out) {
+				return judge(&a, st)
 			}
+			h.crossed = h.crossed || a.kind == payloadRAKP2
 			h.t.drop(DropUnexpected)
 		case r := <-h.lost:
 			return nil, &Error{r, st.name, nil}
@@ -314,20 +344,22 @@ func (h *handshake) await(ctx context.Context, st *step, out []sent, timer *time
 	}
 }
 
-// fits reports whether an answer is one to this step, and how long it took.
-func (h *handshake) fits(a *setupAnswer, st *step, out []sent) (time.Duration, bool) {
+// fits reports whether an answer is one to this step, and notes how long it
+// took.
+func fits(a *setupAnswer, st *step, out []sent) bool {
 	if a.kind != st.want || a.status() == statusOK && a.n < st.minLen {
-		return 0, false
+		return false
 	}
 	if st.newest {
 		out = out[len(out)-1:]
 	}
 	for _, s := range out {
 		if s.tag == a.tag() {
-			return a.at.Sub(s.at), true
+			a.took = a.at.Sub(s.at)
+			return true
 		}
 	}
-	return 0, false
+	return false
 }
 
 // learn adjusts the waiting to the BMC's round trip.
@@ -337,7 +369,7 @@ func (h *handshake) learn(took time.Duration) {
 }
 
 // judge turns a status into an error.
-func (h *handshake) judge(a *setupAnswer, st *step) (*setupAnswer, *Error) {
+func judge(a *setupAnswer, st *step) (*setupAnswer, *Error) {
 	if s := a.status(); s != statusOK {
 		return nil, &Error{s.reason(), st.name, s}
 	}

@@ -68,7 +68,8 @@ type plan struct {
 	privilege uint8
 	deadline  time.Time
 	wait, rtt time.Duration
-	refusals  int // consecutive mismatches and refusals of the credentials
+	linger    time.Duration // see handshake
+	refusals  int           // consecutive mismatches and refusals of the credentials
 	tries     int
 }
 
@@ -118,6 +119,9 @@ func newPlan(target *Target) *plan {
 func (p *plan) again(h *handshake, err *Error) bool {
 	p.tries++
 	p.rtt, p.wait = h.rtt, h.wait
+	if h.crossed {
+		p.linger = max(h.rtt, minLinger)
+	}
 	if p.tries >= maxHandshakes || !time.Now().Before(p.deadline) {
 		return false
 	}
@@ -137,6 +141,9 @@ func (p *plan) again(h *handshake, err *Error) bool {
 	}
 	return false
 }
+
+// minLinger is the least time to look out for a second RAKP 2.
+const minLinger = 10 * time.Millisecond
 
 // nextSuite falls to the next suite.
 func (p *plan) nextSuite() bool {
@@ -168,7 +175,7 @@ func (p *plan) slower() bool {
 // next one then has one try.
 func (p *plan) refused(h *handshake) bool {
 	p.refusals++
-	if p.refusals < 2 || h.resent {
+	if p.refusals < 2 || h.crossed {
 		return p.slower()
 	}
 	if p.proven {

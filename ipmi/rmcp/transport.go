@@ -126,7 +126,7 @@ func (t *Transport) send(b []byte, peer netip.AddrPort) error {
 	}
 	for range maxPending {
 		_, err = s.WriteToUDPAddrPort(b, peer)
-		if err == nil || !t.drain(s) {
+		if err == nil || !t.drain(s) && !pendingError(err) {
 			return err
 		}
 	}

@@ -1,0 +1,311 @@
+package rmcp
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bougou/go-ipmi/pkg/bmc"
+	"github.com/bougou/go-ipmi/pkg/command/app"
+	"github.com/bougou/go-ipmi/pkg/types"
+
+	"provision-plugins/ipmi/udptest"
+	"provision-plugins/shared/model"
+)
+
+func TestOpen(t *testing.T) {
+	for name, tc := range map[string]struct {
+		bmc   bmcOptions
+		login Login
+		want  Known
+	}{
+		"both suites":     {bmcOptions{}, login(), Known{Suite: 17}},
+		"suite 3 only":    {bmcOptions{suites: []types.CipherSuiteID{3}}, login(), Known{Suite: 3}},
+		"suite 17 only":   {bmcOptions{suites: []types.CipherSuiteID{17}}, login(), Known{Suite: 17}},
+		"user privileges": {bmcOptions{privilege: bmc.PrivilegeLevelUser}, login(), Known{Suite: 17, UserOnly: true}},
+		"BMC key":         {bmcOptions{kg: "k_g of the BMC"}, Login{testUser, testPassword, "k_g of the BMC"}, Known{Suite: 17}},
+		"IPv6":            {bmcOptions{v6: true}, login(), Known{Suite: 17}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := startBMC(t, tc.bmc)
+			b.chassis.On = true
+			s, err := newTestTransport(t).Open(testContext(t), Target{Peer: b.addr, Login: tc.login})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			if !powerIsOn(t, s) {
+				t.Error("power reads off, want on")
+			}
+			got := s.Known()
+			if got.RTT <= 0 {
+				t.Errorf("round trip %v, want more", got.RTT)
+			}
+			if got.RTT = 0; got != tc.want {
+				t.Errorf("Known = %+v, want %+v", got, tc.want)
+			}
+			if s.MayControl() == tc.want.UserOnly {
+				t.Errorf("MayControl = %v", s.MayControl())
+			}
+		})
+	}
+}
+
+// TestOpenFloor holds the number of round trips: four for a cold status.
+func TestOpenFloor(t *testing.T) {
+	b := startBMC(t, bmcOptions{})
+	p := udptest.New(t, b.addr, udptest.Pass)
+	powerIsOn(t, openTo(t, newTestTransport(t), p.Addr()))
+	if p.Count() != 8 {
+		t.Errorf("%d datagrams for a cold status, want 8", p.Count())
+	}
+}
+
+// TestOpenRemembers goes straight to what worked before.
+func TestOpenRemembers(t *testing.T) {
+	b := startBMC(t, bmcOptions{suites: []types.CipherSuiteID{3}, privilege: bmc.PrivilegeLevelUser})
+	p := udptest.New(t, b.addr, udptest.Pass)
+	tr := newTestTransport(t)
+	first := openTo(t, tr, p.Addr())
+	p.SetFilter(udptest.Pass)
+	second, err := tr.Open(testContext(t), Target{Peer: p.Addr(), Login: login(), Known: first.Known()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	if p.Count() != 6 {
+		t.Errorf("%d datagrams, want the 6 of one handshake", p.Count())
+	}
+}
+
+func TestOpenRefused(t *testing.T) {
+	long := strings.Repeat("x", 40)
+	for name, tc := range map[string]struct {
+		bmc   bmcOptions
+		login Login
+		want  Reason
+	}{
+		"wrong password":   {bmcOptions{}, Login{testUser, "wrong password", ""}, BadPassword},
+		"unknown user":     {bmcOptions{}, Login{"nobody", testPassword, ""}, BadPassword},
+		"wrong BMC key":    {bmcOptions{kg: "right"}, Login{testUser, testPassword, "wrong"}, BadKg},
+		"no privilege":     {bmcOptions{privilege: bmc.PrivilegeLevelCallback}, login(), Privilege},
+		"no common suite":  {bmcOptions{suites: []types.CipherSuiteID{1}}, login(), NoSuite},
+		"password too big": {bmcOptions{}, Login{testUser, model.Secret(long), ""}, TooLong},
+		"name too long":    {bmcOptions{}, Login{long, testPassword, ""}, TooLong},
+		"key too long":     {bmcOptions{}, Login{testUser, testPassword, model.Secret(long)}, TooLong},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := startBMC(t, tc.bmc)
+			_, err := newTestTransport(t).Open(testContext(t), Target{Peer: b.addr, Login: tc.login})
+			if reasonIn(err) != tc.want {
+				t.Fatalf("error %v, want reason %q", err, tc.want)
+			}
+			for _, secret := range []string{testPassword, "wrong password", long} {
+				if strings.Contains(err.Error(), secret) {
+					t.Errorf("the error tells a secret: %v", err)
+				}
+			}
+			if tc.want != BadKg {
+				eventually(t, "no session left on the BMC", func() bool { return b.Sessions.Count() == 0 })
+			}
+		})
+	}
+}
+
+// TestOpenNoSlot is a BMC whose sessions are all in use.
+func TestOpenNoSlot(t *testing.T) {
+	b := startBMC(t, bmcOptions{sessions: 1})
+	tr := newTestTransport(t)
+	openTo(t, tr, b.addr)
+	_, err := tr.Open(testContext(t), Target{Peer: b.addr, Login: login()})
+	if reasonIn(err) != NoSlot {
+		t.Fatalf("error %v, want %q", err, NoSlot)
+	}
+}
+
+// deaf returns an address where datagrams are taken and never answered.
+func deaf(t *testing.T) netip.AddrPort {
+	t.Helper()
+	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return netip.MustParseAddrPort(c.LocalAddr().String())
+}
+
+// closedPort returns an address where nobody listens.
+func closedPort(t *testing.T, host net.IP) netip.AddrPort {
+	t.Helper()
+	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: host})
+	if err != nil {
+		t.Skip("no such address here:", err)
+	}
+	addr := netip.MustParseAddrPort(c.LocalAddr().String())
+	_ = c.Close()
+	return addr
+}
+
+func TestOpenRefusedPort(t *testing.T) {
+	for name, host := range map[string]net.IP{"IPv4": net.IPv4(127, 0, 0, 1), "IPv6": net.IPv6loopback} {
+		t.Run(name, func(t *testing.T) {
+			tr := newTestTransport(t)
+			// Many at once: the socket tells of one's error while another sends.
+			errs := make(chan error)
+			const n = 50
+			for range n {
+				peer := closedPort(t, host)
+				go func() {
+					_, err := tr.Open(testContext(t), Target{Peer: peer, Login: login()})
+					errs <- err
+				}()
+			}
+			for range n {
+				if err := <-errs; reasonIn(err) != Refused {
+					t.Errorf("error %v, want %q", err, Refused)
+				}
+			}
+		})
+	}
+}
+
+// TestOpenWhileOthersAreRefused must not be disturbed by them.
+func TestOpenWhileOthersAreRefused(t *testing.T) {
+	b := startBMC(t, bmcOptions{})
+	tr := newTestTransport(t)
+	closed := closedPort(t, net.IPv4(127, 0, 0, 1))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 200 {
+			_, _ = tr.Open(testContext(t), Target{Peer: closed, Login: login()})
+		}
+	}()
+	s := openTo(t, tr, b.addr)
+	raise(t, s)
+	for range 200 {
+		if err := s.Do(testContext(t), control(3, model.Once)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-done
+	if b.chassis.ColdResets != 200 {
+		t.Errorf("%d resets, want 200", b.chassis.ColdResets)
+	}
+}
+
+func TestOpenSilent(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	_, err := newTestTransport(t).Open(ctx, Target{Peer: deaf(t), Login: login()})
+	if reasonIn(err) != Silent {
+		t.Fatalf("error %v, want %q", err, Silent)
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v does not tell of the deadline", err)
+	}
+}
+
+func TestOpenCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := newTestTransport(t).Open(ctx, Target{Peer: deaf(t), Login: login()})
+	if reasonIn(err) != Cancelled {
+		t.Fatalf("error %v, want %q", err, Cancelled)
+	}
+}
+
+func TestOpenEndsWithTransport(t *testing.T) {
+	tr := newTestTransport(t)
+	peer := deaf(t)
+	silent := make(chan struct{})
+	errs := make(chan error)
+	go func() {
+		_, err := tr.Open(context.Background(), Target{Peer: peer, Login: login(), OnSilence: func() { close(silent) }})
+		errs <- err
+	}()
+	<-silent
+	if err := tr.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-errs; reasonIn(err) != Closed {
+		t.Fatalf("error %v, want %q", err, Closed)
+	}
+	if _, err := tr.Open(context.Background(), Target{Peer: peer, Login: login()}); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Open after Close: %v", err)
+	}
+}
+
+// TestOpenLosingEach loses each datagram of a cold control in turn.
+func TestOpenLosingEach(t *testing.T) {
+	for n := 1; n <= 8; n++ {
+		b := startBMC(t, bmcOptions{})
+		p := udptest.New(t, b.addr, udptest.LoseNth(n))
+		s := openTo(t, newTestTransport(t), p.Addr())
+		raise(t, s)
+		if s.Stale() {
+			t.Errorf("losing %d: a session without a change is stale", n)
+		}
+	}
+}
+
+// TestOpenWithCrossingAnswers is a BMC slower than the first try: every answer
+// is to a message that has gone out again since.
+func TestOpenWithCrossingAnswers(t *testing.T) {
+	b := startBMC(t, bmcOptions{})
+	var held [][]byte
+	p := udptest.New(t, b.addr, func(d udptest.Datagram) [][]byte {
+		if d.Direction == udptest.ToServer {
+			return udptest.Pass(d)
+		}
+		// The first answer of each kind arrives after the second transmission.
+		out := held
+		held = [][]byte{d.Data}
+		if len(out) > 0 && out[0][offPayload] != d.Data[offPayload] {
+			out = nil
+		}
+		return out
+	})
+	tr := newTestTransport(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	_, err := tr.Open(ctx, Target{Peer: p.Addr(), Login: login()})
+	if r := reasonIn(err); r == BadPassword || r == BadUsername {
+		t.Fatalf("a slow BMC is taken for wrong credentials: %v", err)
+	}
+}
+
+// TestOpenDuplicates gets every datagram twice.
+func TestOpenDuplicates(t *testing.T) {
+	b := startBMC(t, bmcOptions{})
+	b.chassis.On = true
+	p := udptest.New(t, b.addr, func(d udptest.Datagram) [][]byte {
+		return [][]byte{d.Data, d.Data}
+	})
+	tr := newTestTransport(t)
+	var s *Session
+	for range 5 {
+		s = openTo(t, tr, p.Addr())
+		if !powerIsOn(t, s) {
+			t.Error("power reads off, want on")
+		}
+	}
+}
+
+// TestDiscard waits for the BMC to forget the session.
+func TestDiscard(t *testing.T) {
+	b := startBMC(t, bmcOptions{})
+	s := openTo(t, newTestTransport(t), b.addr)
+	s.Discard(testContext(t))
+	if b.Sessions.Count() != 0 {
+		t.Errorf("%d sessions left on the BMC", b.Sessions.Count())
+	}
+	req := &app.SetSessionPrivilegeLevelRequest{}
+	if err := s.Do(testContext(t), &Call{Request: req, Class: model.Read}); reasonIn(err) != Unsent {
+		t.Errorf("Do after Discard: %v, want %q", err, Unsent)
+	}
+}

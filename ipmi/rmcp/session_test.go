@@ -1,0 +1,408 @@
+package rmcp
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/bougou/go-ipmi/pkg/command/chassis"
+	"github.com/bougou/go-ipmi/pkg/types"
+
+	"provision-plugins/ipmi/udptest"
+	"provision-plugins/shared/model"
+)
+
+// injection forges datagrams around the answers of a BMC.
+type injection struct {
+	mu     sync.Mutex
+	before func(answer []byte) [][]byte // what arrives ahead of each answer
+	past   [][]byte                     // answers so far
+}
+
+// filter is the udptest.Filter.
+func (i *injection) filter(d udptest.Datagram) [][]byte {
+	if d.Direction == udptest.ToServer || d.Data[offPayload]&typeMask != 0 {
+		return udptest.Pass(d)
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	out := append(i.before(d.Data), d.Data)
+	i.past = append(i.past, d.Data)
+	return out
+}
+
+// with returns a copy of b with some bytes changed.
+func with(b []byte, change func([]byte)) []byte {
+	c := bytes.Clone(b)
+	change(c)
+	return c
+}
+
+// plainOff is an unauthenticated, unencrypted "power is off" for a session.
+func plainOff(answer []byte, seq byte) []byte {
+	msg := []byte{addrConsole, 0x01 << 2, 0, addrBMC, seq << 2, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00}
+	out := appendHeader(nil, 0, binary.LittleEndian.Uint32(answer[offSession:]), 1, len(msg))
+	return append(out, msg...)
+}
+
+// TestForgeriesAreNotBelieved puts forged answers before the real one: the
+// machine is on, and reads on.
+func TestForgeriesAreNotBelieved(t *testing.T) {
+	var in injection
+	for name, tc := range map[string]struct {
+		drop   Drop
+		before func(answer []byte) [][]byte
+	}{
+		"plain power is off": {DropForged, func(a []byte) [][]byte {
+			var out [][]byte
+			for seq := range byte(seqCount) {
+				out = append(out, plainOff(a, seq))
+			}
+			return out
+		}},
+		"IPMI 1.5 without authentication": {DropMalformed, func(a []byte) [][]byte {
+			return [][]byte{append([]byte{6, 0, 0xff, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11},
+				0x81, 0x04, 0x7b, 0x20, 0x04, 0x01, 0, 0, 0, 0, 0xdb)}
+		}},
+		"wrong HMAC": {DropForged, func(a []byte) [][]byte {
+			return [][]byte{with(a, func(b []byte) { b[len(b)-1] ^= 1 })}
+		}},
+		"altered payload": {DropForged, func(a []byte) [][]byte {
+			return [][]byte{with(a, func(b []byte) { b[headerLen+20] ^= 1 })}
+		}},
+		"no authentication flag": {DropForged, func(a []byte) [][]byte {
+			return [][]byte{with(a, func(b []byte) { b[offPayload] &^= flagAuthenticated })}
+		}},
+		"cut trailer": {DropForged, func(a []byte) [][]byte {
+			return [][]byte{a[:len(a)-1], a[:len(a)-14]}
+		}},
+		"wrong session": {DropUnknown, func(a []byte) [][]byte {
+			return [][]byte{with(a, func(b []byte) { b[offSession] ^= 1 })}
+		}},
+		"old answer again": {DropReplayed, func([]byte) [][]byte { return in.past }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in = injection{before: func([]byte) [][]byte { return nil }}
+			b := startBMC(t, bmcOptions{})
+			p := udptest.New(t, b.addr, in.filter)
+			tr := newTestTransport(t)
+			s := openTo(t, tr, p.Addr())
+			powerIsOn(t, s) // off: what a replay would tell
+			if err := b.chassis.SetPower(context.Background(), true); err != nil {
+				t.Fatal(err)
+			}
+			in.mu.Lock()
+			in.before = tc.before
+			in.mu.Unlock()
+			for range 3 {
+				if !powerIsOn(t, s) {
+					t.Error("a forged answer was believed: power reads off")
+				}
+			}
+			if tr.Drops(tc.drop) == 0 {
+				t.Errorf("none counted as %v", tc.drop)
+			}
+		})
+	}
+}
+
+// TestOldSequence takes a genuine answer that was held back until the window
+// has moved on: its command has long been answered.
+func TestOldSequence(t *testing.T) {
+	b := startBMC(t, bmcOptions{})
+	var held []byte
+	in := injection{}
+	in.before = func(a []byte) [][]byte {
+		if len(in.past) == windowSize+2 {
+			return [][]byte{held}
+		}
+		if held == nil {
+			held = a
+		}
+		return nil
+	}
+	p := udptest.New(t, b.addr, in.filter)
+	tr := newTestTransport(t)
+	s := openTo(t, tr, p.Addr())
+	for range windowSize + 4 {
+		powerIsOn(t, s)
+	}
+	if tr.Drops(DropReplayed) != 1 {
+		t.Errorf("%d replays counted, want 1", tr.Drops(DropReplayed))
+	}
+}
+
+// TestMalformedCorpus sends every datagram of testdata/malformed ahead of each
+// answer of a whole handshake and command. An @ at the start of a line stands
+// for the session id the client listens to.
+func TestMalformedCorpus(t *testing.T) {
+	corpus := readCorpus(t)
+	b := startBMC(t, bmcOptions{})
+	b.chassis.On = true
+	p := udptest.New(t, b.addr, func(d udptest.Datagram) [][]byte {
+		if d.Direction == udptest.ToServer {
+			return udptest.Pass(d)
+		}
+		var out [][]byte
+		for _, c := range corpus {
+			out = append(out, c.aimed(d.Data))
+		}
+		return append(out, d.Data)
+	})
+	tr := newTestTransport(t)
+	s := openTo(t, tr, p.Addr())
+	if !powerIsOn(t, s) {
+		t.Error("power reads off")
+	}
+	var dropped uint64
+	for d := range numDrops {
+		dropped += tr.Drops(d)
+	}
+	if want := uint64(4 * len(corpus)); dropped != want {
+		t.Errorf("%d datagrams dropped, want all %d", dropped, want)
+	}
+}
+
+// malformed is one datagram of the corpus.
+type malformed struct {
+	data  []byte
+	aimAt int // where the session id of an answer is copied to; -1: nowhere
+}
+
+// aimed returns the datagram, for the session of a genuine answer.
+func (m *malformed) aimed(answer []byte) []byte {
+	at := offSession
+	if answer[offPayload]&typeMask != 0 {
+		at = headerLen + 4
+	}
+	if m.aimAt < 0 || m.aimAt+4 > len(m.data) {
+		return m.data
+	}
+	return with(m.data, func(b []byte) { copy(b[m.aimAt:], answer[at:at+4]) })
+}
+
+// readCorpus reads testdata/malformed: a datagram a line, in hex, after the
+// offset of the session id ("-" for none).
+func readCorpus(tb testing.TB) []malformed {
+	tb.Helper()
+	files, err := filepath.Glob("testdata/malformed/*.hex")
+	if err != nil || len(files) == 0 {
+		tb.Fatalf("no corpus: %v", err)
+	}
+	var corpus []malformed
+	for _, f := range files {
+		raw, err := os.ReadFile(f)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		for line := range strings.Lines(string(raw)) {
+			if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+				continue
+			}
+			corpus = append(corpus, parseCorpusLine(tb, line))
+		}
+	}
+	return corpus
+}
+
+// parseCorpusLine reads one line.
+func parseCorpusLine(tb testing.TB, line string) malformed {
+	tb.Helper()
+	aim, text, _ := strings.Cut(line, " ")
+	data, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
+	if err != nil {
+		tb.Fatalf("%q: %v", line, err)
+	}
+	m := malformed{data, -1}
+	switch aim {
+	case "session":
+		m.aimAt = offSession
+	case "payload":
+		m.aimAt = headerLen + 4
+	case "-":
+	default:
+		tb.Fatalf("%q: begins with neither session, payload nor -", line)
+	}
+	return m
+}
+
+func TestDoOnceSendsOneDatagram(t *testing.T) {
+	for name, lost := range map[string]int{"request lost": 1, "reply lost": 2} {
+		t.Run(name, func(t *testing.T) {
+			b := startBMC(t, bmcOptions{})
+			p := udptest.New(t, b.addr, udptest.Pass)
+			s := openTo(t, newTestTransport(t), p.Addr())
+			raise(t, s)
+			p.SetFilter(udptest.LoseNth(lost))
+			err := s.Do(testContext(t), control(chassis.ChassisControlHardReset, model.Once))
+			if reasonIn(err) != Silent {
+				t.Fatalf("error %v, want %q", err, Silent)
+			}
+			if p.Count() != lost {
+				t.Errorf("%d datagrams, want %d", p.Count(), lost)
+			}
+			if b.chassis.ColdResets != lost-1 {
+				t.Errorf("%d resets, want %d", b.chassis.ColdResets, lost-1)
+			}
+			if !s.Stale() {
+				t.Error("the session is not stale")
+			}
+		})
+	}
+}
+
+// TestDoRetransmits sends a lost request again under a fresh sequence number,
+// as a BMC that drops replays needs, and tells when that makes a session stale.
+func TestDoRetransmits(t *testing.T) {
+	for name, tc := range map[string]struct {
+		class model.Class
+		stale bool
+	}{"read": {model.Read, false}, "idempotent": {model.Idempotent, true}} {
+		t.Run(name, func(t *testing.T) {
+			b := startBMC(t, bmcOptions{})
+			var seqs []uint32
+			p := udptest.New(t, b.addr, udptest.Pass)
+			s := openTo(t, newTestTransport(t), p.Addr())
+			raise(t, s)
+			p.SetFilter(func(d udptest.Datagram) [][]byte {
+				if d.Direction == udptest.ToServer {
+					seqs = append(seqs, binary.LittleEndian.Uint32(d.Data[offSequence:]))
+				}
+				if d.N <= 2 { // the first reply is lost, too
+					return udptest.LoseNth(2)(d)
+				}
+				return udptest.Pass(d)
+			})
+			silences := 0
+			call := control(chassis.ChassisControlPowerUp, tc.class)
+			call.OnSilence = func() { silences++ }
+			if err := s.Do(testContext(t), call); err != nil {
+				t.Fatal(err)
+			}
+			if len(seqs) != 2 || seqs[0] == seqs[1] {
+				t.Errorf("session sequence numbers %v, want two that differ", seqs)
+			}
+			if s.Stale() != tc.stale {
+				t.Errorf("Stale = %v, want %v", s.Stale(), tc.stale)
+			}
+			if silences != 1 {
+				t.Errorf("OnSilence called %d times, want once", silences)
+			}
+		})
+	}
+}
+
+func TestDoRefusal(t *testing.T) {
+	b := startBMC(t, bmcOptions{privilege: 2})
+	s := openTo(t, newTestTransport(t), b.addr)
+	err := s.Do(testContext(t), control(chassis.ChassisControlHardReset, model.Once))
+	var refusal *Refusal
+	if !errors.As(err, &refusal) || refusal.Code != types.CodeInsufficientPrivilege {
+		t.Fatalf("error %v, want a refusal with D4h", err)
+	}
+	if want := "Chassis Control refused with completion code D4h"; err.Error() != want {
+		t.Errorf("error %q, want %q", err, want)
+	}
+	if s.Stale() {
+		t.Error("a refused command makes the session stale")
+	}
+}
+
+// TestDoCancelled leaves at once, and a change then counts as on its way.
+func TestDoCancelled(t *testing.T) {
+	b := startBMC(t, bmcOptions{})
+	p := udptest.New(t, b.addr, udptest.Pass)
+	s := openTo(t, newTestTransport(t), p.Addr())
+	raise(t, s)
+	ctx, cancel := context.WithCancel(context.Background())
+	p.SetFilter(func(udptest.Datagram) [][]byte { cancel(); return nil })
+	if err := s.Do(ctx, control(chassis.ChassisControlPowerCycle, model.Once)); reasonIn(err) != Cancelled {
+		t.Fatalf("error %v, want %q", err, Cancelled)
+	}
+	if !s.Stale() {
+		t.Error("the session is not stale")
+	}
+	p.SetFilter(udptest.Pass)
+	powerIsOn(t, s) // the next command is not held up
+}
+
+// TestDoRefusedPort is a BMC that goes away under an open session.
+func TestDoRefusedPort(t *testing.T) {
+	b := startBMC(t, bmcOptions{})
+	tr := newTestTransport(t)
+	s := openTo(t, tr, b.addr)
+	s.peer = closedPort(t, b.addr.Addr().AsSlice())
+	tr.register(s.peer, s.consoleID, s)
+	start := time.Now()
+	err := s.Do(testContext(t), &Call{Request: &chassis.GetChassisStatusRequest{}, Class: model.Read})
+	if reasonIn(err) != Refused {
+		t.Fatalf("error %v after %v, want %q", err, time.Since(start), Refused)
+	}
+}
+
+// TestManySessions shares one socket among many sessions to one BMC and others.
+func TestManySessions(t *testing.T) {
+	tr := newTestTransport(t)
+	on, off := startBMC(t, bmcOptions{}), startBMC(t, bmcOptions{})
+	on.chassis.On = true
+	var wg sync.WaitGroup
+	for i := range 40 {
+		b := on
+		if i%2 == 0 {
+			b = off
+		}
+		wg.Go(func() {
+			s, err := tr.Open(testContext(t), Target{Peer: b.addr, Login: login()})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer s.Close()
+			for range 20 {
+				var res chassis.GetChassisStatusResponse
+				call := &Call{Request: &chassis.GetChassisStatusRequest{}, Response: &res, Class: model.Read}
+				if err := s.Do(testContext(t), call); err != nil {
+					t.Error(err)
+				} else if res.PowerIsOn != (b == on) {
+					t.Errorf("BMC %v reads on = %v", b.addr, res.PowerIsOn)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	eventually(t, "all sessions closed", func() bool { return on.Sessions.Count()+off.Sessions.Count() == 0 })
+	if len(tr.peers) != 0 {
+		t.Errorf("%d peers still registered", len(tr.peers))
+	}
+}
+
+func BenchmarkWarmStatus(b *testing.B) {
+	rig := startBMC(b, bmcOptions{})
+	s := openTo(b, newTestTransport(b), rig.addr)
+	b.ReportAllocs()
+	for b.Loop() {
+		powerIsOn(b, s)
+	}
+}
+
+func BenchmarkColdStatus(b *testing.B) {
+	rig := startBMC(b, bmcOptions{})
+	tr := newTestTransport(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		s, err := tr.Open(context.Background(), Target{Peer: rig.addr, Login: login()})
+		if err != nil {
+			b.Fatal(err)
+		}
+		powerIsOn(b, s)
+		s.Close()
+	}
+}
