@@ -1,0 +1,122 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"time"
+
+	"provision-plugins/shared/model"
+)
+
+// errStopping is why the context of an action ends that outlived its time.
+var errStopping = errors.New("the plugin is stopping")
+
+// serve answers requests until the plugin is to end, then ends it in order: no
+// new actions, those running finish, their replies and the one to stop are
+// written, the socket is removed.
+func (s *server) serve(ctx context.Context, socket net.Listener, host *hostWatch) error {
+	watchCtx, endWatch := context.WithCancel(context.WithoutCancel(ctx))
+	dead, watchEnded := host.died(watchCtx)
+	defer func() {
+		endWatch()
+		<-watchEnded
+	}()
+	hs := s.httpServer()
+	failed := make(chan error, 1)
+	go func() { failed <- hs.Serve(socket) }()
+
+	var err error
+	select {
+	case <-s.stopAsked:
+		s.drain(dead)
+	case <-ctx.Done():
+		s.logger.Info("STOPPING")
+		s.drain(dead)
+	case <-dead:
+		s.orphaned()
+	case err = <-failed:
+		s.drain(dead)
+	}
+	close(s.drained)
+	s.cancelActions(errStopping)
+	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.program.timing.flushLimit)
+	defer cancel()
+	if hs.Shutdown(flush) != nil {
+		_ = hs.Close() // what is not written by now is given up
+	}
+	return err
+}
+
+// drain refuses new actions and waits, bounded, until those running have
+// ended. A host that dies meanwhile changes nothing: what is owed is being
+// paid.
+func (s *server) drain(dead <-chan struct{}) {
+	t := s.program.timing
+	s.gate.close("the plugin is stopping")
+	began := time.Now()
+	limit, cancel := context.WithDeadline(context.Background(), began.Add(t.drainLimit))
+	defer cancel()
+	if stopper, ok := s.program.impl.(Stopper); ok {
+		s.finish(limit, "Stop", t.stopGrace, stopper.Stop)
+	}
+	// Those still running are about to answer, or did not hear of the stop.
+	grace := max(time.Until(began.Add(t.actionGrace)), t.flushLimit)
+	select {
+	case <-s.gate.idle:
+		return
+	case <-time.After(grace):
+	case <-dead:
+	}
+	s.logger.Warn("stopping actions that are still running", "actions", s.gate.running())
+	s.cancelActions(errStopping)
+	select {
+	case <-s.gate.idle:
+	case <-limit.Done():
+	}
+}
+
+// orphaned ends what the dead host wanted.
+func (s *server) orphaned() {
+	t := s.program.timing
+	s.gate.close("the host of the plugin is gone")
+	limit, cancel := context.WithTimeout(context.Background(), t.orphanGrace)
+	defer cancel()
+	switch impl := s.program.impl.(type) {
+	case Orphaner:
+		s.finish(limit, "Orphaned", t.orphanGrace, impl.Orphaned)
+	case Stopper:
+		s.finish(limit, "Stop", t.orphanGrace, impl.Stop)
+	}
+	s.cancelActions(errStopping)
+	select {
+	case <-s.gate.idle:
+	case <-limit.Done():
+	}
+}
+
+// finish calls one of the implementation's last methods, bounded even if it
+// does not heed its context, and survives its panic.
+func (s *server) finish(ctx context.Context, name string, bound time.Duration, call func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if cause := recover(); cause != nil {
+				done <- s.panicked(ctx, name, cause)
+			}
+		}()
+		done <- call(ctx)
+	}()
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		err = model.Errorf(model.Timeout, "it did not return within %v", bound)
+	}
+	if err != nil {
+		s.logger.LogAttrs(ctx, slog.LevelError, name+" failed", slog.String("error", model.AsError(err).Text()))
+	}
+}

@@ -1,0 +1,138 @@
+package plugin
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"os"
+
+	"provision-plugins/shared/client"
+	"provision-plugins/shared/model"
+)
+
+// config hands the plugin's params to the implementation.
+func (s *server) config(r *http.Request) (any, *model.Error) {
+	params := model.Params{}
+	if e := decode(r, &params); e != nil {
+		return nil, e
+	}
+	s.configuring.Lock()
+	defer s.configuring.Unlock()
+	ctx := r.Context()
+	secure := s.secureFor(params)
+	values := model.SecretValues(params, secure)
+	s.lines.config.Store(&values)
+	s.logger.InfoContext(ctx, "Setting API session")
+	c, err := s.connect()
+	if err != nil {
+		return nil, model.AsError(err)
+	}
+	s.logger.InfoContext(ctx, "Received Config request: "+showParams(params, secure))
+	if err := s.program.impl.Config(ctx, c, params); err != nil {
+		return nil, model.AsError(err)
+	}
+	return okReply(), nil
+}
+
+// secureFor returns what tells Secure params. It leaves the content bundle
+// alone when there is nothing to ask it about.
+func (s *server) secureFor(params model.Params) func(string) bool {
+	for name := range params {
+		if name != nameParam && !model.SecretName(name) {
+			return s.program.secure
+		}
+	}
+	return nil
+}
+
+// showParams renders params for the log, secrets masked.
+func showParams(params model.Params, secure func(string) bool) string {
+	raw, err := model.Marshal(model.RedactParams(params, secure))
+	if err != nil {
+		return "(unprintable)"
+	}
+	return cut(string(raw), maxMessage/2)
+}
+
+// newClient makes the client of the endpoint that the environment names.
+// Nothing is dialled, and a missing token is the endpoint's to complain about.
+func newClient() (*client.Client, error) {
+	o := client.Options{Endpoint: os.Getenv(EnvEndpoint), Token: os.Getenv(EnvToken)}
+	if o.Endpoint == "" {
+		o.Endpoint = defaultEndpoint
+	}
+	if path := os.Getenv(EnvLocalProxy); path != "" {
+		if info, err := os.Stat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
+			o.Socket = path
+		}
+	}
+	c, err := client.New(o)
+	if err != nil {
+		return nil, model.Errorf(model.AsError(err).Kind(), "cannot use %s: %w", EnvEndpoint, err)
+	}
+	return c, nil
+}
+
+// action runs one action.
+func (s *server) action(r *http.Request) (any, *model.Error) {
+	if e := s.gate.enter(); e != nil {
+		return nil, e
+	}
+	defer s.gate.leave()
+	a := &model.Action{}
+	if e := decode(r, a); e != nil {
+		return nil, e
+	}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	defer context.AfterFunc(s.actions, func() { cancel(context.Cause(s.actions)) })()
+	requestOf(ctx).holds(s.program.secure, actionParams(a)...)
+	return s.act(ctx, a)
+}
+
+// act calls the implementation. A panic within an action that must not be sent
+// twice leaves its outcome unknown.
+func (s *server) act(ctx context.Context, a *model.Action) (v any, e *model.Error) {
+	defer func() {
+		cause := recover()
+		if cause == nil {
+			return
+		}
+		v, e = nil, s.panicked(ctx, "action "+cut(a.Command, 64), cause)
+		if model.ActionOf(a.Command, s.program.def.Meta).Class == model.Once {
+			e = model.Errorf(model.UnknownOutcome, "%s", e.Text())
+		}
+	}()
+	v, err := s.program.impl.(Actor).Action(ctx, a)
+	if err != nil {
+		return nil, model.AsError(err)
+	}
+	return v, nil
+}
+
+// publish hands an event to the implementation.
+func (s *server) publish(r *http.Request) (any, *model.Error) {
+	event := &model.Event{}
+	if e := decode(r, event); e != nil {
+		return nil, e
+	}
+	if err := s.program.impl.(Publisher).Publish(r.Context(), event); err != nil {
+		return nil, model.AsError(err)
+	}
+	return okReply(), nil
+}
+
+// stop asks for the end of the process and answers when nothing is in flight
+// any more. The body is ignored.
+func (s *server) stop(r *http.Request) (any, *model.Error) {
+	s.logger.LogAttrs(r.Context(), slog.LevelInfo, "STOPPING")
+	s.askStop()
+	select {
+	case <-s.drained:
+	case <-r.Context().Done():
+	}
+	return okReply(), nil
+}
+
+// askStop makes the process end. It may be called again.
+func (s *server) askStop() { s.askOnce.Do(func() { close(s.stopAsked) }) }

@@ -1,0 +1,152 @@
+package plugin
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"provision-plugins/shared/model"
+)
+
+const (
+	// toolTimeout bounds define and unpack where ctx does not.
+	toolTimeout = 10 * time.Second
+	// maxToolErrors is how much of a tool's stderr is kept.
+	maxToolErrors = 64 << 10
+	// pipeGrace is how long a dead process's children may keep its output open.
+	pipeGrace = time.Second
+)
+
+// Define runs the binary's define and returns what it printed, checked. It is
+// bounded by ctx, and by ten seconds where ctx has no deadline.
+func Define(ctx context.Context, e Exec) (*model.PluginProvider, error) {
+	out, err := runTool(ctx, e, "define")
+	if err != nil {
+		return nil, err
+	}
+	def := &model.PluginProvider{}
+	if err := model.Unmarshal(out, def); err != nil {
+		return nil, model.Errorf(model.Invalid, "cannot define %s: what it printed is no definition: %s, in %q",
+			e.Path, model.AsError(err).Text(), oneLine(string(out[:min(len(out), 1024)]), 80))
+	}
+	if err := checkDefinition(def); err != nil {
+		return nil, model.Errorf(model.Invalid, "cannot define %s: %w", e.Path, err)
+	}
+	return def, nil
+}
+
+// checkDefinition refuses what cannot be a plugin of this protocol.
+func checkDefinition(def *model.PluginProvider) error {
+	switch {
+	case def.Name == "":
+		return errors.New("the definition it printed has no Name")
+	case len(def.Name) > 255 || strings.ContainsAny(def.Name, "/\\\x00\n"):
+		return fmt.Errorf("the definition it printed has a Name that cannot be used: %q", cut(def.Name, 64))
+	case def.PluginVersion != model.PluginVersion:
+		return fmt.Errorf("it speaks plugin protocol %d; this host speaks %d", def.PluginVersion, model.PluginVersion)
+	}
+	for _, a := range def.AvailableActions {
+		if a.Command == "" {
+			return errors.New("the definition it printed has an action without Command")
+		}
+	}
+	return nil
+}
+
+// Unpack lets the binary write its files below dir. It is bounded as Define.
+func Unpack(ctx context.Context, e Exec, dir string) error {
+	_, err := runTool(ctx, e, "unpack", dir)
+	return err
+}
+
+// runTool runs the binary to its end and returns its bounded output.
+func runTool(ctx context.Context, e Exec, args ...string) ([]byte, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, toolTimeout)
+		defer cancel()
+	}
+	began := time.Now()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	stdout := &boundedBuffer{limit: model.MaxBody, full: stop}
+	stderr := &boundedBuffer{limit: maxToolErrors}
+	cmd := e.command(ctx, args...)
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	err := cmd.Run()
+	fail := func(kind model.Kind, format string, args2 ...any) error {
+		return model.Errorf(kind, "cannot "+args[0]+" "+e.Path+": "+format, args2...)
+	}
+	switch {
+	case stdout.over:
+		return nil, fail(model.Invalid, "it printed more than %d MiB", model.MaxBody>>20)
+	case ctx.Err() != nil:
+		return nil, fail(model.Timeout, "it did not end within %v", time.Since(began).Round(time.Millisecond))
+	case err != nil && stderr.Len() > 0:
+		return nil, fail(model.Invalid, "%w: %s", err, complaint(stderr.String()))
+	case err != nil:
+		return nil, fail(model.Invalid, "%w", err)
+	}
+	return stdout.Bytes(), nil
+}
+
+// command prepares the binary with its own environment and process group, all
+// of which is killed when ctx ends.
+func (e Exec) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, e.Path, args...)
+	cmd.Env = append(make([]string, 0, len(e.Env)+2), e.Env...)
+	cmd.Dir = e.Dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.WaitDelay = pipeGrace
+	cmd.Cancel = func() error { return signalGroup(cmd.Process.Pid, syscall.SIGKILL) }
+	return cmd
+}
+
+// signalGroup signals a whole process group.
+func signalGroup(pid int, sig syscall.Signal) error { return syscall.Kill(-pid, sig) }
+
+// complaint finds the line that says what went wrong: the first that looks like
+// an error, else the last.
+func complaint(stderr string) string {
+	last := ""
+	for line := range strings.Lines(stderr) {
+		line = strings.TrimSpace(line)
+		for _, prefix := range []string{"Error: ", "panic: ", "fatal error: "} {
+			if strings.HasPrefix(line, prefix) {
+				return oneLine(line, 300)
+			}
+		}
+		if line != "" {
+			last = line
+		}
+	}
+	return oneLine(last, 300)
+}
+
+// boundedBuffer keeps the first limit bytes. One byte more calls full, if that
+// is set.
+type boundedBuffer struct {
+	bytes.Buffer
+	limit int
+	over  bool
+	full  func()
+}
+
+// Write keeps what fits. It takes everything, so that the writer goes on.
+func (b *boundedBuffer) Write(p []byte) (int, error) {
+	room := b.limit - b.Len()
+	if len(p) <= room {
+		return b.Buffer.Write(p)
+	}
+	b.Buffer.Write(p[:room])
+	if !b.over && b.full != nil {
+		b.full()
+	}
+	b.over = true
+	return len(p), nil
+}

@@ -1,0 +1,67 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// openLifeline opens the lifeline that a host of ours passes: a pipe whose
+// other end only the host holds, so that it reads end of file when the host
+// dies. nil means that no host passed one.
+func openLifeline(value string) (*os.File, error) {
+	if value == "" {
+		return nil, nil
+	}
+	fd, err := strconv.Atoi(value)
+	if err != nil || fd <= 2 {
+		return nil, fmt.Errorf("cannot use %s: %q is not a file descriptor", EnvLifeline, value)
+	}
+	// Non-blocking, so that a read of it can be ended by closing it; and not for
+	// the plugin's own children.
+	if err := syscall.SetNonblock(fd, true); err != nil {
+		return nil, fmt.Errorf("cannot use %s, file descriptor %d: %w", EnvLifeline, fd, err)
+	}
+	syscall.CloseOnExec(fd)
+	return os.NewFile(uintptr(fd), "lifeline"), nil
+}
+
+// watchLifeline returns when the lifeline says that the host died (true), or
+// when ctx ends (false).
+func watchLifeline(ctx context.Context, lifeline *os.File) bool {
+	stop := context.AfterFunc(ctx, func() { lifeline.Close() })
+	defer stop()
+	var buf [64]byte
+	for {
+		if _, err := lifeline.Read(buf[:]); err != nil {
+			return ctx.Err() == nil
+		}
+	}
+}
+
+// watchParent watches a host that passed no lifeline. It returns true when the
+// process has another parent than at its start and the host's socket was
+// refused for as long as t tells; false when ctx ends.
+func watchParent(ctx context.Context, out *Outbound, parent int, t timing) bool {
+	ticker := time.NewTicker(t.parentPoll)
+	defer ticker.Stop()
+	var refusedSince time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case now := <-ticker.C:
+			switch {
+			case os.Getppid() == parent || !out.refused(ctx):
+				refusedSince = time.Time{}
+			case refusedSince.IsZero():
+				refusedSince = now
+			case now.Sub(refusedSince) >= t.parentGone:
+				return true
+			}
+		}
+	}
+}

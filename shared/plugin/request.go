@@ -1,0 +1,117 @@
+package plugin
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"provision-plugins/shared/model"
+)
+
+// request is what the log needs to know about an inbound request. It travels
+// in the context.
+type request struct {
+	group int64
+	level slog.Level
+	// quiet lines must not become events: they were caused by one.
+	quiet bool
+
+	mu     sync.Mutex // guards the below
+	params []model.Params
+	values func() []string // the secrets in params, found when first needed
+}
+
+// requestKey is the context key of *request.
+type requestKey struct{}
+
+// withRequest puts req into the context.
+func withRequest(ctx context.Context, req *request) context.Context {
+	return context.WithValue(ctx, requestKey{}, req)
+}
+
+// requestOf returns the context's request, nil if it has none.
+func requestOf(ctx context.Context) *request {
+	req, _ := ctx.Value(requestKey{}).(*request)
+	return req
+}
+
+// holds tells which params the request carries, so that no line of it shows
+// their secrets.
+func (r *request) holds(secure func(string) bool, params ...model.Params) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.params = params
+	r.values = sync.OnceValue(func() []string {
+		var out []string
+		for _, p := range params {
+			out = append(out, model.SecretValues(p, secure)...)
+		}
+		return out
+	})
+}
+
+// secrets returns the secret values the request carries.
+func (r *request) secrets() []string {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	values := r.values
+	r.mu.Unlock()
+	if values == nil {
+		return nil
+	}
+	return values()
+}
+
+// actionParams collects every map of an action that may hold secrets.
+func actionParams(a *model.Action) []model.Params {
+	out := []model.Params{a.Params}
+	switch m := a.Model.(type) {
+	case map[string]any:
+		out = append(out, m)
+	case model.Params:
+		out = append(out, m)
+	}
+	return out
+}
+
+// levelNames are the protocol's log levels, as X-Log-Request and Line.Level
+// spell them. The ones slog lacks stand between and above its own.
+var levelNames = []struct {
+	name  string
+	level slog.Level
+}{
+	{"trace", slog.LevelDebug - 4},
+	{"debug", slog.LevelDebug},
+	{"info", slog.LevelInfo},
+	{"warn", slog.LevelWarn},
+	{"error", slog.LevelError},
+	{"fatal", slog.LevelError + 4},
+	{"panic", slog.LevelError + 8},
+	{"audit", slog.LevelError + 12},
+}
+
+// levelName is the protocol's name of a level: the highest not above it.
+func levelName(level slog.Level) string {
+	name := levelNames[0].name
+	for _, row := range levelNames {
+		if level >= row.level {
+			name = row.name
+		}
+	}
+	return name
+}
+
+// levelOf reads a level's name; err is short for error.
+func levelOf(name string) (slog.Level, bool) {
+	if name == "err" {
+		name = "error"
+	}
+	for _, row := range levelNames {
+		if row.name == name {
+			return row.level, true
+		}
+	}
+	return slog.LevelDebug, false
+}
