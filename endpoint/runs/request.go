@@ -26,7 +26,8 @@ type Request struct {
 	IdempotencyKey string
 	// AfterUnknown names the unknown run that the caller has looked into.
 	AfterUnknown string
-	// Timeout is the action's own; the run's deadline is 20 s later.
+	// Timeout is the action's own, default that of the vocabulary; the run's
+	// deadline is 20 s later.
 	Timeout time.Duration
 	// Ready reports whether the plugin can be sent to now, or whether waiting
 	// for it is of no use. Nil means yes. While it says no the run is queued,
@@ -43,40 +44,31 @@ type Request struct {
 	Log func() string
 }
 
-// Ticket is one caller's hold on a run. Each ends with Delivered or Lost, or
-// with neither where that cannot be told.
-type Ticket struct {
+// check refuses requests that cannot be recorded or decided on.
+func (r *Request) check() error {
+	switch {
+	case r.Command == "" || r.Send == nil:
+		return model.Errorf(model.Internal, "cannot start a run: no command, or nothing that sends it")
+	case r.Class != model.Idempotent && r.Class != model.Once:
+		return model.Errorf(model.Internal, "cannot start a run: %s is of class %q; only what changes something is recorded", r.Command, r.Class)
+	case (r.Prefix == "") != (r.Key == ""), r.Prefix == systemPrefix:
+		return model.Errorf(model.Internal, "cannot start a run: %q/%q names no object", r.Prefix, r.Key)
+	}
+	if r.Timeout <= 0 {
+		r.Timeout = model.ActionOf(r.Command, nil).Timeout
+	}
+	return nil
 }
 
-// ID returns the run's id.
-func (t *Ticket) ID() string { return "" }
+// ready reports whether the request may be sent now.
+func (r *Request) ready() bool { return r.Ready == nil || r.Ready() }
 
-// Run returns the run as it is now.
-func (t *Ticket) Run() *model.Run { return nil }
-
-// Repeated reports whether the run was there before this request: it joined
-// one in flight, or found a finished one.
-func (t *Ticket) Repeated() bool { return false }
-
-// Wait returns the run when it has ended and its outcome is durable. A ctx that
-// ends first ends only the waiting. A failed or unknown run is not an error
-// here: see its Error.
-func (t *Ticket) Wait(ctx context.Context) (*model.Run, error) {
-	return nil, errNotYet
+// same reports whether a run was asked for by the same request.
+func (r *Request) same(e *entry, run *model.Run) bool {
+	return r.Principal == run.Principal && r.sameAction(e, run)
 }
 
-// Delivered tells that the caller has the reply: the same request is then a
-// new one.
-func (t *Ticket) Delivered() {}
-
-// Lost tells that the caller did not get the reply: the same request within
-// 60 s of the run's end finds this run.
-func (t *Ticket) Lost() {}
-
-// Submit decides about a request and, if it is a new run, records it and has it
-// sent. It returns once the first record is durable. A request that repeats an
-// earlier one gets a ticket for that run; one that has to give way is a
-// conflict naming the run that stands in its way.
-func (m *Manager) Submit(ctx context.Context, r Request) (*Ticket, error) {
-	return nil, errNotYet
+// sameAction reports whether a run does the same, whoever asked.
+func (r *Request) sameAction(e *entry, run *model.Run) bool {
+	return r.Command == run.Command && r.Digest == e.digest
 }

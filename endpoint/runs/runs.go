@@ -3,13 +3,29 @@ package runs
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
+
+	"github.com/google/uuid"
 
 	"provision-plugins/endpoint/store"
 	"provision-plugins/shared/model"
 )
 
-var errNotYet = model.Errorf(model.Unsupported, "runs: not built yet")
+const (
+	// startWithin is how long a run may stay queued.
+	startWithin = 60 * time.Second
+	// margin is added to an action's timeout: a plugin bounds the action
+	// itself, and its answer has to travel.
+	margin = 20 * time.Second
+	// lateGrace is how long after its deadline a Send may still come back with
+	// something to log.
+	lateGrace = 60 * time.Second
+	// tickEvery is how often queued runs and deadlines are looked at.
+	tickEvery = 250 * time.Millisecond
+	// settleTimeout bounds what Close does once its own context has ended.
+	settleTimeout = 5 * time.Second
+)
 
 // Log is what a run is decided on: the last record of an object, and the
 // compare-and-set that follows it. *store.Store is one.
@@ -23,7 +39,7 @@ type Log interface {
 
 // History is what is read and swept beside Log. *store.Store is one.
 type History interface {
-	// ScanRecords calls fn for the records of one object, or of all.
+	// ScanRecords calls fn for the records of one object, or of all, in order.
 	ScanRecords(ctx context.Context, prefix, id string, fn func(store.Record) error) error
 	// ReadRecord returns the record at a sequence.
 	ReadRecord(ctx context.Context, seq uint64) (store.Record, error)
@@ -40,7 +56,7 @@ type Engine interface {
 // Options are the surroundings of a Manager.
 type Options struct {
 	Store Engine
-	// Site stands in every record; default "local".
+	// Site stands in every run; default store.DefaultSite.
 	Site string
 	// Boot is the id of this process; default: a new one.
 	Boot string
@@ -52,82 +68,159 @@ type Options struct {
 	Logger *slog.Logger
 	// OnRun is called for every transition once it is durable, old nil for a
 	// new run; in order per object, and before Send. It must be quick; it may
-	// call Get and List, nothing else of the Manager.
+	// call Get, List and Live, nothing else of the Manager.
 	OnRun func(old, updated *model.Run)
 }
 
 // Manager owns the runs of one endpoint. Its methods may be called concurrently.
 type Manager struct {
+	store Engine
+	site  string
+	boot  string
+	now   func() time.Time
+	ticks <-chan time.Time
+	log   *slog.Logger
+	onRun func(old, updated *model.Run)
+
+	// base is the context of everything that must not end with a caller.
+	base   context.Context
+	cancel context.CancelFunc
+
+	systemMu sync.Mutex // held while a request for the endpoint itself is decided on
+
+	mu      sync.RWMutex          // guards what follows, and entry.run and object.runs for readers
+	objects map[[2]string]*object // by prefix and key
+	byID    map[string]*entry
+	active  map[*entry]bool // not ended, or its Send not back
+	closing bool
+	work    sync.WaitGroup // Submits, and Sends until their outcome is written; added to under mu
+
+	closeOnce sync.Once
+	closeErr  error
+
+	sweeper sync.WaitGroup // the sweeper's goroutine
+	stop    chan struct{}  // closed by Close; ends the sweeper
+
+	reads ring
 }
 
 // New returns a Manager. Call Recover before anything else, and Close at the end.
 func New(o Options) *Manager {
-	return &Manager{}
+	if o.Site == "" {
+		o.Site = store.DefaultSite
+	}
+	if o.Boot == "" {
+		o.Boot = uuid.NewString()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.OnRun == nil {
+		o.OnRun = func(_, _ *model.Run) {}
+	}
+	m := &Manager{
+		store: o.Store, site: o.Site, boot: o.Boot, now: o.Now, ticks: o.Ticks, log: o.Logger, onRun: o.OnRun,
+		objects: map[[2]string]*object{},
+		byID:    map[string]*entry{},
+		active:  map[*entry]bool{},
+		stop:    make(chan struct{}),
+	}
+	m.base, m.cancel = context.WithCancel(context.Background())
+	return m
 }
 
-// Recover loads the records and settles what an earlier process left: a sent
-// run becomes unknown, a queued one failed. It then starts the sweeper.
-func (m *Manager) Recover(ctx context.Context) error {
-	return errNotYet
+// begin registers a piece of work that Close waits for; work.Done ends it.
+func (m *Manager) begin() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closing {
+		return model.Errorf(model.Busy, "cannot start a run: the endpoint is stopping")
+	}
+	m.work.Add(1)
+	return nil
 }
 
 // Close takes no new runs, fails the queued ones, waits for the outcomes of
 // those that were sent and writes them. When ctx ends first the remaining ones
 // are recorded as unknown and their Send is cancelled.
 func (m *Manager) Close(ctx context.Context) error {
-	return errNotYet
+	m.closeOnce.Do(func() { m.closeErr = m.close(ctx) })
+	return m.closeErr
 }
 
-// Get returns a run, with its whole result and log, or a not-found error.
-func (m *Manager) Get(ctx context.Context, id string) (*model.Run, error) {
-	return nil, errNotYet
+// close is what Close does, once.
+func (m *Manager) close(ctx context.Context) error {
+	m.mu.Lock()
+	m.closing = true
+	m.mu.Unlock()
+	close(m.stop)
+	m.sweeper.Wait()
+	defer m.cancel()
+	for _, e := range m.activeRuns() {
+		if e.snapshot(m).State == model.RunQueued {
+			m.settle(m.base, e, neverSent("the endpoint stopped while it waited for its plugin"))
+		}
+	}
+	idle := make(chan struct{})
+	go func() {
+		defer close(idle)
+		m.work.Wait()
+	}()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+		m.abandon(idle)
+	}
+	return m.flush()
 }
 
-// List returns the kept runs, newest first, without their logs: those of one
-// object, or with an empty prefix all. Runs are shared: do not change them.
-func (m *Manager) List(prefix, key string) []*model.Run {
+// abandon records every run that is still out as unknown and cancels its Send.
+func (m *Manager) abandon(idle <-chan struct{}) {
+	ctx, cancel := context.WithTimeout(m.base, settleTimeout)
+	defer cancel()
+	for _, e := range m.activeRuns() {
+		if !e.unwritten.Load() {
+			m.settle(ctx, e, lostTrack("the endpoint stopped before an answer came"))
+		}
+	}
+	m.cancel()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+		m.log.Warn("actions still on their way at the end")
+	}
+}
+
+// flush writes the outcomes that could not be written when they came, once
+// more, and tells what is left.
+func (m *Manager) flush() error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.base), settleTimeout)
+	defer cancel()
+	left := 0
+	for _, e := range m.activeRuns() {
+		if e.unwritten.Load() {
+			m.writeOutcome(ctx, e)
+		}
+		if !e.snapshot(m).State.Terminal() {
+			left++
+		}
+	}
+	if left > 0 {
+		return model.Errorf(model.Internal, "cannot write the outcome of %d runs; they are unknown at the next start", left)
+	}
 	return nil
 }
 
-// Live returns the run of an object that has not ended, or nil: an object with
-// one must not be deleted.
-func (m *Manager) Live(prefix, key string) *model.Run {
-	return nil
-}
-
-// Cancel ends a queued run as failed. A sent one is a conflict that says when
-// it ends, an ended one a conflict too.
-func (m *Manager) Cancel(ctx context.Context, id, who string) error {
-	return errNotYet
-}
-
-// Release lets the next once action follow the unknown run id. Seen says what
-// state was seen, for the record.
-func (m *Manager) Release(ctx context.Context, id, who, seen string) error {
-	return errNotYet
-}
-
-// Observation is an answer of powerstatus.
-type Observation struct {
-	Prefix string
-	Key    string
-	Who    string // the principal that asked
-	State  model.PowerState
-	Began  time.Time // when the request began, by Options.Now
-}
-
-// ObservedPower releases the object's unknown run if the observation began
-// after the run became unknown and says on or off. Call it for every
-// powerstatus answered; it writes only when there is something to release.
-func (m *Manager) ObservedPower(ctx context.Context, o Observation) error {
-	return errNotYet
-}
-
-// Read keeps a finished read action in a ring of 1,000, in memory only.
-func (m *Manager) Read(r model.Run) {
-}
-
-// Reads returns the read actions in the ring, newest first.
-func (m *Manager) Reads() []model.Run {
-	return nil
+// activeRuns returns the runs that the sweeper and Close look after.
+func (m *Manager) activeRuns() []*entry {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	out := make([]*entry, 0, len(m.active))
+	for e := range m.active {
+		out = append(out, e)
+	}
+	return out
 }
