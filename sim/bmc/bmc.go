@@ -1,7 +1,9 @@
 package bmc
 
 import (
+	"encoding/binary"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
@@ -81,6 +83,18 @@ func newBMC(o *Options, i int, conn *net.UDPConn, registry *handlers.Registry) *
 	b.channel, _ = b.ipmi.Channels.Get(lanChannel) // go-ipmi always has it
 	b.setAccount(o.Password, true)
 	return b
+}
+
+// guid returns the GUID of the i-th BMC of a fleet with that seed: of version
+// 4, in the byte order of the wire (IPMI 2.0 §20.8).
+func guid(seed uint64, i int) (g [16]byte) {
+	const versionAt, variantAt = 7, 8
+	rng := rand.New(rand.NewPCG(seed, uint64(i)))
+	binary.LittleEndian.PutUint64(g[:], rng.Uint64())
+	binary.LittleEndian.PutUint64(g[8:], rng.Uint64())
+	g[versionAt] = g[versionAt]&0x0f | 0x40
+	g[variantAt] = g[variantAt]&0x3f | 0x80
+	return g
 }
 
 // Addr returns the address the BMC listens on.

@@ -3,7 +3,7 @@ package bmc
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
+	"log/slog"
 	"net/netip"
 
 	"github.com/bougou/go-ipmi/pkg/handlers"
@@ -223,7 +223,9 @@ func (b *BMC) dispatch(r *request, h *handlers.HandlerContext) (types.Completion
 		return cc, nil
 	}
 	b.executed[r.op]++
-	b.opts.Logger.Debug("executed", "bmc", b.addr, "command", name)
+	if b.opts.Logger.Enabled(context.Background(), slog.LevelDebug) {
+		b.opts.Logger.Debug("executed", "bmc", b.addr, "command", name)
+	}
 	return cc, data
 }
 
@@ -278,15 +280,4 @@ func (b *BMC) write(d datagram) {
 type datagram struct {
 	addr netip.AddrPort
 	pkt  []byte
-}
-
-// guid returns the GUID of the i-th BMC of a fleet with that seed: of version
-// 4, in the byte order of the wire (IPMI 2.0 §20.8).
-func guid(seed uint64, i int) (g [16]byte) {
-	const versionAt, variantAt = 7, 8
-	binary.LittleEndian.PutUint64(g[:], seed)
-	binary.BigEndian.PutUint64(g[8:], uint64(i))
-	g[versionAt] = g[versionAt]&0x0f | 0x40
-	g[variantAt] = g[variantAt]&0x3f | 0x80
-	return g
 }
