@@ -36,6 +36,14 @@ type Error struct {
 	Step string
 	// Err adds detail; it may be nil.
 	Err error
+	// Sent tells that a command had left when it failed: it may have been
+	// executed.
+	Sent bool
+}
+
+// fail makes an error of a command that has not left.
+func fail(r Reason, step string, cause error) *Error {
+	return &Error{Reason: r, Step: step, Err: cause}
 }
 
 // Error renders "reason (step: detail)".

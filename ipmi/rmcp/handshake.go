@@ -182,11 +182,11 @@ func (h *handshake) openSession(ctx context.Context) *Error {
 	h.keys.managedID = binary.LittleEndian.Uint32(a.data[8:])
 	for i, alg := range h.algorithms() {
 		if got := a.data[12+8*i+4] & typeMask; got != alg {
-			return &Error{NoSuite, stepOpen.name, fmt.Errorf("asked for algorithm %02Xh, got %02Xh", alg, got)}
+			return fail(NoSuite, stepOpen.name, fmt.Errorf("asked for algorithm %02Xh, got %02Xh", alg, got))
 		}
 	}
 	if h.keys.managedID == 0 {
-		return &Error{Protocol, stepOpen.name, fmt.Errorf("session ID 0")}
+		return fail(Protocol, stepOpen.name, fmt.Errorf("session ID 0"))
 	}
 	return nil
 }
@@ -217,7 +217,7 @@ func (h *handshake) rakp12(ctx context.Context) *Error {
 	copy(k.managedRnd[:], a.data[8:])
 	copy(k.guid[:], a.data[24:])
 	if !hmac.Equal(k.rakp2(), a.data[40:a.n]) {
-		return &Error{BadPassword, stepRAKP1.name, fmt.Errorf("the BMC's proof does not match")}
+		return fail(BadPassword, stepRAKP1.name, fmt.Errorf("the BMC's proof does not match"))
 	}
 	return nil
 }
@@ -246,7 +246,7 @@ func (h *handshake) rakp34(ctx context.Context) (*Session, *Error) {
 	sik := k.sessionKey()
 	packetKeys, cause := k.deriveKeys(sik)
 	if cause != nil {
-		return nil, &Error{Protocol, stepRAKP3.name, cause}
+		return nil, fail(Protocol, stepRAKP3.name, cause)
 	}
 	s := newSession(h, packetKeys)
 	code := k.rakp3()
@@ -256,7 +256,7 @@ func (h *handshake) rakp34(ctx context.Context) (*Session, *Error) {
 		return append(dst, code...)
 	})
 	if err == nil && !hmac.Equal(k.rakp4(sik), a.data[8:a.n]) {
-		err = &Error{BadKg, stepRAKP3.name, fmt.Errorf("the integrity check value does not match")}
+		err = fail(BadKg, stepRAKP3.name, fmt.Errorf("the integrity check value does not match"))
 	}
 	if err != nil {
 		// The BMC may have the session open, with these keys.
@@ -298,7 +298,7 @@ func (h *handshake) exchange(ctx context.Context, st *step, body func([]byte) []
 		h.tag++
 		out = append(out, sent{h.tag, time.Now()})
 		if err := h.transmit(st, body); err != nil {
-			return nil, &Error{Unsent, st.name, err}
+			return nil, fail(Unsent, st.name, err)
 		}
 		timer.Reset(min(wait, left))
 		a, err := h.await(ctx, st, out, timer)
@@ -310,7 +310,7 @@ func (h *handshake) exchange(ctx context.Context, st *step, body func([]byte) []
 		}
 		wait = min(2*wait, maxTry)
 	}
-	return nil, &Error{Silent, st.name, fmt.Errorf("no answer to %d tries", len(out))}
+	return nil, fail(Silent, st.name, fmt.Errorf("no answer to %d tries", len(out)))
 }
 
 // transmit sends the message of a step once.
@@ -333,13 +333,13 @@ func (h *handshake) await(ctx context.Context, st *step, out []sent, timer *time
 			h.crossed = h.crossed || a.kind == payloadRAKP2
 			h.t.drop(DropUnexpected)
 		case r := <-h.lost:
-			return nil, &Error{r, st.name, nil}
+			return nil, fail(r, st.name, nil)
 		case <-timer.C:
 			return nil, nil
 		case <-ctx.Done():
 			return nil, ended(ctx, st.name)
 		case <-h.t.closed:
-			return nil, &Error{Closed, st.name, nil}
+			return nil, fail(Closed, st.name, nil)
 		}
 	}
 }
@@ -371,7 +371,7 @@ func (h *handshake) learn(took time.Duration) {
 // judge turns a status into an error.
 func judge(a *setupAnswer, st *step) (*setupAnswer, *Error) {
 	if s := a.status(); s != statusOK {
-		return nil, &Error{s.reason(), st.name, s}
+		return nil, fail(s.reason(), st.name, s)
 	}
 	return a, nil
 }
@@ -379,7 +379,7 @@ func judge(a *setupAnswer, st *step) (*setupAnswer, *Error) {
 // ended is the error of a wait that the caller ended.
 func ended(ctx context.Context, step string) *Error {
 	if ctx.Err() == context.DeadlineExceeded {
-		return &Error{Silent, step, context.Cause(ctx)}
+		return fail(Silent, step, context.Cause(ctx))
 	}
-	return &Error{Cancelled, step, context.Cause(ctx)}
+	return fail(Cancelled, step, context.Cause(ctx))
 }

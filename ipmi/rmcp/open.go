@@ -54,7 +54,7 @@ func (l *Login) check() error {
 		{"k_g", len(l.Kg), keyLen},
 	} {
 		if f.n > f.max {
-			return &Error{TooLong, "", fmt.Errorf("the %s has %d bytes, at most %d fit", f.name, f.n, f.max)}
+			return fail(TooLong, "", fmt.Errorf("the %s has %d bytes, at most %d fit", f.name, f.n, f.max))
 		}
 	}
 	return nil

@@ -116,14 +116,13 @@ func (s *Session) Stale() bool {
 }
 
 // Do executes one command. The error is a *Refusal if the BMC answered that it
-// did not, else an *Error. After any *Error but Unsent a command may have been
-// executed.
+// did not, else an *Error.
 func (s *Session) Do(ctx context.Context, c *Call) error {
 	command := c.Request.Command()
 	data := c.Request.Pack()
 	s.begin(command)
 	err := s.transact(ctx, c, command, data)
-	p := s.end(err != nil && c.Class != model.Read)
+	p := s.end(err != nil && err.Sent && c.Class != model.Read)
 	switch {
 	case err != nil:
 		return err
@@ -133,7 +132,7 @@ func (s *Session) Do(ctx context.Context, c *Call) error {
 		return nil
 	}
 	if cause := c.Response.Unpack(p.data); cause != nil {
-		return &Error{Protocol, command.Name, cause}
+		return &Error{Reason: Protocol, Step: command.Name, Err: cause, Sent: true}
 	}
 	return nil
 }
@@ -165,7 +164,7 @@ func (s *Session) end(mark bool) pending {
 }
 
 // transact sends the command and waits, as often as its class allows.
-func (s *Session) transact(ctx context.Context, c *Call, command types.Command, data []byte) error {
+func (s *Session) transact(ctx context.Context, c *Call, command types.Command, data []byte) *Error {
 	tries, wait := maxTries, tryFor(s.Known().RTT)
 	if c.Class == model.Once {
 		tries, wait = 1, onceFor(s.Known().RTT)
@@ -178,32 +177,47 @@ func (s *Session) transact(ctx context.Context, c *Call, command types.Command, 
 			s.mark(c.Class != model.Read)
 		}
 		if err := s.transmit(n, command, data); err != nil {
-			return unsent(n, command.Name, err)
+			return &Error{Reason: Unsent, Step: command.Name, Err: err, Sent: n > 0}
 		}
-		select {
-		case <-s.wake:
-			return s.outcome(command)
-		case <-timer.C:
-		case <-ctx.Done():
-			return ended(ctx, command.Name)
-		case <-s.t.closed:
-			return &Error{Closed, command.Name, nil}
+		if err := s.await(ctx, timer.C, command.Name); err != nil {
+			err.Sent = true
+			return err
+		}
+		if s.answered() {
+			return nil
 		}
 		if n == 0 && c.OnSilence != nil {
 			c.OnSilence()
 		}
 		wait = min(2*wait, maxTry)
 	}
-	return &Error{Silent, command.Name, fmt.Errorf("no answer to %d tries", tries)}
+	return &Error{Reason: Silent, Step: command.Name, Err: fmt.Errorf("no answer to %d tries", tries), Sent: true}
 }
 
-// unsent is the error of transmission n: only if it was the first does the BMC
-// surely not have the command.
-func unsent(n int, step string, cause error) *Error {
-	if n == 0 {
-		return &Error{Unsent, step, cause}
+// await waits for an outcome, the timer, or the end of the caller, the session
+// or the network.
+func (s *Session) await(ctx context.Context, timer <-chan time.Time, step string) *Error {
+	select {
+	case <-s.wake:
+	case <-timer:
+	case <-ctx.Done():
+		return ended(ctx, step)
+	case <-s.t.closed:
+		return fail(Closed, step, nil)
 	}
-	return &Error{Silent, step, cause}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pending.lost != "" && !s.pending.done {
+		return fail(s.pending.lost, step, nil)
+	}
+	return nil
+}
+
+// answered reports whether the command in flight was answered.
+func (s *Session) answered() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pending.done
 }
 
 // mark makes the session stale if changed.
@@ -215,16 +229,6 @@ func (s *Session) mark(changed bool) {
 	}
 }
 
-// outcome is the error of a wait that was ended by the receiver.
-func (s *Session) outcome(command types.Command) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.pending.done {
-		return &Error{s.pending.lost, command.Name, nil}
-	}
-	return nil
-}
-
 // transmit sends the command once more, under fresh sequence numbers. mu is not
 // held while sending: the socket may first have to tell of a returned datagram,
 // perhaps to this session.
@@ -232,7 +236,7 @@ func (s *Session) transmit(n int, command types.Command, data []byte) error {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
-		return &Error{Closed, command.Name, nil}
+		return fail(Closed, command.Name, nil)
 	}
 	s.out = s.seal(s.out[:0], command, data)
 	s.pending.seqs |= 1 << s.rqSeq
