@@ -186,7 +186,9 @@ func decodeObject(section, file string, text []byte) (map[string]any, error) {
 	var err error
 	switch ext := path.Ext(file); {
 	case ext == ".yaml", ext == ".yml":
-		v, err = bundle.DecodeYAML(text)
+		if v, err = bundle.DecodeYAML(text); err == nil {
+			err = bundle.CheckKeys(text, v)
+		}
 	case ext == ".json":
 		v, err = bundle.DecodeJSON(text)
 	case section == "templates":

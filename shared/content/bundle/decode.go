@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"regexp"
 	"strconv"
 	"strings"
@@ -53,19 +54,14 @@ func DecodeJSON(data []byte) (any, error) {
 	if err := CheckText(data); err != nil {
 		return nil, err
 	}
-	v, err := decodeRaw(data)
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
-		return nil, &SyntaxError{lineAt(data, int(syntax.Offset)), syntax.Error()}
-	}
-	return v, err
+	return decodeRaw(data)
 }
 
 // decodeRaw decodes JSON text; null counts as nothing.
 func decodeRaw(raw []byte) (any, error) {
 	var v any
 	if err := model.Unmarshal(raw, &v); err != nil {
-		return nil, err
+		return nil, jsonError(raw, err)
 	}
 	if v == nil {
 		return nil, ErrEmpty
@@ -110,6 +106,18 @@ func secondDocument(data []byte) int {
 		}
 	}
 	return 0
+}
+
+// jsonError turns an error of model.Unmarshal into one line with its place.
+func jsonError(raw []byte, err error) error {
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &syntax):
+		return &SyntaxError{lineAt(raw, int(syntax.Offset)), syntax.Error()}
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return &SyntaxError{lineAt(raw, len(raw)), "it ends in the middle of a value"}
+	}
+	return &SyntaxError{0, model.AsError(err).Text()}
 }
 
 var yamlLine = regexp.MustCompile(`line (\d+): `)

@@ -1,9 +1,11 @@
 package bundle
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strconv"
+	"unicode/utf8"
 
 	"sigs.k8s.io/yaml"
 
@@ -12,11 +14,46 @@ import (
 
 // EncodeYAML writes the bundle as YAML, keys sorted at every level.
 func EncodeYAML(w io.Writer, c *model.Content) error {
-	text, err := yaml.Marshal(c)
+	text, err := marshalYAML(c)
 	if err != nil {
-		return fmt.Errorf("cannot encode bundle %s: %w", c.Meta.Name, err)
+		return err
 	}
 	return write(w, c, text)
+}
+
+// marshalYAML encodes a bundle by way of JSON, so that json tags hold.
+func marshalYAML(c *model.Content) ([]byte, error) {
+	text, err := model.Marshal(c)
+	if err == nil {
+		text, err = yaml.JSONToYAML(escapeControls(text))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot encode bundle %s: %w", c.Meta.Name, err)
+	}
+	return text, nil
+}
+
+// escapeControls writes as escapes the characters of JSON text that YAML does
+// not take as they are, or takes for line breaks. They can only stand inside
+// strings.
+func escapeControls(text []byte) []byte {
+	if bytes.IndexFunc(text, isControl) < 0 {
+		return text
+	}
+	out := make([]byte, 0, len(text)+64)
+	for _, r := range string(text) {
+		if isControl(r) {
+			out = fmt.Appendf(out, "\\u%04x", r)
+			continue
+		}
+		out = utf8.AppendRune(out, r)
+	}
+	return out
+}
+
+// isControl reports whether escapeControls escapes r.
+func isControl(r rune) bool {
+	return r >= 0x7f && r <= 0xa0 || r == 0xfeff || r == 0xfffe || r == 0xffff
 }
 
 // EncodeJSON writes the bundle as JSON on one line, objects with sorted keys.
@@ -43,9 +80,9 @@ func EncodeGo(w io.Writer, c *model.Content, names GoNames) error {
 	if names.Variable == "" {
 		names.Variable = "contentYamlString"
 	}
-	text, err := yaml.Marshal(c)
+	text, err := marshalYAML(c)
 	if err != nil {
-		return fmt.Errorf("cannot encode bundle %s: %w", c.Meta.Name, err)
+		return err
 	}
 	return write(w, c, fmt.Appendf(nil, "%s\n\npackage %s\n\nvar %s = %s\n",
 		generatedLine, names.Package, names.Variable, strconv.Quote(string(text))))

@@ -11,7 +11,7 @@ func Params(c *model.Content) (map[string]*model.Param, error) {
 	for name, obj := range section {
 		p := &model.Param{}
 		if err := model.Remarshal(obj, p); err != nil {
-			return nil, model.Errorf(model.Invalid, "cannot read param %s: %w", name, err)
+			return nil, model.Errorf(model.Invalid, "cannot read param %s: %s", name, model.AsError(err).Text())
 		}
 		out[name] = p
 	}

@@ -29,7 +29,7 @@ func Parse(data []byte) (*model.Content, error) {
 	}
 	c := &model.Content{}
 	if err := model.Remarshal(v, c); err != nil {
-		return nil, model.Errorf(model.Invalid, "cannot read bundle: %w", err)
+		return nil, model.Errorf(model.Invalid, "cannot read bundle: %s", model.AsError(err).Text())
 	}
 	if problems := Check(c); len(problems) > 0 {
 		return nil, Refusal(problems)
