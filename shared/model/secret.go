@@ -28,8 +28,8 @@ func (Secret) LogValue() slog.Value { return slog.StringValue(Masked) }
 
 var secretName = regexp.MustCompile(`(?i)(^|[^a-z])(pass|passwd|password|secret|token|[a-z0-9]*key|kg|credentials?)([^a-z]|$)`)
 
-// plainNames look like secrets by their last word and are not.
-var plainNames = []string{"pubkey", "public-key", "password-file"}
+// plainNames look like secrets and are not.
+var plainNames = []string{"pubkey", "public-key", "password-file", "generate-random-password", "random-password-settings"}
 
 // SecretName reports whether a param or field of that name is taken for a
 // secret even when nothing declares it Secure.
