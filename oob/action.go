@@ -1,0 +1,259 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"provision-plugins/oob/hostlist"
+	"provision-plugins/shared/client"
+	"provision-plugins/shared/model"
+)
+
+// overEndpoint is how much longer than the action's timeout an answer is
+// waited for; the endpoint itself waits 20 s longer for the plugin.
+const overEndpoint = 25 * time.Second
+
+// actionCall is what is asked of each machine.
+type actionCall struct {
+	verb    string // for people: "power cycle"
+	command string
+	params  model.Params
+}
+
+// actionOptions are the flags of commands that run an action on machines.
+type actionOptions struct {
+	selection
+	params     paramFlags
+	plugin     string
+	timeout    seconds
+	forceAfter seconds
+	reason     string
+	yes        bool
+	dryRun     bool
+	wait       bool
+	override   bool
+	each       bool
+}
+
+// addReadFlags adds the flags of every action.
+func (o *actionOptions) addReadFlags(fs *pflag.FlagSet) {
+	o.addFlags(fs)
+	fs.Var(&o.timeout, "timeout", "bound of the action, such as 90s (sets oob/timeout)")
+	fs.StringArrayVar(&o.params.values, "param", nil, "param `k=v` for this action alone (may be repeated)")
+	fs.StringArrayVar(&o.params.files, "param-file", nil, "param `k=FILE` with the value in a file, for secrets; - is stdin")
+	fs.StringVar(&o.plugin, "plugin", "", "ask this `PLUGIN`, not the machine's own")
+	fs.BoolVar(&o.dryRun, "dry-run", false, "print the plan and send nothing")
+	fs.BoolVar(&o.each, "each", false, "print each machine's answer as it comes, in place of one line for all that agree")
+}
+
+// addChangeFlags adds the flags of actions that change something.
+func (o *actionOptions) addChangeFlags(fs *pflag.FlagSet) {
+	o.addReadFlags(fs)
+	fs.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
+	fs.StringVar(&o.reason, "reason", "", "why; kept with the run (sets oob/reason)")
+	fs.BoolVar(&o.wait, "wait", true, "wait for the outcome; --wait=false returns once the action is recorded")
+	fs.BoolVar(&o.override, "override-protected", false, "act on protected machines too, if you may")
+}
+
+// newActionCommand makes a command that runs an action on its targets.
+func newActionCommand(a *app, use, short string, change bool, call func(o *actionOptions) (actionCall, error)) (*cobra.Command, *actionOptions) {
+	o := &actionOptions{wait: true}
+	cmd := &cobra.Command{
+		Use:   use + " TARGETS...",
+		Short: short,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.args = args
+			c, err := call(o)
+			if err != nil {
+				return err
+			}
+			return runAction(cmd.Context(), a, c, *o)
+		},
+	}
+	if change {
+		o.addChangeFlags(cmd.Flags())
+	} else {
+		o.addReadFlags(cmd.Flags())
+	}
+	return cmd, o
+}
+
+// runAction runs an action on each of its targets and prints the answers.
+func runAction(ctx context.Context, a *app, call actionCall, o actionOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	return a.withClient(func(c *client.Client) error {
+		params, err := o.allParams(ctx, a, c, call)
+		if err != nil {
+			return err
+		}
+		call.params = params
+		machines, missing, err := resolve(ctx, c, o.selection)
+		if err != nil {
+			return err
+		}
+		info := model.ActionOf(call.command, nil)
+		if len(missing) > 0 && (info.Class != model.Read || len(machines) == 0) {
+			return noMachines(missing)
+		}
+		if len(machines) == 0 {
+			return model.Errorf(model.NotFound, "no machine matches; `oob machine list` lists them")
+		}
+		if o.dryRun {
+			return a.printPlan(call, o, machines)
+		}
+		if info.Class != model.Read && (info.Guarded || len(machines) > 1) {
+			if err := a.confirm(ctx, call.verb, namesOf(machines), o.yes); err != nil {
+				return err
+			}
+		}
+		return invokeAll(ctx, a, c, invocation{call, o, machines, missing})
+	})
+}
+
+// invocation is a checked and confirmed action on its machines.
+type invocation struct {
+	call     actionCall
+	o        actionOptions
+	machines []machine
+	missing  []string
+}
+
+// invokeAll sends the action to each machine.
+func invokeAll(ctx context.Context, a *app, c *client.Client, inv invocation) error {
+	r := newReport(a, inv.call.verb, len(inv.machines)+len(inv.missing), inv.o.each)
+	for _, name := range inv.missing {
+		r.add(answer{machine: machine{name: name}, err: model.Errorf(model.NotFound, "no such machine")})
+	}
+	fanOut(ctx, inv.machines, inv.o.parallel, func(ctx context.Context, m machine) answer {
+		return invoke(ctx, c, inv, m)
+	}, r.add)
+	return r.finish()
+}
+
+// invoke sends the action to one machine.
+func invoke(ctx context.Context, c *client.Client, inv invocation, m machine) answer {
+	if ctx.Err() != nil {
+		return answer{machine: m, err: model.Errorf(model.Unreachable, "interrupted before it was sent: nothing was done")}
+	}
+	bound := time.Duration(inv.o.timeout)
+	if bound == 0 {
+		bound = model.ActionOf(inv.call.command, nil).Timeout
+	}
+	bound += time.Duration(inv.o.forceAfter) + overEndpoint
+	ctx, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("waited %s", bound))
+	defer cancel()
+	reply, err := c.Invoke(ctx, client.ActionRequest{
+		Prefix: "machines", Key: m.uuid, Command: inv.call.command,
+		Plugin: inv.o.plugin, Params: inv.call.params, OverrideProtected: inv.o.override,
+	})
+	out := answer{machine: m}
+	if reply != nil {
+		out.run, out.raw = reply.Run, reply.Result
+	}
+	if err != nil {
+		out.err, out.raw = model.AsError(err), nil
+		if errors.Is(err, context.Canceled) {
+			out.err.Messages = []string{"interrupted: nobody waits for the answer any more; `oob runs list` tells it"}
+		}
+	}
+	return out
+}
+
+// allParams are the params of the request: those given, and those that flags
+// set.
+func (o *actionOptions) allParams(ctx context.Context, a *app, c *client.Client, call actionCall) (model.Params, error) {
+	params, err := o.params.read(ctx, a, c)
+	if err != nil {
+		return nil, err
+	}
+	flags := model.Params{}
+	for name, value := range call.params {
+		flags[name] = value
+	}
+	if o.timeout > 0 {
+		flags["oob/timeout"] = o.timeout.number()
+	}
+	if o.forceAfter > 0 {
+		flags["oob/force-after"] = o.forceAfter.number()
+	}
+	if o.reason != "" {
+		flags["oob/reason"] = o.reason
+	}
+	if !o.wait {
+		flags["oob/wait"] = false
+	}
+	for name, value := range flags {
+		if err := setParam(params, name, value); err != nil {
+			return nil, err
+		}
+	}
+	return params, nil
+}
+
+// plan is one line of --dry-run --json.
+type plan struct {
+	Machine   string       `json:"machine"`
+	Action    string       `json:"action"`
+	Plugin    string       `json:"plugin,omitempty"`
+	Params    model.Params `json:"params"`
+	Protected bool         `json:"protected,omitempty"`
+}
+
+// printPlan prints what would be sent.
+func (a *app) printPlan(call actionCall, o actionOptions, machines []machine) error {
+	shown := model.RedactParams(call.params, nil)
+	folds := newFolder[plan]()
+	for _, m := range machines {
+		p := plan{Machine: m.name, Action: call.command, Plugin: o.plugin, Params: shown, Protected: m.protected}
+		if p.Plugin == "" {
+			p.Plugin = m.driver
+		}
+		if a.flags.json {
+			if err := a.printJSON(p); err != nil {
+				return err
+			}
+			continue
+		}
+		folds.add(p.Plugin+"\x00"+fmt.Sprint(m.protected), m.name, p)
+	}
+	if a.flags.json {
+		return nil
+	}
+	rows := [][]string{{"MACHINES", "COUNT", "ACTION", "PLUGIN", "NOTE"}}
+	for _, f := range folds.list() {
+		p, note := f.value, ""
+		if p.Protected && model.ActionOf(call.command, nil).Guarded && !o.override {
+			note = "protected: will be refused"
+		}
+		rows = append(rows, []string{hostlist.Fold(f.names), fmt.Sprint(len(f.names)), p.Action, p.Plugin, note})
+	}
+	if err := table(a.stdout, rows); err != nil {
+		return err
+	}
+	if len(shown) > 0 {
+		text, err := json.Marshal(shown)
+		if err != nil {
+			return model.Errorf(model.Internal, "cannot print params: %w", err)
+		}
+		fmt.Fprintf(a.stdout, "params: %s\n", clean(string(text)))
+	}
+	fmt.Fprintf(a.stdout, "%s %s: nothing was sent\n", call.verb, count(len(machines), "machine"))
+	return nil
+}
+
+// namesOf lists the machines' names.
+func namesOf(machines []machine) []string {
+	names := make([]string, len(machines))
+	for i, m := range machines {
+		names[i] = m.name
+	}
+	return names
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"provision-plugins/shared/client"
+	"provision-plugins/shared/inventory"
+	"provision-plugins/shared/model"
+)
+
+// app is what every command has: its streams, its environment and the flags
+// they all share.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	getenv         func(string) string
+	// ask tells that stdin and stderr are a terminal, where a question can be
+	// asked, and progress that stderr is one.
+	ask, progress bool
+	flags         globalFlags
+}
+
+// globalFlags are the flags of every command.
+type globalFlags struct {
+	socket, endpoint    string
+	tokenFile           string
+	caFile, fingerprint string
+	json                bool
+}
+
+// newApp is the app of this process.
+func newApp() *app {
+	in, errs := term.IsTerminal(int(os.Stdin.Fd())), term.IsTerminal(int(os.Stderr.Fd()))
+	return &app{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		getenv: os.Getenv,
+		ask:    in && errs, progress: errs,
+	}
+}
+
+// addGlobalFlags adds the flags of every command.
+func (a *app) addGlobalFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&a.flags.socket, "socket", "", "unix `PATH` of the endpoint (default $OOB_SOCKET, else oob.sock in the data directory)")
+	fs.StringVar(&a.flags.endpoint, "endpoint", "", "`URL` of an endpoint, in place of the socket (default $OOB_ENDPOINT)")
+	fs.StringVar(&a.flags.tokenFile, "token-file", "", "`FILE` with the token for --endpoint (default: the token in $OOB_TOKEN)")
+	fs.StringVar(&a.flags.caFile, "ca-file", "", "PEM `FILE` of authorities that --endpoint is verified by")
+	fs.StringVar(&a.flags.fingerprint, "fingerprint", "", "`SHA256` of the certificate of --endpoint")
+	fs.BoolVar(&a.flags.json, "json", false, "print JSON, one object a line")
+}
+
+// connect makes the client that the flags and the environment ask for.
+func (a *app) connect() (*client.Client, error) {
+	f := a.flags
+	if f.socket != "" && f.endpoint != "" {
+		return nil, usage("--socket and --endpoint exclude each other")
+	}
+	if f.socket == "" && f.endpoint == "" {
+		f.socket, f.endpoint = a.getenv("OOB_SOCKET"), a.getenv("OOB_ENDPOINT")
+	}
+	if f.socket == "" && f.endpoint == "" {
+		dir, err := a.defaultDataDir()
+		if err != nil {
+			return nil, err
+		}
+		f.socket = filepath.Join(dir, socketName)
+	}
+	if f.socket != "" {
+		return client.New(client.Options{Socket: f.socket})
+	}
+	token := strings.TrimSpace(a.getenv("OOB_TOKEN"))
+	if f.tokenFile != "" {
+		var err error
+		if token, err = inventory.ReadSecret(f.tokenFile); err != nil {
+			return nil, usage("--token-file: %w", err)
+		}
+	}
+	return client.New(client.Options{
+		Endpoint: f.endpoint, Token: token, CAFile: f.caFile, Fingerprint: f.fingerprint,
+	})
+}
+
+// withClient calls fn with a client and closes it.
+func (a *app) withClient(fn func(c *client.Client) error) error {
+	c, err := a.connect()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return fn(c)
+}
+
+// socketName is the socket's name in the data directory.
+const socketName = "oob.sock"
+
+// defaultDataDir is where `oob serve` keeps its data by default.
+func (a *app) defaultDataDir() (string, error) {
+	if os.Geteuid() == 0 {
+		return "/var/lib/oob", nil
+	}
+	if dir := a.getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "oob"), nil
+	}
+	home := a.getenv("HOME")
+	if !filepath.IsAbs(home) {
+		return "", usage("cannot find the data directory: HOME is not set; name --socket, or --data-dir of serve")
+	}
+	return filepath.Join(home, ".local", "state", "oob"), nil
+}
+
+// printJSON prints one JSON line.
+func (a *app) printJSON(v any) error {
+	if err := model.Encode(a.stdout, v); err != nil {
+		return model.Errorf(model.Internal, "cannot print: %w", err)
+	}
+	return nil
+}
+
+// get reads an object of the endpoint.
+func get[T any](ctx context.Context, c *client.Client, path string) (T, error) {
+	var out T
+	err := c.Get(ctx, path, &out)
+	return out, err
+}

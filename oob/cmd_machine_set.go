@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"provision-plugins/shared/client"
+	"provision-plugins/shared/model"
+)
+
+// machineEdit is a change of the machines' objects, not of the machines.
+type machineEdit struct {
+	verb, done string // "machine set", "set"
+	sel        selection
+	yes        bool
+	always     bool // ask also for one machine
+	call       func(c *client.Client, m machine) error
+}
+
+// run resolves the machines, asks where there is something to ask, and edits
+// them.
+func (e machineEdit) run(ctx context.Context, a *app, c *client.Client) error {
+	machines, missing, err := resolve(ctx, c, e.sel)
+	switch {
+	case err != nil:
+		return err
+	case len(missing) > 0:
+		return noMachines(missing)
+	case len(machines) == 0:
+		return model.Errorf(model.NotFound, "no machine matches; `oob machine list` lists them")
+	}
+	if e.always || len(machines) > 1 {
+		if err := a.confirm(ctx, e.verb, namesOf(machines), e.yes); err != nil {
+			return err
+		}
+	}
+	r := newReport(a, e.verb, len(machines), false)
+	fanOut(ctx, machines, e.sel.parallel, func(ctx context.Context, m machine) answer {
+		if ctx.Err() != nil {
+			return answer{machine: m, err: model.Errorf(model.Unreachable, "interrupted before it was sent: nothing was changed")}
+		}
+		return e.answer(m, e.call(c, m))
+	}, r.add)
+	return r.finish()
+}
+
+// answer is the answer for one edited machine.
+func (e machineEdit) answer(m machine, err error) answer {
+	if err != nil {
+		return answer{machine: m, err: model.AsError(err)}
+	}
+	return answer{machine: m, raw: json.RawMessage(`"` + e.done + `"`)}
+}
+
+// patchOp is one operation of a JSON patch, as the reference sends it.
+type patchOp struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	From  string `json:"from"`
+	Value any    `json:"value"`
+}
+
+// pointer escapes a param's name for a path of a JSON patch.
+var pointer = strings.NewReplacer("~", "~0", "/", "~1")
+
+// newMachineSetCommand makes "machine set".
+func newMachineSetCommand(a *app) *cobra.Command {
+	var sel selection
+	var params paramFlags
+	var unset []string
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "set TARGETS... [k=v...]",
+		Short: "Set and unset params of machines",
+		Long: `Set and unset params of machines.
+
+A value that is JSON is taken as JSON, unless the param is declared as text.
+A secret is given with --param-file, never on the command line.`,
+		Example: "  oob machine set m1 oob/protected=true\n  oob machine set rack1n[01-16] --param-file ipmi/password=./pw --yes\n  oob machine set m1 --unset oob/timeout",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			sel.args, params.values = splitAssignments(args)
+			if len(params.values)+len(params.files)+len(unset) == 0 {
+				return usage("nothing to set: give k=v, --param-file k=FILE or --unset k")
+			}
+			return a.withClient(func(c *client.Client) error {
+				values, err := params.read(cmd.Context(), a, c)
+				if err != nil {
+					return err
+				}
+				edit := machineEdit{verb: "machine set", done: "set", sel: sel, yes: yes}
+				edit.call = func(c *client.Client, m machine) error {
+					ops, err := paramOps(m, values, unset)
+					if err != nil {
+						return err
+					}
+					return c.Patch(cmd.Context(), client.Path("machines", m.uuid), ops, nil)
+				}
+				return edit.run(cmd.Context(), a, c)
+			})
+		},
+	}
+	sel.addFlags(cmd.Flags())
+	fs := cmd.Flags()
+	fs.StringArrayVar(&params.files, "param-file", nil, "param `k=FILE` with the value in a file, for secrets; - is stdin")
+	fs.StringArrayVar(&unset, "unset", nil, "unset this `PARAM` (may be repeated)")
+	fs.BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+// splitAssignments separates targets from k=v.
+func splitAssignments(args []string) (targets, values []string) {
+	for _, arg := range args {
+		if strings.Contains(arg, "=") {
+			values = append(values, arg)
+		} else {
+			targets = append(targets, arg)
+		}
+	}
+	return targets, values
+}
+
+// paramOps is the patch that sets and unsets params of a machine.
+func paramOps(m machine, set model.Params, unset []string) ([]patchOp, error) {
+	var ops []patchOp
+	for _, name := range unset {
+		if _, ok := m.params[name]; !ok {
+			return nil, model.Errorf(model.NotFound, "param %s is not set on it", name)
+		}
+		if _, both := set[name]; both {
+			return nil, usage("param %s is to be set and unset", name)
+		}
+		ops = append(ops, patchOp{Op: "remove", Path: "/Params/" + pointer.Replace(name)})
+	}
+	for name, value := range set {
+		ops = append(ops, patchOp{Op: "add", Path: "/Params/" + pointer.Replace(name), Value: value})
+	}
+	slices.SortFunc(ops, func(a, b patchOp) int { return strings.Compare(a.Path, b.Path) })
+	return ops, nil
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"provision-plugins/endpoint"
+	"provision-plugins/shared/model"
+)
+
+// serveOptions are the flags of "serve".
+type serveOptions struct {
+	dataDir, pluginDir string
+	listen             string
+	log                int
+	logFormat          string
+}
+
+// stopBound bounds an orderly stop: plugins have 15 s to finish, then SIGTERM
+// and SIGKILL 10 s apart.
+const stopBound = 45 * time.Second
+
+// newServeCommand makes "serve", the daemon.
+func newServeCommand(a *app) *cobra.Command {
+	var o serveOptions
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the endpoint: plugins, machines, actions, events",
+		Long: `Run the endpoint until SIGINT or SIGTERM, which stop it in order: plugins finish
+what they are doing, within bounds, and outcomes are written. A second signal
+ends it at once.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), o) },
+	}
+	fs := cmd.Flags()
+	fs.StringVar(&o.dataDir, "data-dir", "", "`DIR` of everything that must survive (default /var/lib/oob for root, else $XDG_STATE_HOME/oob or ~/.local/state/oob)")
+	fs.StringVar(&o.pluginDir, "plugin-dir", "", "`DIR` that is scanned for plugin binaries (default plugins in the data directory)")
+	fs.StringVar(&o.listen, "listen", "127.0.0.1:8092", "`HOST:PORT` of the https API")
+	fs.IntVar(&o.log, "log", 3, "log level: 0 nothing, 1 errors, 2 warnings, 3 what happens, 4 debug, 5 all traffic, secrets masked")
+	fs.StringVar(&o.logFormat, "log-format", "text", "text or json")
+	return cmd
+}
+
+// serve runs an endpoint until ctx ends.
+func (a *app) serve(ctx context.Context, o serveOptions) error {
+	logger, err := a.logger(o.log, o.logFormat)
+	if err != nil {
+		return err
+	}
+	opts, err := a.endpointOptions(o)
+	if err != nil {
+		return err
+	}
+	opts.Logger = logger
+	e, err := endpoint.New(opts)
+	if err != nil {
+		return err
+	}
+	if err := e.Start(ctx); err != nil {
+		return err
+	}
+	err = a.announce(ctx, e, opts)
+	if err == nil {
+		<-ctx.Done()
+	}
+	stopping, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), stopBound, fmt.Errorf("not stopped within %s", stopBound))
+	defer cancel()
+	if stopErr := e.Stop(stopping); err == nil {
+		err = stopErr
+	}
+	return err
+}
+
+// endpointOptions turns flags into options, with the defaults filled in so
+// that they can be shown.
+func (a *app) endpointOptions(o serveOptions) (endpoint.Options, error) {
+	opts := endpoint.Options{DataDir: o.dataDir, PluginDir: o.pluginDir, Listen: o.listen, Socket: a.flags.socket, Version: version}
+	if a.flags.endpoint != "" {
+		return opts, usage("--endpoint has no meaning for serve; --listen says where it serves")
+	}
+	var err error
+	if opts.DataDir == "" {
+		if opts.DataDir, err = a.defaultDataDir(); err != nil {
+			return opts, err
+		}
+	}
+	opts.Socket = cmp.Or(opts.Socket, filepath.Join(opts.DataDir, socketName))
+	opts.PluginDir = cmp.Or(opts.PluginDir, filepath.Join(opts.DataDir, "plugins"))
+	for _, path := range []*string{&opts.DataDir, &opts.PluginDir, &opts.Socket} {
+		if *path, err = filepath.Abs(*path); err != nil {
+			return opts, usage("cannot find %s: %w", *path, err)
+		}
+	}
+	return opts, nil
+}
+
+// levelTraffic is the level of the lines that show both sockets' traffic.
+const levelTraffic = slog.LevelDebug - 4
+
+// logLevels are the levels of --log.
+var logLevels = [...]slog.Level{
+	slog.LevelError + 100, slog.LevelError, slog.LevelWarn, slog.LevelInfo, slog.LevelDebug, levelTraffic,
+}
+
+// logger makes the daemon's logger, which writes to stderr.
+func (a *app) logger(level int, format string) (*slog.Logger, error) {
+	if level < 0 || level >= len(logLevels) {
+		return nil, usage("--log must be 0..%d, not %d", len(logLevels)-1, level)
+	}
+	opts := &slog.HandlerOptions{Level: logLevels[level]}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(a.stderr, opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(a.stderr, opts)), nil
+	}
+	return nil, usage("--log-format must be text or json, not %q", format)
+}
+
+// announce prints where the endpoint is.
+func (a *app) announce(ctx context.Context, e *endpoint.Endpoint, opts endpoint.Options) error {
+	pin, err := fingerprint(ctx, e.Addr())
+	if err != nil {
+		return err
+	}
+	if a.flags.json {
+		return a.printJSON(map[string]string{
+			"version": version, "url": "https://" + e.Addr(), "fingerprint": pin,
+			"socket": e.Socket(), "pluginDir": opts.PluginDir, "dataDir": opts.DataDir,
+		})
+	}
+	fmt.Fprintf(a.stdout, "oob %s is serving\n", version)
+	return table(a.stdout, [][]string{
+		{"  url", "https://" + e.Addr()},
+		{"  fingerprint", pin},
+		{"  socket", e.Socket()},
+		{"  plugins", opts.PluginDir},
+		{"  data", opts.DataDir},
+	})
+}
+
+// fingerprint is the SHA-256 of the certificate that the address serves, as
+// --fingerprint takes it.
+func fingerprint(ctx context.Context, addr string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	// Nothing is sent to it: the certificate is what is asked for.
+	dialer := &tls.Dialer{NetDialer: &net.Dialer{}, Config: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}}
+	conn, err := dialer.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return "", model.Errorf(model.Internal, "cannot read the endpoint's own certificate: %w", err)
+	}
+	defer conn.Close()
+	state := conn.(*tls.Conn).ConnectionState()
+	sum := sha256.Sum256(state.PeerCertificates[0].Raw)
+	return "SHA256:" + hex.EncodeToString(sum[:]), nil
+}

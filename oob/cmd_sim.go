@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"provision-plugins/shared/model"
+	"provision-plugins/sim/bmc"
+	"provision-plugins/sim/slack"
+)
+
+// newSimCommand makes "sim" and the simulators below it.
+func newSimCommand(a *app) *cobra.Command {
+	return groupCommand(&cobra.Command{
+		Use:   "sim",
+		Short: "Simulate devices and services on real sockets, until interrupted",
+	}, newSimBMCCommand(a), newSimSlackCommand(a))
+}
+
+// simBMCOptions are the flags of "sim bmc".
+type simBMCOptions struct {
+	count        int
+	host         string
+	port         uint16
+	username     string
+	passwordFile string
+	powerDelay   time.Duration
+	cycleOff     time.Duration
+	on           bool
+}
+
+// newSimBMCCommand makes "sim bmc".
+func newSimBMCCommand(a *app) *cobra.Command {
+	var o simBMCOptions
+	cmd := &cobra.Command{
+		Use:   "bmc",
+		Short: "Simulate BMCs that speak IPMI 2.0 over LAN",
+		Long: `Simulate BMCs that speak IPMI 2.0 over LAN, until interrupted. The address of
+each is printed, one a line.
+
+Without --host all are on 127.0.0.1, each on its own port. With --host each has
+its own address, --host and the ones after it, and all share one port.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.simBMC(cmd.Context(), o) },
+	}
+	fs := cmd.Flags()
+	fs.IntVar(&o.count, "count", 1, "how many")
+	fs.StringVar(&o.host, "host", "", "`ADDRESS` of the first; the others have those after it")
+	fs.Uint16Var(&o.port, "port", 0, "`PORT` of the first, or of all with --host (default: free ones)")
+	fs.StringVar(&o.username, "username", "admin", "the one account")
+	fs.StringVar(&o.passwordFile, "password-file", "", "`FILE` with its password (default: the password is \"password\")")
+	fs.DurationVar(&o.powerDelay, "power-delay", 0, "how long after a command the power state changes")
+	fs.DurationVar(&o.cycleOff, "cycle-off", time.Second, "how long a power cycle stays off")
+	fs.BoolVar(&o.on, "on", false, "the machines start switched on")
+	return cmd
+}
+
+// simBMC runs a fleet until ctx ends.
+func (a *app) simBMC(ctx context.Context, o simBMCOptions) error {
+	opts := bmc.Options{
+		Count: o.count, Port: o.port, Username: o.username,
+		PowerDelay: o.powerDelay, CycleOff: o.cycleOff, On: o.on,
+	}
+	if o.count < 1 {
+		return usage("--count must be at least 1, not %d", o.count)
+	}
+	if o.cycleOff == 0 {
+		opts.CycleOff = -1 // no time at all; 0 would mean the default
+	}
+	if o.host != "" {
+		host, err := netip.ParseAddr(o.host)
+		if err != nil {
+			return usage("--host %q is not an IP address", o.host)
+		}
+		opts.Host = host
+	}
+	if o.passwordFile != "" {
+		password, err := a.readSecret(o.passwordFile)
+		if err != nil {
+			return usage("--password-file: %w", err)
+		}
+		opts.Password = password
+	}
+	fleet, err := bmc.New(opts)
+	if err != nil {
+		return usage("%w", err)
+	}
+	for i := range fleet.Len() {
+		at := fleet.BMC(i).Addr()
+		if a.flags.json {
+			err = a.printJSON(map[string]string{"address": at.Addr().String(), "port": strconv.Itoa(int(at.Port()))})
+		} else {
+			_, err = fmt.Fprintln(a.stdout, at)
+		}
+		if err != nil {
+			break
+		}
+	}
+	if err == nil {
+		fmt.Fprintf(a.stderr, "simulating %s; interrupt to stop\n", count(fleet.Len(), "BMC"))
+		<-ctx.Done()
+	}
+	if err = errors.Join(err, fleet.Close()); err != nil {
+		return model.Errorf(model.Internal, "cannot simulate BMCs: %w", err)
+	}
+	return nil
+}
+
+// newSimSlackCommand makes "sim slack".
+func newSimSlackCommand(a *app) *cobra.Command {
+	var o slack.Options
+	var tokenFile string
+	cmd := &cobra.Command{
+		Use:   "slack",
+		Short: "Simulate the part of Slack's Web API that a notifier uses",
+		Long: `Simulate the part of Slack's Web API that a notifier uses, until interrupted.
+The URL for the param slack/api-url is printed, then each message as it is
+posted.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if tokenFile != "" {
+				token, err := a.readSecret(tokenFile)
+				if err != nil {
+					return usage("--bot-token-file: %w", err)
+				}
+				o.Token = token
+			}
+			return a.simSlack(cmd.Context(), o)
+		},
+	}
+	fs := cmd.Flags()
+	fs.StringVar(&o.Addr, "listen", "127.0.0.1:0", "`HOST:PORT` to listen on")
+	fs.StringVar(&tokenFile, "bot-token-file", "", "`FILE` with the one token to accept (default: any)")
+	fs.StringArrayVar(&o.Channels, "channel", nil, "a `CHANNEL` that exists (may be repeated; default: any)")
+	return cmd
+}
+
+// simSlack runs a workspace until ctx ends.
+func (a *app) simSlack(ctx context.Context, o slack.Options) error {
+	s, err := slack.New(o)
+	if err != nil {
+		return usage("%w", err)
+	}
+	if _, err = fmt.Fprintln(a.stdout, s.URL()); err == nil {
+		fmt.Fprintln(a.stderr, "simulating Slack; interrupt to stop")
+		err = a.printMessages(ctx, s)
+	}
+	if err = errors.Join(err, s.Close()); err != nil {
+		return model.Errorf(model.Internal, "cannot simulate Slack: %w", err)
+	}
+	return nil
+}
+
+// printMessages prints messages as they are posted, until ctx ends.
+func (a *app) printMessages(ctx context.Context, s *slack.Server) error {
+	printed := 0
+	for {
+		err := s.Wait(ctx, func(all []slack.Message) bool { return len(all) > printed })
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		all := s.Messages()
+		for _, m := range all[printed:] {
+			if err := a.printMessage(m); err != nil {
+				return err
+			}
+		}
+		printed = len(all)
+	}
+}
+
+// printMessage prints one message.
+func (a *app) printMessage(m slack.Message) error {
+	if a.flags.json {
+		return a.printJSON(m)
+	}
+	_, err := fmt.Fprintf(a.stdout, "%s: %s\n", clean(m.Channel), clean(m.Text))
+	return err
+}

@@ -1,0 +1,115 @@
+// Command oob is the command line of the suite, and its daemon (`oob serve`):
+// power, boot devices and status of machines, by name or by the rack.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"provision-plugins/shared/model"
+)
+
+// version is set by the build.
+var version = "v0.0.0-dev"
+
+// main runs the command and exits with its code.
+func main() { os.Exit(mainCode()) }
+
+// mainCode runs the command of this process. The first SIGINT or SIGTERM ends
+// it in order, the second at once.
+func mainCode() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	return run(ctx, newApp(), os.Args[1:])
+}
+
+// run runs one command line and returns its exit code.
+func run(ctx context.Context, a *app, args []string) int {
+	root := newRootCommand(a)
+	root.SetArgs(args)
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	err := root.ExecuteContext(ctx)
+	if text := errorLine(err); text != "" {
+		fmt.Fprintln(a.stderr, text)
+	}
+	return exitCode(err)
+}
+
+// newRootCommand lists the commands.
+func newRootCommand(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "oob",
+		Short: "Power, boot devices and status of machines, out of band",
+		Long: `oob switches, boots and reads machines through their BMC, cloud or hypervisor.
+
+It speaks to the endpoint on this machine (start one with "oob serve"), or to
+the one that --endpoint names, with a token from OOB_TOKEN or --token-file.
+
+TARGETS are machine names or host lists: m1  a,b  rack[1-4]n[01-32]  @profile` + "\n\n" + exitHelp(),
+		Version:           version,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		DisableAutoGenTag: true,
+	}
+	root.SetVersionTemplate("{{.Version}}\n")
+	groupCommand(root,
+		newPowerCommand(a),
+		newBootCommand(a),
+		newStatusCommand(a),
+		newIdentifyCommand(a),
+		newMachineCommand(a),
+		newPluginCommand(a),
+		newRunsCommand(a),
+		newEventsCommand(a),
+		newServeCommand(a),
+		newSimCommand(a),
+		newVersionCommand(a),
+	)
+	a.addGlobalFlags(root.PersistentFlags())
+	return root
+}
+
+// groupCommand adds commands to a parent that does nothing by itself: alone it
+// prints its help, and a command it does not have is an error.
+func groupCommand(parent *cobra.Command, commands ...*cobra.Command) *cobra.Command {
+	parent.AddCommand(commands...)
+	parent.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		text := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
+		cmd.SuggestionsMinimumDistance = 2
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			text += "; did you mean " + strings.Join(near, " or ") + "?"
+		}
+		return errors.New(text)
+	}
+	parent.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	return parent
+}
+
+// exitHelp is the table of exit codes.
+func exitHelp() string {
+	var out strings.Builder
+	out.WriteString("Exit codes; of several machines, the worst (the largest):\n   0  all succeeded\n")
+	kinds := model.Kinds()
+	for i := 0; i < len(kinds); i++ {
+		names := string(kinds[i].Kind)
+		for i+1 < len(kinds) && kinds[i+1].Exit == kinds[i].Exit {
+			i++
+			names += ", " + string(kinds[i].Kind)
+		}
+		fmt.Fprintf(&out, "  %2d  %s\n", kinds[i].Exit, names)
+	}
+	return strings.TrimRight(out.String(), "\n")
+}

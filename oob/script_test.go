@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+)
+
+// leakChecked runs the tests and looks for goroutines they left.
+type leakChecked struct{ m *testing.M }
+
+// Run runs the tests.
+func (l leakChecked) Run() int {
+	code := l.m.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+func TestMain(m *testing.M) {
+	os.Exit(testscript.RunMain(leakChecked{m}, map[string]func() int{"oob": mainCode}))
+}
+
+// TestScripts runs each script against a fake endpoint that serves the
+// script's own files.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "fake"),
+		Setup: func(env *testscript.Env) error {
+			f, err := startFake(filepath.Join(env.WorkDir, "oob.sock"), env.WorkDir)
+			if err != nil {
+				return err
+			}
+			env.Defer(f.close)
+			env.Values[fakeKey{}] = f
+			for name, value := range map[string]string{
+				"OOB_SOCKET": f.socket, "OOB_ENDPOINT": "", "OOB_TOKEN": "", "HOME": env.WorkDir, "TZ": "UTC",
+			} {
+				env.Setenv(name, value)
+			}
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits": cmdExits,
+			"sent":  cmdSent,
+		},
+	})
+}
+
+// fakeKey is the key of a script's fake endpoint.
+type fakeKey struct{}
+
+// cmdExits runs oob and wants it to exit with a code: exits CODE ARGS...
+func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE oob ARGS...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	got := "0"
+	if err != nil {
+		got = strings.TrimPrefix(err.Error(), "exit status ")
+	}
+	if got != args[0] {
+		ts.Fatalf("exit code %s, want %s", got, args[0])
+	}
+}
+
+// cmdSent compares what the fake endpoint was asked to change since the last
+// time with a file: sent FILE; without a file it wants nothing.
+func cmdSent(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 1 {
+		ts.Fatalf("usage: sent [FILE]")
+	}
+	want := ""
+	if len(args) == 1 {
+		want = ts.ReadFile(args[0])
+	}
+	if got := ts.Value(fakeKey{}).(*fake).takeSent(); got != want {
+		ts.Fatalf("the endpoint was sent:\n%swant:\n%s", got, want)
+	}
+}

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"provision-plugins/oob/hostlist"
+	"provision-plugins/shared/client"
+	"provision-plugins/shared/model"
+)
+
+// selection says which machines a command is for.
+type selection struct {
+	args     []string
+	all      bool
+	filters  []string
+	parallel int
+}
+
+// The bounds of --parallel.
+const (
+	defaultParallel = 64
+	maxParallel     = 4096
+)
+
+// addFlags adds the flags that select machines.
+func (s *selection) addFlags(fs *pflag.FlagSet) {
+	fs.BoolVar(&s.all, "all", false, "every machine")
+	fs.StringArrayVar(&s.filters, "filter", nil, "machines where `FIELD=VALUE`; a field or a param (may be repeated)")
+	s.addParallel(fs)
+}
+
+// addParallel adds --parallel alone.
+func (s *selection) addParallel(fs *pflag.FlagSet) {
+	fs.IntVarP(&s.parallel, "parallel", "j", defaultParallel, "machines at work at once")
+}
+
+// check refuses a selection that cannot be meant.
+func (s *selection) check() error {
+	switch {
+	case s.parallel < 1 || s.parallel > maxParallel:
+		return usage("--parallel must be 1..%d, not %d", maxParallel, s.parallel)
+	case len(s.args) > 0 && (s.all || len(s.filters) > 0):
+		return usage("name machines, or give --all or --filter, not both")
+	case len(s.args) == 0 && !s.all && len(s.filters) == 0:
+		return usage("no machines: name them (m1, rack[1-4]n[01-32], @profile), or give --all or --filter")
+	}
+	return nil
+}
+
+// machine is a machine of the endpoint, and what the command line uses of it.
+type machine struct {
+	name, uuid string
+	driver     string // oob/driver or machine-plugin
+	address    string
+	protected  bool
+	profiles   []string
+	params     model.Params
+}
+
+// newMachine takes what is used out of a machine.
+func newMachine(m *model.Machine) machine {
+	out := machine{name: m.Name, uuid: m.Uuid, address: m.Address, profiles: m.Profiles, params: m.Params}
+	for _, param := range []string{"machine-plugin", "oob/driver"} {
+		// A wrong type here is for the endpoint to refuse.
+		if driver, err := m.Params.String(param, ""); err == nil && driver != "" {
+			out.driver = driver
+		}
+	}
+	if protected, err := m.Params.Bool("oob/protected", false); err == nil {
+		out.protected = protected
+	}
+	return out
+}
+
+// fewNames is up to how many names are looked up one by one.
+const fewNames = 16
+
+// resolve finds the machines of a selection, in the order given and each once,
+// and the names that no machine has.
+func resolve(ctx context.Context, c *client.Client, s selection) (found []machine, missing []string, err error) {
+	if err := s.check(); err != nil {
+		return nil, nil, err
+	}
+	if len(s.args) == 0 {
+		found, err = listMachines(ctx, c, s.filters)
+		return found, nil, err
+	}
+	names, err := hostlist.Expand(strings.Join(s.args, ","))
+	if err != nil {
+		return nil, nil, usage("%w", err)
+	}
+	profiles := slices.ContainsFunc(names, isProfile)
+	if profiles || len(names) > fewNames {
+		machines, err := listMachines(ctx, c, nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		found, missing = pick(machines, names)
+		return found, missing, nil
+	}
+	return lookUp(ctx, c, names, s.parallel)
+}
+
+// listMachines lists the machines that all filters match, sorted by name.
+func listMachines(ctx context.Context, c *client.Client, filters []string) ([]machine, error) {
+	query := url.Values{}
+	for _, f := range filters {
+		field, value, ok := strings.Cut(f, "=")
+		if !ok || field == "" {
+			return nil, usage("--filter %q is not FIELD=VALUE", f)
+		}
+		query.Add(field, value)
+	}
+	path := "machines"
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	list, err := get[[]model.Machine](ctx, c, path)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]machine, 0, len(list))
+	for i := range list {
+		out = append(out, newMachine(&list[i]))
+	}
+	slices.SortFunc(out, func(a, b machine) int {
+		return cmp.Or(hostlist.Compare(a.name, b.name), strings.Compare(a.uuid, b.uuid))
+	})
+	return out, nil
+}
+
+// isProfile reports whether a target names a profile.
+func isProfile(name string) bool { return strings.HasPrefix(name, "@") }
+
+// pick picks the machines of the names out of a list.
+func pick(machines []machine, names []string) (found []machine, missing []string) {
+	index := make(map[string][]machine, 2*len(machines))
+	for _, m := range machines {
+		index[m.name] = append(index[m.name], m)
+		index[m.uuid] = append(index[m.uuid], m)
+		for _, p := range m.profiles {
+			index["@"+p] = append(index["@"+p], m)
+		}
+	}
+	seen := make(map[string]bool)
+	for _, name := range names {
+		if index[name] == nil {
+			missing = append(missing, name)
+		}
+		for _, m := range index[name] {
+			if !seen[m.uuid] {
+				seen[m.uuid] = true
+				found = append(found, m)
+			}
+		}
+	}
+	return found, missing
+}
+
+// uuidForm is how a UUID looks.
+var uuidForm = regexp.MustCompile(`(?i)^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// machinePath is the path of a machine by name or UUID.
+func machinePath(name string) string {
+	if uuidForm.MatchString(name) {
+		return client.Path("machines", name)
+	}
+	return client.Path("machines", "Name:"+name)
+}
+
+// lookUp looks names up one by one.
+func lookUp(ctx context.Context, c *client.Client, names []string, parallel int) ([]machine, []string, error) {
+	type looked struct {
+		name string
+		m    model.Machine
+		err  error
+	}
+	var got []machine
+	var missing []string
+	var failed error
+	fanOut(ctx, names, parallel, func(ctx context.Context, name string) looked {
+		m, err := get[model.Machine](ctx, c, machinePath(name))
+		return looked{name, m, err}
+	}, func(l looked) {
+		switch {
+		case l.err == nil:
+			got = append(got, newMachine(&l.m))
+		case model.KindOf(l.err) == model.NotFound:
+			missing = append(missing, l.name)
+		default:
+			failed = l.err
+		}
+	})
+	if failed != nil {
+		return nil, nil, failed
+	}
+	found, _ := pick(got, names)
+	hostlist.Sort(missing)
+	return found, missing, nil
+}
+
+// noMachines is the error for names that no machine has.
+func noMachines(missing []string) *model.Error {
+	what := "machine"
+	for _, name := range missing {
+		if isProfile(name) {
+			what = "machine or profile with machines"
+		}
+	}
+	return model.Errorf(model.NotFound, "no %s is called %s; `oob machine list` lists them", what, hostlist.Fold(missing))
+}
+
+// oneMachine resolves a name to its machine, as the endpoint has it.
+func oneMachine(ctx context.Context, c *client.Client, name string) (*model.Machine, error) {
+	names, err := hostlist.Expand(name)
+	if err != nil {
+		return nil, usage("%w", err)
+	}
+	if len(names) != 1 {
+		return nil, usage("one machine is wanted, and %s names %d", name, len(names))
+	}
+	m := &model.Machine{}
+	err = c.Get(ctx, machinePath(names[0]), m)
+	if model.KindOf(err) == model.NotFound && err != nil {
+		return nil, noMachines(names)
+	}
+	return m, err
+}
