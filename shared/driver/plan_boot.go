@@ -17,10 +17,11 @@ const bootSettle = 5 * time.Second
 func planBoot(device model.BootDevice, persistent bool) plan {
 	want := model.BootOverride{Device: device, Persistent: persistent}
 	return func(ctx context.Context, r *run) (any, error) {
-		err := r.do(ctx, step{name: "set boot", changes: true, call: with(func(ctx context.Context, s BootSetter) error {
+		st := step{name: "set boot", changes: true, call: with(func(ctx context.Context, s BootSetter) error {
 			return s.SetBoot(ctx, device, persistent)
-		})})
-		if err != nil {
+		})}
+		st.seen = func(ctx context.Context) bool { return r.bootSeen(ctx, want) }
+		if err := r.do(ctx, st); err != nil {
 			return nil, err
 		}
 		if r.sess == nil || !has[BootReader](r.sess) {
@@ -39,6 +40,26 @@ func planBoot(device model.BootDevice, persistent bool) plan {
 	}
 }
 
+// bootSeen reports whether the override is want although nobody confirmed it.
+func (r *run) bootSeen(ctx context.Context, want model.BootOverride) bool {
+	if r.openOnce(ctx) != nil || !has[BootReader](r.sess) {
+		return false
+	}
+	var got model.BootOverride
+	err := r.take(ctx, readBootStep(&got), 1)
+	if err != nil || !sameBoot(got, want) {
+		return false
+	}
+	r.note("the reply to \"set boot\" was lost")
+	return true
+}
+
+// sameBoot reports whether an override that was read is the one that was asked
+// for, and will be honoured.
+func sameBoot(got, want model.BootOverride) bool {
+	return got.Valid && got.Device == want.Device && got.Persistent == want.Persistent
+}
+
 // bootIs reads the override until it is want.
 func (r *run) bootIs(ctx context.Context, want model.BootOverride) (*model.BootOverride, error) {
 	settle, cancel := context.WithTimeout(ctx, min(bootSettle, r.req.timeout/2))
@@ -48,7 +69,7 @@ func (r *run) bootIs(ctx context.Context, want model.BootOverride) (*model.BootO
 		if err != nil {
 			return nil, model.Errorf(model.KindOf(err), "the override was taken, but cannot be read back: %s", textOf(err))
 		}
-		if got.Valid && got.Device == want.Device && got.Persistent == want.Persistent {
+		if sameBoot(*got, want) {
 			return got, nil
 		}
 		if !pause(settle, gap) {
@@ -62,12 +83,17 @@ func (r *run) bootIs(ctx context.Context, want model.BootOverride) (*model.BootO
 // readBoot reads the override, with more than one try.
 func (r *run) readBoot(ctx context.Context) (*model.BootOverride, error) {
 	var got model.BootOverride
-	err := r.do(ctx, step{name: "read boot override", call: with(func(ctx context.Context, s BootReader) error {
-		b, err := s.Boot(ctx)
-		got = b
-		return err
-	})})
+	err := r.do(ctx, readBootStep(&got))
 	return &got, err
+}
+
+// readBootStep reads the override into got.
+func readBootStep(got *model.BootOverride) step {
+	return step{name: "read boot override", call: with(func(ctx context.Context, s BootReader) error {
+		b, err := s.Boot(ctx)
+		*got = b
+		return err
+	})}
 }
 
 // overrideText is an override for people.

@@ -15,7 +15,7 @@ import (
 const (
 	openTry  = 10 * time.Second       // opening a session
 	callTry  = 5 * time.Second        // one command
-	leastTry = 500 * time.Millisecond // what a try gets near the deadline
+	leastTry = 200 * time.Millisecond // what a try gets near the deadline
 	maxTries = 4
 )
 
@@ -130,11 +130,11 @@ func (r *run) open(ctx context.Context) error {
 	return nil
 }
 
-// openOnce makes one try to open a session, and checks that it can do what the
-// action needs.
+// openOnce makes one try to open a session unless one is open, and checks that
+// it can do what the action needs.
 func (r *run) openOnce(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
+	if r.sess != nil || ctx.Err() != nil {
+		return ctx.Err()
 	}
 	try, cancel := tryWithin(ctx, openTry, 1.5)
 	defer cancel()

@@ -66,10 +66,7 @@ func (r *run) readOn(ctx context.Context, s Session) error {
 
 // look makes one try to read the state and reports whether it was read.
 func (r *run) look(ctx context.Context) bool {
-	err := ctx.Err()
-	if err == nil && r.sess == nil {
-		err = r.openOnce(ctx)
-	}
+	err := r.openOnce(ctx)
 	if err == nil {
 		err = r.take(ctx, step{name: "read power state", call: r.readOn}, 1)
 	}

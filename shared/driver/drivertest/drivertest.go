@@ -1,14 +1,169 @@
 // Package drivertest is the conformance suite of drivers. It drives a driver
 // through driver.Provider against a device of the rig, and asserts what the
 // device executed rather than what was said about it.
+//
+// A driver adopts it with a Config: a function that makes a rig, and the
+// actions and faults that its device does not have, each with the reason.
 package drivertest
 
-import "testing"
+import (
+	"slices"
+	"testing"
+	"time"
 
-// Run runs the suite, each case as a subtest.
+	"provision-plugins/shared/driver"
+	"provision-plugins/shared/model"
+)
+
+// suiteCase is one case of the suite.
+type suiteCase struct {
+	name string
+	// needs are the actions without which the case says nothing.
+	needs []string
+	// faults are what the rig must be able to make.
+	faults []Fault
+	run    func(l *lab)
+}
+
+// cases lists the suite.
+func cases() []suiteCase {
+	return slices.Concat(
+		[]suiteCase{{name: "actions", run: checkActions}},
+		powerCases(), faultCases(), callerCases(), otherCases(),
+	)
+}
+
+// Run runs the suite, each case as a subtest. A case that needs an action or a
+// fault that the Config leaves out says so and passes.
 func Run(t *testing.T, cfg Config) {
 	t.Helper()
-	if cfg.New == nil {
-		t.Fatal("drivertest: Config.New is not set")
+	cfg.check(t)
+	for _, c := range cases() {
+		t.Run(c.name, func(t *testing.T) { cfg.runCase(t, c) })
 	}
+}
+
+// check refuses a Config that names what is not there: an exclusion must not
+// outlive its reason unnoticed.
+func (cfg *Config) check(tb testing.TB) {
+	tb.Helper()
+	if cfg.New == nil {
+		tb.Fatal("drivertest: Config.New is not set")
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 20 * time.Second
+	}
+	if cfg.Short == 0 {
+		cfg.Short = time.Second
+	}
+	known := func(kind string, names []string, have func(string) bool, reasons map[string]string) {
+		for _, name := range names {
+			if !have(name) {
+				tb.Fatalf("drivertest: Config.%s names %q, which does not exist", kind, name)
+			}
+			if reasons[name] == "" {
+				tb.Fatalf("drivertest: Config.%s leaves out %q without a reason", kind, name)
+			}
+		}
+	}
+	known("Without", names(cfg.Without), func(s string) bool { return slices.Contains(vocabulary(), s) }, cfg.Without)
+	known("Skip", names(cfg.Skip), func(s string) bool {
+		return slices.ContainsFunc(cases(), func(c suiteCase) bool { return c.name == s })
+	}, cfg.Skip)
+	faults := make(map[string]string)
+	for f, reason := range cfg.NoFault {
+		faults[string(f)] = reason
+	}
+	known("NoFault", names(faults), func(s string) bool { return slices.Contains(allFaults, Fault(s)) }, faults)
+}
+
+// runCase runs one case on a rig of its own.
+func (cfg *Config) runCase(tb testing.TB, c suiteCase) {
+	tb.Helper()
+	if reason := cfg.leftOut(c); reason != "" {
+		tb.Logf("left out: %s", reason)
+		return
+	}
+	c.run(newLab(tb, cfg))
+}
+
+// leftOut returns the reason why a case is not run, "" if it is.
+func (cfg *Config) leftOut(c suiteCase) string {
+	if reason := cfg.Skip[c.name]; reason != "" {
+		return reason
+	}
+	for _, action := range c.needs {
+		if reason := cfg.Without[action]; reason != "" {
+			return "no " + action + ": " + reason
+		}
+	}
+	for _, fault := range c.faults {
+		if reason := cfg.NoFault[fault]; reason != "" {
+			return "no " + string(fault) + ": " + reason
+		}
+	}
+	return ""
+}
+
+// checkActions compares what the driver offers with what the Config says.
+func checkActions(l *lab) {
+	var offered []string
+	for _, a := range l.provider.Actions() {
+		if slices.Contains(vocabulary(), a.Command) {
+			offered = append(offered, a.Command)
+		}
+	}
+	for _, command := range vocabulary() {
+		reason, without := l.cfg.Without[command]
+		switch has := slices.Contains(offered, command); {
+		case has && without:
+			l.Errorf("the driver has %s, which Config.Without leaves out (%s)", command, reason)
+		case !has && !without:
+			l.Errorf("the driver does not have %s; implement it or give the reason in Config.Without", command)
+		}
+	}
+	if l.rig.Driver.Name() == "" {
+		l.Errorf("the driver has no name")
+	}
+	for _, m := range l.rig.Driver.Modes() {
+		if m.Name == "" {
+			l.Errorf("a mode of the driver has no name")
+		}
+	}
+}
+
+// vocabulary lists the commands of the vocabulary.
+func vocabulary() []string {
+	var out []string
+	for _, info := range model.Actions() {
+		out = append(out, info.Command)
+	}
+	return out
+}
+
+// names returns the keys in order.
+func names(m map[string]string) []string {
+	out := make([]string, 0, len(m))
+	for name := range m {
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// isNative reports whether the session that the rig's params open cycles by
+// itself.
+func (l *lab) isNative() bool {
+	l.tb.Helper()
+	ctx, cancel := l.bounded(l.cfg.Timeout)
+	defer cancel()
+	s, err := l.rig.Driver.Open(ctx, l.target())
+	if err != nil {
+		l.Fatalf("cannot open a session to a device that is well: %v", err)
+	}
+	_, native := s.(driver.Cycler)
+	if err := s.Close(ctx); err != nil {
+		l.Errorf("Close of a healthy session: %v", err)
+	}
+	return native
 }

@@ -1,0 +1,67 @@
+package drivertest
+
+import (
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"provision-plugins/shared/driver"
+	"provision-plugins/shared/driver/internal/toy"
+	"provision-plugins/shared/model"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// toyRig makes a rig of the toy device over TCP.
+func toyRig(tb testing.TB, mode string, d driver.Driver) *Rig {
+	device := toy.NewDevice()
+	address, err := device.Listen()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(device.Close)
+	params := model.Params{"toy/address": address, "toy/username": device.User, "toy/password": device.Password, "toy/mode": mode}
+	fault := func(f Fault, command string) model.Params {
+		switch f {
+		case Credentials:
+			return model.Params{"toy/password": "not-the-Heron"}
+		case Unreachable:
+			return model.Params{"toy/address": closedPort(tb)}
+		}
+		device.SetFault(string(f), command)
+		return nil
+	}
+	boot := func() model.BootOverride {
+		name, often, _ := strings.Cut(device.Boot(), " ")
+		return model.BootOverride{Device: model.BootDevice(name), Persistent: often == "always", Valid: true}
+	}
+	return &Rig{Driver: d, Params: params, Device: device, Fault: fault, Boot: boot, Sessions: device.Sessions}
+}
+
+// closedPort returns an address nobody listens at.
+func closedPort(tb testing.TB) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	return l.Addr().String()
+}
+
+// toyConfig is the toy driver's side of the suite.
+func toyConfig(mode string, d driver.Driver) Config {
+	return Config{
+		New:   func(tb testing.TB, _ *slog.Logger) *Rig { return toyRig(tb, mode, d) },
+		Short: 800 * time.Millisecond,
+	}
+}
+
+func TestNativeToy(t *testing.T) { Run(t, toyConfig(toy.Native, &toy.Driver{})) }
+
+func TestStepsToy(t *testing.T) { Run(t, toyConfig(toy.Steps, &toy.Driver{})) }
