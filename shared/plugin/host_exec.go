@@ -79,20 +79,19 @@ func runTool(ctx context.Context, e Exec, args ...string) ([]byte, error) {
 	cmd := e.command(ctx, args...)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	err := cmd.Run()
-	fail := func(kind model.Kind, format string, args2 ...any) error {
-		return model.Errorf(kind, "cannot "+args[0]+" "+e.Path+": "+format, args2...)
-	}
+	kind := model.Invalid
 	switch {
 	case stdout.over:
-		return nil, fail(model.Invalid, "it printed more than %d MiB", model.MaxBody>>20)
+		err = fmt.Errorf("it printed more than %d MiB", model.MaxBody>>20)
 	case ctx.Err() != nil:
-		return nil, fail(model.Timeout, "it did not end within %v", time.Since(began).Round(time.Millisecond))
-	case err != nil && stderr.Len() > 0:
-		return nil, fail(model.Invalid, "%w: %s", err, complaint(stderr.String()))
-	case err != nil:
-		return nil, fail(model.Invalid, "%w", err)
+		kind, err = model.Timeout, fmt.Errorf("it did not end within %v", time.Since(began).Round(time.Millisecond))
+	case err != nil && stderr.kept.Len() > 0:
+		err = fmt.Errorf("%w: %s", err, complaint(stderr.kept.String()))
 	}
-	return stdout.Bytes(), nil
+	if err != nil {
+		return nil, model.Errorf(kind, "cannot %s %s: %w", args[0], e.Path, err)
+	}
+	return stdout.kept.Bytes(), nil
 }
 
 // command prepares the binary with its own environment and process group, all
@@ -129,9 +128,9 @@ func complaint(stderr string) string {
 }
 
 // boundedBuffer keeps the first limit bytes. One byte more calls full, if that
-// is set.
+// is set. The buffer is no embedded field: its ReadFrom would not be bounded.
 type boundedBuffer struct {
-	bytes.Buffer
+	kept  bytes.Buffer
 	limit int
 	over  bool
 	full  func()
@@ -139,11 +138,11 @@ type boundedBuffer struct {
 
 // Write keeps what fits. It takes everything, so that the writer goes on.
 func (b *boundedBuffer) Write(p []byte) (int, error) {
-	room := b.limit - b.Len()
+	room := b.limit - b.kept.Len()
 	if len(p) <= room {
-		return b.Buffer.Write(p)
+		return b.kept.Write(p)
 	}
-	b.Buffer.Write(p[:room])
+	b.kept.Write(p[:room])
 	if !b.over && b.full != nil {
 		b.full()
 	}

@@ -216,7 +216,7 @@ func (p *Process) reap(stdout, stderr *os.File) {
 // verdict words the end of the process, nil for a stop in order.
 func (p *Process) verdict(err error) error {
 	switch {
-	case p.killed.Load():
+	case p.killed.Load() && err != nil:
 		return errors.New("it had to be killed")
 	case err != nil:
 		return err
