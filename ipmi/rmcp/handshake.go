@@ -78,6 +78,9 @@ type handshake struct {
 	// crossed tells that some message went out, or some answer came, twice: a
 	// mismatch may then mean no more than that two of them crossed.
 	crossed bool
+	// proved tells that the BMC knows the password: if it refuses ours all the
+	// same, a doubled RAKP 1 is the likely cause.
+	proved bool
 	// linger is how long to look out for a later RAKP 2 than the first.
 	linger  time.Duration
 	answers chan setupAnswer
@@ -219,6 +222,7 @@ func (h *handshake) rakp12(ctx context.Context) *Error {
 	if !hmac.Equal(k.rakp2(), a.data[40:a.n]) {
 		return fail(BadPassword, stepRAKP1.name, fmt.Errorf("the BMC's proof does not match"))
 	}
+	h.proved = true
 	return nil
 }
 
@@ -236,7 +240,7 @@ func (h *handshake) newestRAKP2(ctx context.Context, a *setupAnswer) (*setupAnsw
 		if next == nil || err != nil {
 			return a, err
 		}
-		a = next
+		a, h.crossed = next, true
 	}
 }
 

@@ -119,7 +119,7 @@ func newPlan(target *Target) *plan {
 func (p *plan) again(h *handshake, err *Error) bool {
 	p.tries++
 	p.rtt, p.wait = h.rtt, h.wait
-	if h.crossed {
+	if h.crossed || h.proved {
 		p.linger = max(h.rtt, minLinger)
 	}
 	if p.tries >= maxHandshakes || !time.Now().Before(p.deadline) {
