@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 
+	ipmibmc "github.com/bougou/go-ipmi/pkg/bmc"
 	"github.com/bougou/go-ipmi/pkg/handlers"
 	"github.com/bougou/go-ipmi/pkg/protocol"
 	"github.com/bougou/go-ipmi/pkg/types"
@@ -183,7 +184,10 @@ func (b *BMC) pong(r *request) []byte {
 func (b *BMC) serveOutside(r *request) []byte {
 	cc, data := types.CodeInsufficientPrivilege, []byte(nil)
 	if commands[r.op].need == noSession {
-		cc, data = b.dispatch(r, &handlers.HandlerContext{BMC: b.ipmi})
+		// The table of commands decides what needs no session; on a channel
+		// like this one go-ipmi does not ask again.
+		trusted := &ipmibmc.Channel{Number: lanChannel, Medium: ipmibmc.ChannelMediumSystemIF}
+		cc, data = b.dispatch(r, &handlers.HandlerContext{BMC: b.ipmi, Channel: trusted})
 	}
 	msg := r.msg.reply(cc, data)
 	if r.plus {

@@ -186,9 +186,12 @@ func (b *BMC) password() string {
 	return string(password)
 }
 
-// accountID is the slot of the one account; slot 1 is for the user without a
-// name (IPMI 2.0 §6.9.1), who may not log in.
-const accountID = 2
+// The slots of users (IPMI 2.0 §6.9.1): the user without a name, who may not
+// log in, and the one account.
+const (
+	namelessID = 1
+	accountID  = 2
+)
 
 // setAccount sets the password of the account and whether it may log in.
 func (b *BMC) setAccount(password string, enabled bool) {
