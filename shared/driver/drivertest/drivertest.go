@@ -7,6 +7,7 @@
 package drivertest
 
 import (
+	"cmp"
 	"slices"
 	"testing"
 	"time"
@@ -50,12 +51,9 @@ func (cfg *Config) check(tb testing.TB) {
 	if cfg.New == nil {
 		tb.Fatal("drivertest: Config.New is not set")
 	}
-	if cfg.Timeout == 0 {
-		cfg.Timeout = 20 * time.Second
-	}
-	if cfg.Short == 0 {
-		cfg.Short = time.Second
-	}
+	cfg.Timeout = cmp.Or(cfg.Timeout, 20*time.Second)
+	cfg.Short = cmp.Or(cfg.Short, time.Second)
+	cfg.Grace = cmp.Or(cfg.Grace, 20*time.Second)
 	known := func(kind string, names []string, have func(string) bool, reasons map[string]string) {
 		for _, name := range names {
 			if !have(name) {

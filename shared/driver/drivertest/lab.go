@@ -19,11 +19,6 @@ import (
 	"provision-plugins/shared/model"
 )
 
-// grace is what an action may take beyond its oob/timeout before the suite
-// calls it late. It is long, because machines that run tests are slow, and
-// still tells a bound from none.
-const grace = 20 * time.Second
-
 // lab is one case at work: a rig, a Provider on it, and what they said.
 type lab struct {
 	tb       testing.TB
@@ -51,7 +46,7 @@ func newLab(tb testing.TB, cfg *Config) *lab {
 	log := slog.New(slog.NewJSONHandler(l.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	l.rig = cfg.New(tb, log)
 	l.secrets = model.SecretValues(l.rig.Params, nil)
-	l.provider = driver.NewProvider(l.rig.Driver, driver.Options{Logger: log})
+	l.provider = driver.NewProvider(l.rig.Driver, driver.Options{Logger: log, StopGrace: cfg.Short})
 	tb.Cleanup(l.close)
 	return l
 }
@@ -81,9 +76,9 @@ func (l *lab) Fatalf(format string, args ...any) {
 	l.tb.Fatalf(format, args...)
 }
 
-// bounded returns a context that ends grace after d.
+// bounded returns a context that ends Config.Grace after d.
 func (l *lab) bounded(d time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), d+grace)
+	return context.WithTimeout(context.Background(), d+l.cfg.Grace)
 }
 
 // fault arranges a fault.

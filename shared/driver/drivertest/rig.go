@@ -72,4 +72,7 @@ type Config struct {
 	Timeout time.Duration
 	// Short is the oob/timeout of actions that must run into it; default 1 s.
 	Short time.Duration
+	// Grace is what an action may take beyond its oob/timeout before it counts
+	// as late; default 20 s, because machines that run tests are slow.
+	Grace time.Duration
 }

@@ -58,7 +58,7 @@ func closedPort(tb testing.TB) string {
 func toyConfig(mode string, d driver.Driver) Config {
 	return Config{
 		New:   func(tb testing.TB, _ *slog.Logger) *Rig { return toyRig(tb, mode, d) },
-		Short: 800 * time.Millisecond,
+		Short: 500 * time.Millisecond,
 	}
 }
 

@@ -111,14 +111,20 @@ type NativeSession struct{ *Session }
 // BareSession can read the state and no more.
 type BareSession struct{ inner *Session }
 
-// errLost is the cause of a call that had no reply.
-var errLost = errors.New("no reply")
+// Causes of calls that did not succeed.
+var (
+	errLost   = errors.New("no reply")
+	errClosed = errors.New("the connection is closed")
+)
 
 // Call sends a line and returns the reply. sent tells whether the device may
 // have got the line.
 func (s *Session) Call(ctx context.Context, line string) (reply string, sent bool, err error) {
 	if ctx.Err() != nil {
 		return "", false, fmt.Errorf("not sent: %w", ctx.Err())
+	}
+	if err := s.conn.SetDeadline(time.Time{}); err != nil {
+		return "", false, errClosed
 	}
 	stop := context.AfterFunc(ctx, func() { _ = s.conn.SetDeadline(time.Unix(1, 0)) }) // fails on a closed one only
 	defer stop()
