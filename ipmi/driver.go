@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"provision-plugins/ipmi/broker"
+	"provision-plugins/shared/driver"
+	"provision-plugins/shared/model"
+)
+
+// ipmiDriver reaches BMCs.
+type ipmiDriver struct {
+	broker *broker.Broker
+}
+
+// newDriver returns the driver. It holds nothing until a session is opened.
+func newDriver() *ipmiDriver {
+	return &ipmiDriver{broker: broker.New(broker.Options{})}
+}
+
+// mode is one value of ipmi/mode.
+type mode struct {
+	name    string
+	session driver.Session
+	// instead says why a mode without a session is not there, and what to use.
+	instead string
+}
+
+// modes is every mode, the default first.
+var modes = []mode{
+	{name: "ipmitool", session: (*session)(nil)},
+	{name: "redfish", instead: "Redfish is not there yet; use ipmitool"},
+	{name: "auto", instead: "choosing by itself is not there yet; use ipmitool"},
+	{name: "racadm", instead: "racadm is not driven by this software; use ipmitool, which an iDRAC speaks too once IPMI over LAN is enabled"},
+	{name: "racadmn", instead: "racadm is not driven by this software; use ipmitool, which an iDRAC speaks too once IPMI over LAN is enabled"},
+	{name: "lpar", instead: "logical partitions are not driven by this software; use the management console (HMC) itself"},
+}
+
+// Name is the driver's name.
+func (*ipmiDriver) Name() string { return name }
+
+// Modes lists the ways to reach a BMC.
+func (*ipmiDriver) Modes() []driver.Mode {
+	out := make([]driver.Mode, 0, len(modes))
+	for _, m := range modes {
+		out = append(out, driver.Mode{Name: m.name, Session: m.session})
+	}
+	return out
+}
+
+// ActionParams returns what the actions need.
+func (*ipmiDriver) ActionParams(command string) (required, optional []string) {
+	required = []string{paramAddress, paramUsername, paramPassword}
+	optional = []string{paramMode, paramPort, paramKg, paramPreferV6}
+	switch {
+	case command == model.Identify:
+		optional = append(optional, paramIdentify)
+	case strings.HasPrefix(command, "nextboot"), strings.HasPrefix(command, "forceboot"):
+		optional = append(optional, paramBIOSMode)
+	}
+	return required, optional
+}
+
+// IdentifyDuration reads how long to light the locator.
+func (*ipmiDriver) IdentifyDuration(p model.Params) (time.Duration, error) {
+	return identifyDuration(p)
+}
+
+// Open returns a session for the machine's BMC.
+func (d *ipmiDriver) Open(ctx context.Context, t *driver.Target) (driver.Session, error) {
+	if err := checkMode(t.Params); err != nil {
+		return nil, err
+	}
+	b, err := parseBMC(t.Params)
+	if err != nil {
+		return nil, err
+	}
+	peer, err := b.resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	h, err := d.broker.Open(ctx, peer, b.login)
+	if err != nil {
+		return nil, explain(peer, err, model.Read)
+	}
+	return &session{handle: h, peer: peer, uefi: b.uefi}, nil
+}
+
+// checkMode refuses the modes that cannot be driven.
+func checkMode(p model.Params) error {
+	want, err := p.String(paramMode, modes[0].name)
+	if err != nil {
+		return err
+	}
+	if want == "" {
+		return nil
+	}
+	names := make([]string, 0, len(modes))
+	for _, m := range modes {
+		if m.name != want {
+			names = append(names, m.name)
+			continue
+		}
+		if m.session == nil {
+			return model.Errorf(model.Unsupported, "param %s is %s: %s", paramMode, want, m.instead)
+		}
+		return nil
+	}
+	return model.Errorf(model.Invalid, "param %s: %.80q is none of %s", paramMode, want, strings.Join(names, ", "))
+}
+
+// Stop closes all sessions.
+func (d *ipmiDriver) Stop(context.Context) error {
+	if err := d.broker.Close(); err != nil {
+		return fmt.Errorf("cannot close the sockets: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,57 @@
+// Command ipmi is the plugin for machines with a BMC: power, boot device and
+// locator by IPMI 2.0 over LAN, natively and without any other program.
+package main
+
+import (
+	"context"
+	"os"
+
+	"provision-plugins/shared/client"
+	"provision-plugins/shared/driver"
+	"provision-plugins/shared/model"
+	"provision-plugins/shared/plugin"
+)
+
+// version is set by the build.
+var version = "v0.0.0-dev"
+
+// name is the plugin's, and the driver's.
+const name = "ipmi"
+
+// impl is the plugin.
+type impl struct {
+	plugin.Base
+	*driver.Provider
+}
+
+// Config takes the params: there are none of the plugin itself.
+func (impl) Config(context.Context, *client.Client, model.Params) error { return nil }
+
+// definition is what define prints.
+func definition(p *driver.Provider) *model.PluginProvider {
+	meta := p.Meta()
+	for key, value := range metaTable {
+		meta[key] = value
+	}
+	def := &model.PluginProvider{
+		MetaData:         model.MetaData{Meta: meta},
+		Name:             name,
+		Version:          version,
+		PluginVersion:    model.PluginVersion,
+		AutoStart:        true,
+		AvailableActions: p.Actions(),
+		StoreObjects:     map[string]any{},
+		Documentation:    "Power, boot device and locator of machines with a BMC, by IPMI 2.0 over LAN.",
+		Content:          contentYamlString,
+	}
+	for i := range def.AvailableActions {
+		def.AvailableActions[i].Provider = name
+	}
+	return def
+}
+
+func main() {
+	p := driver.NewProvider(newDriver(), driver.Options{})
+	plugin.InitApp(name, "Control machines through their BMCs", version, definition(p), impl{Provider: p})
+	os.Exit(plugin.Main())
+}
