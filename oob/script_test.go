@@ -48,8 +48,9 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": cmdExits,
-			"sent":  cmdSent,
+			"exits":  cmdExits,
+			"sent":   cmdSent,
+			"forget": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Value(fakeKey{}).(*fake).takeSent() },
 		},
 	})
 }
