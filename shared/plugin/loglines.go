@@ -133,16 +133,11 @@ func appendAttr(b *strings.Builder, prefix string, a slog.Attr) {
 	b.WriteString(" " + prefix + a.Key + "=" + text)
 }
 
-// attrText renders a value. A value's own String or Error method may panic,
-// and a log line must not.
-func attrText(v slog.Value) (text string) {
-	defer func() {
-		if recover() != nil {
-			text = "(unprintable)"
-		}
-	}()
-	if t, ok := v.Any().(time.Time); ok {
-		return t.Format(time.RFC3339Nano)
+// attrText renders a value. Values that panic when they are printed are fmt's
+// business.
+func attrText(v slog.Value) string {
+	if v.Kind() == slog.KindTime {
+		return v.Time().Format(time.RFC3339Nano)
 	}
 	return v.String()
 }

@@ -58,13 +58,17 @@ func serveHost(t testing.TB, h HostHandler, method, path, body string) (int, str
 // hostSocket serves the host side of a handler and returns its socket.
 func hostSocket(t testing.TB, h HostHandler) string {
 	t.Helper()
+	return serverSocket(t, (&inbound{handler: h, logger: newTwin().logger}).server())
+}
+
+// serverSocket serves on a socket until the test ends.
+func serverSocket(t testing.TB, hs *http.Server) string {
+	t.Helper()
 	socket := filepath.Join(shortDir(t), "from")
 	l, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := &inbound{handler: h, logger: newTwin().logger}
-	hs := in.server()
 	done := serveInbound(hs, l)
 	t.Cleanup(func() {
 		_ = hs.Close()
@@ -79,6 +83,7 @@ type rig struct {
 	twin    *twin
 	host    *recorder
 	socket  string // to the plugin
+	from    string // from the plugin; the recorder's unless an option sets it
 	client  *http.Client
 	stop    context.CancelFunc
 	ended   chan error // what listen returned
@@ -94,12 +99,14 @@ func newRig(t testing.TB, options ...func(*rig)) *rig {
 		option(r)
 	}
 	r.socket = filepath.Join(shortDir(t), "to")
-	from := hostSocket(t, r.host)
+	if r.from == "" {
+		r.from = hostSocket(t, r.host)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stop = cancel
 	ready, stdout := io.Pipe()
 	go func() {
-		r.ended <- r.program.listen(ctx, stdout, r.socket, from)
+		r.ended <- r.program.listen(ctx, stdout, r.socket, r.from)
 		close(r.ended)
 		stdout.Close()
 	}()
@@ -143,7 +150,7 @@ func (r *rig) awaitEnd(t testing.TB) {
 	}
 }
 
-// awaitRunning waits until n actions are in flight.
+// awaitAction waits until the twin works on a command.
 func (r *rig) awaitAction(t testing.TB, said func() (string, bool), command string) {
 	t.Helper()
 	for {
