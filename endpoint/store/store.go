@@ -90,10 +90,11 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 
 // start brings the engine up and loads what it holds.
 func (s *Store) start(ctx context.Context, o Options) error {
+	found := streamsOnDisk(o.Dir)
 	if err := s.startEngine(o); err != nil {
 		return err
 	}
-	if err := s.openStreams(ctx); err != nil {
+	if err := s.openStreams(ctx, found); err != nil {
 		return err
 	}
 	return s.load(ctx)

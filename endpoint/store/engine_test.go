@@ -1,0 +1,215 @@
+package store
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"provision-plugins/shared/model"
+)
+
+func TestEngineSyncsEveryWriteAndListensNowhere(t *testing.T) {
+	s := open(t, t.TempDir())
+	if cfg := s.srv.JetStreamConfig(); !cfg.SyncAlways {
+		t.Error("writes are not synced before they are acknowledged")
+	}
+	if addr := s.srv.Addr(); addr != nil {
+		t.Errorf("the engine listens on %v", addr)
+	}
+}
+
+func TestStreamsAreAsDesigned(t *testing.T) {
+	s := open(t, t.TempDir())
+	records := s.records.CachedInfo().Config
+	if records.Name != "ACTIONS" || records.Subjects[0] != "act.>" || records.MaxMsgsPerSubject != 120 ||
+		records.MaxAge != 0 || records.Storage != jetstream.FileStorage || records.AllowDirect {
+		t.Errorf("run records: %+v", records)
+	}
+	objects := s.objects.CachedInfo().Config
+	if objects.MaxMsgsPerSubject != 1 || objects.Storage != jetstream.FileStorage || objects.AllowDirect {
+		t.Errorf("objects: %+v", objects)
+	}
+}
+
+// TestBucketIsAKeyValueBucket reads what was written as any NATS client would.
+func TestBucketIsAKeyValueBucket(t *testing.T) {
+	ctx := context.Background()
+	s := open(t, t.TempDir())
+	o := create(t, s, "a.b", "n")
+	kv, err := s.js.KeyValue(ctx, "objects")
+	must(t, err)
+	entry, err := kv.Get(ctx, "machines.a=2Eb")
+	must(t, err)
+	if entry.Revision() != o.Rev || !strings.Contains(string(entry.Value()), `"v":{"Name":"n"}`) {
+		t.Errorf("the bucket has revision %d, %s", entry.Revision(), entry.Value())
+	}
+	_, err = s.Delete(ctx, "machines", "a.b", 0)
+	must(t, err)
+	if _, err := kv.Get(ctx, "machines.a=2Eb"); err == nil {
+		t.Error("a deleted object is still in the bucket")
+	}
+}
+
+func TestEngineLogGoesToTheLogger(t *testing.T) {
+	log, out := logger()
+	s, err := Open(context.Background(), Options{Dir: t.TempDir(), Logger: log})
+	must(t, err)
+	must(t, s.Close())
+	if text := out.String(); !strings.Contains(text, "component=store") || strings.Contains(text, "level=INFO") ||
+		strings.Contains(text, "level=WARN") || strings.Contains(text, "level=ERROR") {
+		t.Errorf("an ordinary start and stop logs %s", text)
+	}
+}
+
+func TestCloseIsIdempotentAndEndsEverything(t *testing.T) {
+	ctx := context.Background()
+	s := open(t, t.TempDir())
+	o := create(t, s, "a", "n")
+	var closers sync.WaitGroup
+	for range 4 {
+		closers.Go(func() {
+			if err := s.Close(); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+		})
+	}
+	closers.Wait()
+	_, err := s.Update(ctx, o, named("n"))
+	wantKind(t, err, model.Busy)
+	_, err = s.PutRecord(ctx, Record{Prefix: "machines", ID: "a", Data: []byte("x")})
+	wantKind(t, err, model.Busy)
+	_, err = s.LastRecord(ctx, "machines", "a")
+	wantKind(t, err, model.Busy)
+	_, err = s.ReadRecord(ctx, 1)
+	wantKind(t, err, model.Busy)
+	wantKind(t, s.DeleteRecord(ctx, 1), model.Busy)
+	wantKind(t, s.ScanRecords(ctx, "", "", func(Record) error { return nil }), model.Busy)
+	if got, err := s.Get("machines", "a"); err != nil || got.Rev != o.Rev {
+		t.Errorf("the view after Close: %+v, %v", got, err)
+	}
+}
+
+func TestNothingAcknowledgedIsLostByClosingUnderLoad(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	s := open(t, dir)
+	acked := make(chan string, 10000)
+	started := make(chan struct{}, 8)
+	var writers sync.WaitGroup
+	for w := range 8 {
+		writers.Go(func() {
+			for i := 0; ; i++ {
+				id := string(rune('a'+w)) + "-" + strings.Repeat("i", i%50) + "-" + string(rune('0'+i%10)) + strings.Repeat("x", i/50)
+				if _, err := s.Create(ctx, machine(id, raw(`1`)), named(id)); err != nil {
+					return
+				}
+				acked <- id
+				if i == 20 {
+					started <- struct{}{}
+				}
+			}
+		})
+	}
+	for range 8 {
+		<-started
+	}
+	must(t, s.Close())
+	writers.Wait()
+	close(acked)
+	s = open(t, dir)
+	n := 0
+	for id := range acked {
+		n++
+		if _, err := s.Get("machines", id); err != nil {
+			t.Errorf("%s was acknowledged and is lost", id)
+		}
+	}
+	if n < 8*20 {
+		t.Errorf("only %d writes", n)
+	}
+}
+
+func TestDamagedStreamIsNotReplacedByAnEmptyOne(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	create(t, s, "a", "n")
+	must(t, s.Close())
+	meta := filepath.Join(streamDir(dir, bucketName), "meta.inf")
+	good, err := os.ReadFile(meta)
+	must(t, err)
+	must(t, os.WriteFile(meta, good[:len(good)/2], 0o600))
+	_, err = Open(context.Background(), Options{Dir: dir})
+	wantKind(t, err, model.Internal)
+	if !strings.Contains(err.Error(), "KV_objects is damaged") || !strings.Contains(err.Error(), dir) {
+		t.Errorf("error %q does not say what is damaged, and where", err)
+	}
+	must(t, os.WriteFile(meta, good, 0o600))
+	if _, err := open(t, dir).Get("machines", "a"); err != nil {
+		t.Errorf("after the mend: %v", err)
+	}
+}
+
+func TestLaterLayoutIsRefused(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	s := open(t, dir)
+	msg, err := s.last(ctx, s.objects, bucketSubject+schemaKey)
+	must(t, err)
+	if msg == nil || string(msg.Data) != `{"Version":1}` {
+		t.Fatalf("the layout's record is %+v", msg)
+	}
+	_, err = s.put(ctx, write{stream: s.objects, subject: msg.Subject, data: []byte(`{"Version":2}`), expect: msg.Sequence})
+	must(t, err)
+	must(t, s.Close())
+	_, err = Open(ctx, Options{Dir: dir})
+	wantKind(t, err, model.Invalid)
+	if !strings.Contains(err.Error(), "version 2") {
+		t.Errorf("error %q does not name the version", err)
+	}
+}
+
+func TestDamagedRecordStopsTheStart(t *testing.T) {
+	for name, w := range map[string]write{
+		"not JSON":    {subject: bucketSubject + "machines.a", data: []byte(`{`)},
+		"strange key": {subject: bucketSubject + "machines.a=zz", data: []byte(`{"v":1}`)},
+	} {
+		ctx := context.Background()
+		dir := t.TempDir()
+		s := open(t, dir)
+		w.stream = s.objects
+		_, err := s.put(ctx, w)
+		must(t, err)
+		must(t, s.Close())
+		if _, err := Open(ctx, Options{Dir: dir}); model.KindOf(err) != model.Internal || err == nil {
+			t.Errorf("%s: %v, want an internal error", name, err)
+		}
+	}
+}
+
+func TestByteBoundRefusesAtOnceAndLosesNothing(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	s, err := Open(ctx, Options{Dir: dir, MaxBytes: 1 << 20})
+	must(t, err)
+	var last error
+	n := 0
+	for last == nil && n < 100 {
+		_, last = s.Create(ctx, machine(strings.Repeat("m", n+1), raw(`"%s"`, strings.Repeat("x", 100_000))), nil)
+		n++
+	}
+	wantKind(t, last, model.Internal)
+	if len(s.List("machines")) != n-1 || n < 5 {
+		t.Errorf("%d objects in the view after %d creates", len(s.List("machines")), n-1)
+	}
+	must(t, s.Close())
+	s = open(t, dir) // with the default bound there is room again
+	if len(s.List("machines")) != n-1 {
+		t.Errorf("%d objects after %d creates and a restart", len(s.List("machines")), n-1)
+	}
+	create(t, s, "small", "n")
+}
