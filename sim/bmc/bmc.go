@@ -216,14 +216,12 @@ func (b *BMC) serve() {
 	}
 }
 
-// close ends the BMC.
-func (b *BMC) close() error {
-	err := b.conn.Close()
+// stopTimers forgets the replies that are delayed.
+func (b *BMC) stopTimers() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for id, stop := range b.timers {
 		stop()
 		delete(b.timers, id)
 	}
-	return err
 }

@@ -20,7 +20,7 @@ type Fleet struct {
 func New(o Options) (*Fleet, error) {
 	o = o.withDefaults()
 	if err := o.check(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot simulate BMCs: %w", err)
 	}
 	conns, err := listen(o)
 	if err != nil {
@@ -49,9 +49,12 @@ func (f *Fleet) Close() error {
 	f.closeOnce.Do(func() {
 		var errs []error
 		for _, b := range f.bmcs {
-			errs = append(errs, b.close())
+			errs = append(errs, b.conn.Close())
 		}
 		f.wg.Wait()
+		for _, b := range f.bmcs {
+			b.stopTimers()
+		}
 		f.closeErr = errors.Join(errs...)
 	})
 	return f.closeErr

@@ -83,7 +83,7 @@ func TestOptionsThatMakeNoSense(t *testing.T) {
 		"privilege level 9":      {Limit: 9},
 		"session slots":          {Sessions: 64},
 		"power delay":            {PowerDelay: -1},
-		"cipher suite 0":         {Suites: []int{17, 0}},
+		"cipher suites [17 0]":   {Suites: []int{17, 0}},
 		"ports from 65000":       {Count: 1000, Port: 65000},
 		"no address follows":     {Count: 3, Host: addr("255.255.255.254"), Port: 1},
 		"BMC 1 of 1":             {Addrs: []netip.AddrPort{taken}},

@@ -1,9 +1,11 @@
 package bmc
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	ipmibmc "github.com/bougou/go-ipmi/pkg/bmc"
@@ -132,18 +134,17 @@ func (o Options) check() error {
 		{o.Limit > Administrator, fmt.Sprintf("no privilege level %d", o.Limit)},
 		{o.Sessions < 1 || o.Sessions > maxSlots, fmt.Sprintf("%d session slots are not between 1 and %d", o.Sessions, maxSlots)},
 		{o.PowerDelay < 0, "the power delay is negative"},
+		{slices.ContainsFunc(o.Suites, unknownSuite), fmt.Sprintf("cipher suites %v are not all of 3 and 17", o.Suites)},
 	} {
 		if rule.bad {
-			return fmt.Errorf("cannot simulate BMCs: %s", rule.text)
-		}
-	}
-	for _, id := range o.Suites {
-		if id != 3 && id != 17 {
-			return fmt.Errorf("cannot simulate BMCs: cipher suite %d is not one of 3 and 17", id)
+			return errors.New(rule.text)
 		}
 	}
 	return nil
 }
+
+// unknownSuite reports whether a cipher suite cannot be offered.
+func unknownSuite(id int) bool { return id != 3 && id != 17 }
 
 // suites returns the cipher suites as go-ipmi wants them.
 func (o Options) suites() []types.CipherSuiteID {

@@ -97,7 +97,6 @@ func TestIpmitool(t *testing.T) {
 		{args: "chassis status", want: []string{"System Power         : on"}},
 		{args: "mc info", want: []string{"IPMI Version              : 2.0", "Chassis Device"}},
 		{args: "mc guid", want: []string{"GUID"}},
-		{args: "session info active", want: []string{"slot count"}},
 		{args: "power soft", want: []string{"Soft"}, advance: second},
 		{args: "power off", want: []string{"Down/Off"}, advance: second},
 		{args: "power status", want: []string{"Chassis Power is off"}},
@@ -130,7 +129,7 @@ func TestIpmitool(t *testing.T) {
 func checkStep(t *testing.T, ipmi func(...string) (string, int), s step) {
 	t.Helper()
 	out, exit := ipmi(strings.Fields(s.args)...)
-	if (exit != 0) != s.fails && s.args != "session info active" {
+	if (exit != 0) != s.fails {
 		t.Errorf("ipmitool %s: exit code %d\n%s", s.args, exit, out)
 	}
 	for _, want := range s.want {
