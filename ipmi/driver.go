@@ -74,7 +74,7 @@ func (d *ipmiDriver) Open(ctx context.Context, t *driver.Target) (driver.Session
 	if err := checkMode(t.Params); err != nil {
 		return nil, err
 	}
-	b, err := parseBMC(t.Params)
+	b, err := parseBoard(t.Params)
 	if err != nil {
 		return nil, err
 	}

@@ -39,8 +39,8 @@ const defaultPort = 623
 // maxName bounds a host name (RFC 1035 §2.3.4).
 const maxName = 253
 
-// bmc is the BMC of one machine, as the params name it.
-type bmc struct {
+// board is the BMC of one machine, as the params name it.
+type board struct {
 	host     string
 	port     uint16
 	preferV6 bool
@@ -49,8 +49,8 @@ type bmc struct {
 	uefi bool
 }
 
-// parseBMC reads the params. Its errors name the param.
-func parseBMC(p model.Params) (*bmc, error) {
+// parseBoard reads the params. Its errors name the param.
+func parseBoard(p model.Params) (*board, error) {
 	texts := map[string]string{}
 	for _, param := range []string{paramAddress, paramUsername, paramPassword, paramKg, paramBIOSMode} {
 		text, err := p.String(param, "")
@@ -71,7 +71,7 @@ func parseBMC(p model.Params) (*bmc, error) {
 	if port == 0 {
 		port = defaultPort
 	}
-	b := &bmc{port: uint16(port), uefi: texts[paramBIOSMode] == "uefi"}
+	b := &board{port: uint16(port), uefi: texts[paramBIOSMode] == "uefi"}
 	if b.preferV6, err = p.Bool(paramPreferV6, false); err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func parseKg(text string) (model.Secret, error) {
 }
 
 // resolve returns the address to send to.
-func (b *bmc) resolve(ctx context.Context) (netip.AddrPort, error) {
+func (b *board) resolve(ctx context.Context) (netip.AddrPort, error) {
 	if addr, err := netip.ParseAddr(b.host); err == nil {
 		return netip.AddrPortFrom(addr.Unmap(), b.port), nil
 	}

@@ -24,7 +24,7 @@ type Options struct {
 
 // Waiting is the reason of an error of a caller whose turn did not come: nothing
 // was sent.
-const Waiting rmcp.Reason = "other commands to this BMC came first"
+const Waiting rmcp.Reason = "other commands came first"
 
 // maxOwners bounds what is remembered of BMCs that nobody uses.
 const maxOwners = 16384
@@ -182,32 +182,38 @@ func (b *Broker) rested(now time.Time) (sessions []*rmcp.Session, more bool) {
 
 // place is a place among those at work.
 type place struct {
-	b    *Broker
-	once sync.Once
+	owner *owner
+	left  bool
 }
 
 // enter waits for a place.
-func (b *Broker) enter(ctx context.Context) (*place, error) {
+func (b *Broker) enter(ctx context.Context, o *owner) (*place, error) {
 	select {
 	case b.places <- struct{}{}:
-		return &place{b: b}, nil
+		return &place{owner: o}, nil
 	default:
 	}
 	select {
 	case b.places <- struct{}{}:
-		return &place{b: b}, nil
+		return &place{owner: o}, nil
 	case <-ctx.Done():
-		return nil, waited(ctx)
+		return nil, &rmcp.Error{Reason: Waiting, Step: "wait", Err: context.Cause(ctx)}
 	case <-b.stop:
 		return nil, &rmcp.Error{Reason: rmcp.Closed, Step: "wait"}
 	}
 }
 
-// leave gives the place up, at the end of the work or before: a BMC that is
-// silent for one try costs little, and must not keep others waiting.
-func (p *place) leave() { p.once.Do(func() { <-p.b.places }) }
+// leave gives the place up.
+func (p *place) leave() {
+	if !p.left {
+		p.left = true
+		<-p.owner.b.places
+	}
+}
 
-// waited is the error of a caller that went away while waiting.
-func waited(ctx context.Context) error {
-	return &rmcp.Error{Reason: Waiting, Step: "wait", Err: context.Cause(ctx)}
+// silent gives the place up before the work is done: a BMC that does not answer
+// costs little, and must not keep others waiting.
+func (p *place) silent() {
+	p.owner.silent.Store(true)
+	p.leave()
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/bougou/go-ipmi/pkg/command/app"
@@ -30,6 +31,9 @@ type owner struct {
 	raised  bool          // the session runs at OPERATOR
 	login   rmcp.Login    // what session and known were learnt with
 	known   rmcp.Known
+
+	// silent tells that a first try was not answered, and nothing was since.
+	silent atomic.Bool
 
 	users  int       // handles; guarded by Broker.mu
 	rested time.Time // when users became 0; guarded by Broker.mu
@@ -58,7 +62,7 @@ func (h *Handle) Close() { h.b.unuse(h.owner) }
 // on its way. The error is an *rmcp.Refusal or an *rmcp.Error.
 func (h *Handle) Do(ctx context.Context, c *Call) error {
 	return h.inTurn(ctx, func(p *place) error {
-		c.OnSilence = p.leave
+		c.OnSilence = p.silent
 		if c.Class == model.Read {
 			return h.owner.read(ctx, h, p, c)
 		}
@@ -71,15 +75,30 @@ func (h *Handle) inTurn(ctx context.Context, work func(p *place) error) error {
 	select {
 	case h.owner.turn <- struct{}{}:
 	case <-ctx.Done():
-		return waited(ctx)
+		return h.owner.waited(ctx)
 	}
 	defer func() { <-h.owner.turn }()
-	p, err := h.b.enter(ctx)
+	p, err := h.b.enter(ctx, h.owner)
 	if err != nil {
 		return err
 	}
 	defer p.leave()
-	return work(p)
+	err = work(p)
+	var failure *rmcp.Error
+	if !errors.As(err, &failure) {
+		h.owner.silent.Store(false)
+	}
+	return err
+}
+
+// waited is the error of a caller that went away before its turn. If what kept
+// it waiting was the BMC's silence, so it is told.
+func (o *owner) waited(ctx context.Context) error {
+	reason := Waiting
+	if o.silent.Load() {
+		reason = rmcp.Silent
+	}
+	return &rmcp.Error{Reason: reason, Step: "wait", Err: context.Cause(ctx)}
 }
 
 // read executes a read.
@@ -147,7 +166,7 @@ func (o *owner) raise(ctx context.Context, p *place, needed bool) error {
 	err := o.session.Do(ctx, &rmcp.Call{
 		Request:   &app.SetSessionPrivilegeLevelRequest{PrivilegeLevel: types.PrivilegeLevelOperator},
 		Class:     model.Read,
-		OnSilence: p.leave,
+		OnSilence: p.silent,
 	})
 	var refusal *rmcp.Refusal
 	if errors.As(err, &refusal) && slices.Contains(noPrivilege, refusal.Code) {
@@ -189,7 +208,7 @@ func (o *owner) ensure(ctx context.Context, h *Handle, p *place) (fresh bool, er
 	}
 	for wait := firstSlotWait; ; wait = min(2*wait, maxSlotWait) {
 		o.session, err = o.b.transport.Open(ctx, rmcp.Target{
-			Peer: o.peer, Login: h.login, Known: o.known, OnSilence: p.leave,
+			Peer: o.peer, Login: h.login, Known: o.known, OnSilence: p.silent,
 		})
 		if err == nil {
 			o.known = o.session.Known()
