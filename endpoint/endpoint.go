@@ -2,51 +2,84 @@ package endpoint
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
 	"time"
+
+	"provision-plugins/endpoint/events"
+	"provision-plugins/endpoint/runs"
+	"provision-plugins/endpoint/store"
+	"provision-plugins/shared/model"
 )
 
-// Options configure an Endpoint. The zero value works.
-type Options struct {
-	// DataDir holds everything that must survive a restart. Default:
-	// /var/lib/oob for root, else $XDG_STATE_HOME/oob or ~/.local/state/oob.
-	DataDir string
-	// PluginDir is scanned for plugin binaries. Default: DataDir/plugins.
-	PluginDir string
-	// RuntimeDir holds the plugins' sockets. Its path must be short. Default:
-	// a fresh private directory in the temporary directory.
-	RuntimeDir string
-	// Listen is the address of the https API. Default: 127.0.0.1:8092.
-	Listen string
-	// Socket is the path of the unix socket. Default: DataDir/oob.sock.
-	Socket string
-	// Site names this endpoint's site in every record. Default: local.
-	Site string
-	// Version is what GET /info answers. Default: v0.0.0-dev.
-	Version string
-	// Logger gets the endpoint's and its plugins' lines. Default: none.
-	Logger *slog.Logger
-	// ScanInterval is the time between two looks at PluginDir, and the time
-	// a binary must hold still. Default: one second.
-	ScanInterval time.Duration
-}
+// The bounds of the steps of a stop, outermost last. Together they stay below
+// what a service manager gives (45 s).
+const (
+	stopQuick   = 5 * time.Second
+	stopPlugins = 30 * time.Second
+)
 
-// Endpoint is one running endpoint.
+// Endpoint is one endpoint. Make it with New; it can be started once.
 type Endpoint struct {
-	opts Options
+	opts   Options
+	log    *slog.Logger
+	timing timing
+	down   teardown
+
+	started sync.Once
+	addr    string
+
+	token     string
+	store     *store.Store
+	runs      *runs.Manager
+	hub       *events.Hub
+	cat       *catalog
+	objects   *objects
+	sup       *supervisor
+	discovery *discovery
+	api       *api
 }
 
 // New checks the options and makes an endpoint. Nothing runs before Start.
-func New(o Options) (*Endpoint, error) { return &Endpoint{opts: o}, nil }
+func New(o Options) (*Endpoint, error) {
+	o, err := o.complete()
+	if err != nil {
+		return nil, err
+	}
+	return &Endpoint{opts: o, log: o.Logger, timing: defaultTiming()}, nil
+}
 
 // Start brings the endpoint up. When it returns without an error the API
 // answers; when it returns an error nothing is left behind. ctx bounds only
 // the start.
-func (e *Endpoint) Start(ctx context.Context) error { return ctx.Err() }
+func (e *Endpoint) Start(ctx context.Context) error {
+	err := error(model.Errorf(model.Conflict, "cannot start the endpoint: it was started before"))
+	e.started.Do(func() { err = e.start(ctx) })
+	return err
+}
+
+// start takes the steps of Start in order; a failed one undoes those before.
+func (e *Endpoint) start(ctx context.Context) error {
+	steps := []func(context.Context) error{e.openStore, e.openContent, e.openRuns, e.openPlugins, e.openAPI, e.startPlugins}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return errors.Join(err, e.down.unwind(context.WithoutCancel(ctx)))
+		}
+	}
+	e.log.Info("endpoint started", "listen", e.addr, "socket", e.opts.Socket, "data", e.opts.DataDir, "plugins", e.opts.PluginDir)
+	return nil
+}
 
 // Stop ends plugins politely, writes the outcomes of their runs and closes
-// everything, in the reverse order of Start.
-func (e *Endpoint) Stop(ctx context.Context) error { return ctx.Err() }
+// everything, in the reverse order of Start. It is bounded, and a second call
+// does nothing.
+func (e *Endpoint) Stop(ctx context.Context) error { return e.down.unwind(ctx) }
 
 // Run is Start, waiting for ctx to end, and Stop.
 func (e *Endpoint) Run(ctx context.Context) error {
@@ -54,11 +87,133 @@ func (e *Endpoint) Run(ctx context.Context) error {
 		return err
 	}
 	<-ctx.Done()
+	e.log.Info("endpoint stops")
 	return e.Stop(context.WithoutCancel(ctx))
 }
 
 // Addr is the address the https API listens on, after Start.
-func (e *Endpoint) Addr() string { return e.opts.Listen }
+func (e *Endpoint) Addr() string { return e.addr }
 
 // Socket is the path of the unix socket.
 func (e *Endpoint) Socket() string { return e.opts.Socket }
+
+// openStore takes the data directory.
+func (e *Endpoint) openStore(ctx context.Context) error {
+	var err error
+	e.store, err = store.Open(ctx, store.Options{Dir: e.opts.DataDir, Site: e.opts.Site, Logger: e.log.With("part", "store")})
+	if err != nil {
+		return err
+	}
+	e.down.push("the store", stopQuick, func(context.Context) error { return e.store.Close() })
+	e.token, err = adminToken(e.opts.DataDir)
+	return err
+}
+
+// openRuns settles what an earlier process left unfinished.
+func (e *Endpoint) openRuns(ctx context.Context) error {
+	emit := &emitter{log: e.log, hub: e.hub, objects: e.objects, power: &powerBook{}}
+	e.runs = runs.New(runs.Options{Store: e.store, Site: e.opts.Site, Logger: e.log.With("part", "runs"), OnRun: emit.runChanged})
+	e.objects.runs = e.runs
+	e.down.push("the runs", stopQuick, e.runs.Close)
+	if err := e.runs.Recover(ctx); err != nil {
+		return err
+	}
+	e.store.OnChange(func(c store.Change) { e.changed(emit, c) })
+	e.api = &api{log: e.log, objects: e.objects, hub: e.hub, power: emit.power, info: e.info}
+	e.api.actions = &actions{
+		objects: e.objects, cat: e.cat, runs: e.runs, emit: emit, digest: newDigester(e.token),
+	}
+	return nil
+}
+
+// changed tells everybody of a committed write.
+func (e *Endpoint) changed(emit *emitter, c store.Change) {
+	object := c.New
+	if object == nil {
+		object = c.Old
+	}
+	switch {
+	case object.Prefix == "params":
+		e.cat.stored(c)
+	case object.Prefix == "machines" && c.New == nil:
+		emit.power.forget(object.ID)
+	}
+	emit.objectChanged(c)
+	if object.Prefix != "machines" && e.sup != nil {
+		e.sup.look() // a plugin's params may come from a profile or a default
+	}
+}
+
+// openPlugins prepares the plugins' surroundings.
+func (e *Endpoint) openPlugins(context.Context) error {
+	runtimeDir, remove, err := makeRuntimeDir(e.opts.RuntimeDir)
+	if err != nil {
+		return err
+	}
+	e.down.push("the runtime directory", stopQuick, func(context.Context) error { return remove() })
+	dirs := pluginDirs{
+		runtime: runtimeDir,
+		state:   filepath.Join(e.opts.DataDir, "state"),
+		scratch: filepath.Join(e.opts.DataDir, "scratch"),
+		webroot: filepath.Join(e.opts.DataDir, "webroot"),
+	}
+	for _, dir := range []string{dirs.state, dirs.scratch, dirs.webroot} {
+		if err := os.MkdirAll(dir, privateDir); err != nil {
+			return model.Errorf(model.Invalid, "cannot make %s: %w", dir, cause(err))
+		}
+	}
+	// Not writable by others, or every binary in it would be refused.
+	if err := os.MkdirAll(e.opts.PluginDir, 0o755); err != nil {
+		return model.Errorf(model.Invalid, "cannot make plugin directory %s: %w; choose another with --plugin-dir", e.opts.PluginDir, cause(err))
+	}
+	e.sup = &supervisor{
+		log: e.log, objects: e.objects, cat: e.cat, hub: e.hub, tokens: newTokens(e.token), timing: e.timing, dirs: dirs,
+		wake: make(chan struct{}, 1), binaries: map[string]*binary{}, units: map[string]*unit{},
+	}
+	e.objects.overlay = e.sup.overlay
+	load := &loader{log: e.log, cat: e.cat, sup: e.sup, objects: e.objects, timing: e.timing, dirs: dirs, files: map[string]string{}}
+	e.discovery = &discovery{dir: e.opts.PluginDir, interval: e.opts.ScanInterval, log: e.log, timing: e.timing, load: load.load, unload: load.unload}
+	e.api.tokens, e.api.discovery = e.sup.tokens, e.discovery
+	e.api.actions.sup, e.api.actions.discovery = e.sup, e.discovery
+	return nil
+}
+
+// startPlugins looks for plugins and runs them. They are stopped in two steps:
+// those that act first, so that the outcomes of their runs reach those that
+// only listen.
+func (e *Endpoint) startPlugins(context.Context) error {
+	e.sup.baseEnv = pluginEnv(e.addr, e.sup.dirs.webroot)
+	e.sup.start()
+	e.down.push("the plugin supervisor", stopQuick, func(context.Context) error {
+		e.sup.close()
+		return nil
+	})
+	e.down.push("listening plugins", stopPlugins, func(ctx context.Context) error {
+		return e.sup.stop(ctx, func(*unit) bool { return true })
+	})
+	e.down.push("the runs' outcomes", stopQuick, e.runs.Close)
+	e.down.push("plugins", stopPlugins, func(ctx context.Context) error {
+		return e.sup.stop(ctx, func(u *unit) bool { return !u.publishes() })
+	})
+	e.discovery.start()
+	e.down.push("discovery", stopQuick, func(context.Context) error {
+		e.discovery.stop()
+		return nil
+	})
+	return nil
+}
+
+// info describes the endpoint.
+func (e *Endpoint) info() *model.Info {
+	host, port, _ := net.SplitHostPort(e.addr)
+	n, _ := strconv.Atoi(port)
+	name, err := os.Hostname()
+	if err != nil {
+		name = host
+	}
+	return &model.Info{
+		Arch: runtime.GOARCH, Os: runtime.GOOS, Version: e.opts.Version,
+		ID: name, LocalID: e.opts.Site, APIPort: n, Address: host, ServerHost: name,
+		Features: []string{"api-v3", "sane-exit-codes"}, Errors: []string{},
+	}
+}

@@ -168,7 +168,9 @@ func TestRegisterAndDeregister(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.Publish(event("a", "b", "seen"))
-	s.Deregister("a.b.*")
+	if err := s.Deregister("a.b.*"); err != nil {
+		t.Fatal(err)
+	}
 	h.Publish(event("a", "b", "unseen"))
 	s.Close()
 	if e, err := s.Next(t.Context()); err != nil || e.Key != "seen" {
@@ -247,5 +249,46 @@ func TestNextEndsWithItsContext(t *testing.T) {
 	cancel(cause)
 	if _, err := s.Next(ctx); !errors.Is(err, cause) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestAcksStandBetweenWhatWasAndWhatComes(t *testing.T) {
+	h := New(Options{})
+	defer h.Close()
+	s, _ := h.Subscribe("a.b.*")
+	h.Publish(event("a", "b", "1"))
+	if err := s.Register("c.d.*", event("websocket", "register", "c.d.*")); err != nil {
+		t.Fatal(err)
+	}
+	h.Publish(event("c", "d", "2"))
+	if err := s.Deregister("a.b.*", event("websocket", "deregister", "a.b.*")); err != nil {
+		t.Fatal(err)
+	}
+	h.Publish(event("a", "b", "3"))
+	s.Close()
+	var got []string
+	for {
+		e, err := s.Next(t.Context())
+		if err != nil {
+			break
+		}
+		got = append(got, e.Key)
+	}
+	if want := "1 c.d.* 2 a.b.*"; strings.Join(got, " ") != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+}
+
+func TestWhatIsToldIsBounded(t *testing.T) {
+	h := New(Options{Queue: 1})
+	defer h.Close()
+	s, _ := h.Subscribe()
+	var err error
+	told := 0
+	for ; err == nil && told < 10*maxPatterns; told++ {
+		err = s.Tell(event("websocket", "error", "x"))
+	}
+	if model.KindOf(err) != model.RateLimited || told > maxPatterns+2 {
+		t.Errorf("after %d: %v", told, err)
 	}
 }

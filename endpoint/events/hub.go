@@ -122,8 +122,9 @@ type Subscription struct {
 	closed   bool
 }
 
-// Register adds a pattern.
-func (s *Subscription) Register(text string) error {
+// Register adds a pattern. Acks are queued in the same step: what the pattern
+// selects comes after them.
+func (s *Subscription) Register(text string, acks ...*model.Event) error {
 	parsed, err := ParsePattern(text)
 	if err != nil {
 		return err
@@ -134,14 +135,34 @@ func (s *Subscription) Register(text string) error {
 		return model.Errorf(model.Invalid, "cannot register %q: a subscriber has at most %d patterns", text, maxPatterns)
 	}
 	s.patterns[text] = parsed
-	return nil
+	return s.tell(acks)
 }
 
-// Deregister removes a pattern by its text.
-func (s *Subscription) Deregister(text string) {
+// Deregister removes a pattern by its text. What it selects ends before the
+// acks.
+func (s *Subscription) Deregister(text string, acks ...*model.Event) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.patterns, text)
+	return s.tell(acks)
+}
+
+// Tell queues events for this subscriber alone. It is an error to have too many
+// of them waiting.
+func (s *Subscription) Tell(list ...*model.Event) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tell(list)
+}
+
+// tell is Tell; the caller holds the lock.
+func (s *Subscription) tell(list []*model.Event) error {
+	if len(s.queue)+len(list) > s.max+maxPatterns {
+		return model.Errorf(model.RateLimited, "cannot answer: %d events wait to be read", len(s.queue))
+	}
+	s.queue = append(s.queue, list...)
+	s.nudge()
+	return nil
 }
 
 // offer queues the event if it is selected, or counts it as missed.

@@ -1,0 +1,347 @@
+package endpoint
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"time"
+
+	"provision-plugins/endpoint/runs"
+	"provision-plugins/shared/model"
+)
+
+const (
+	// maxTimeout bounds oob/timeout.
+	maxTimeout = time.Hour
+	// replyGrace is how much longer than its own bound an action is waited for.
+	replyGrace = 20 * time.Second
+	// maxKeyLength bounds an Idempotency-Key.
+	maxKeyLength = 255
+)
+
+// actions invokes what plugins offer.
+type actions struct {
+	objects   *objects
+	cat       *catalog
+	sup       *supervisor
+	discovery *discovery
+	runs      *runs.Manager
+	emit      *emitter
+	digest    digester
+}
+
+// invocation is a request for an action.
+type invocation struct {
+	prefix, key    string
+	command        string
+	plugin         string // the one asked for; empty: choose
+	body           model.Params
+	override       bool // of oob/protected
+	idempotencyKey string
+}
+
+// outcome is the answer to an invocation.
+type outcome struct {
+	status int
+	run    string // the run's id; empty for reads
+	body   json.RawMessage
+	err    error // the run's error
+	// delivered tells the run that its reply arrived.
+	delivered func()
+}
+
+// subject is what an action is about, with its secrets in clear.
+type subject struct {
+	prefix, id, name string
+	machine          *model.Machine // nil for a plugin
+	plugin           *model.Plugin
+	from             chain
+}
+
+// subject finds what an invocation is about.
+func (a *actions) subject(prefix, key string) (*subject, error) {
+	k := a.objects.kinds[prefix]
+	if k == nil {
+		return nil, notFound(prefix, key)
+	}
+	found, err := a.objects.find(k, key)
+	if err != nil {
+		return nil, err
+	}
+	s := &subject{prefix: prefix, id: found.ID, name: found.ID}
+	switch prefix {
+	case "machines":
+		s.machine = &model.Machine{}
+		if err := model.Unmarshal(found.Value, s.machine); err != nil {
+			return nil, err
+		}
+		s.name, s.from = s.machine.Name, a.objects.machineChain(s.machine)
+	case "plugins":
+		s.plugin = &model.Plugin{}
+		if err := model.Unmarshal(found.Value, s.plugin); err != nil {
+			return nil, err
+		}
+		s.from = a.objects.pluginChain(s.plugin)
+	}
+	return s, nil
+}
+
+// model is the object that the plugin gets. A machine's protection may come
+// from a profile; a caller that may override it has it taken away here.
+func (s *subject) model(override bool) any {
+	if s.machine == nil {
+		return s.plugin
+	}
+	m := *s.machine
+	m.Params = maps.Clone(m.Params)
+	delete(m.Params, "oob/protected")
+	delete(m.Params, "oob/wait") // the endpoint does the waiting
+	if v, ok := s.from.lookup("oob/protected"); ok && !override {
+		m.Params["oob/protected"] = v
+	}
+	return &m
+}
+
+// call is an invocation that has been resolved.
+type call struct {
+	invocation
+	subject *subject
+	offer   offer
+	action  *model.Action
+	info    model.ActionInfo
+	timeout time.Duration
+	control control
+	secrets []string
+}
+
+// control is what a request's body tells the endpoint, not the plugin.
+type control struct {
+	reason       string
+	afterUnknown string
+	wait         bool
+}
+
+// takeControl reads the control params and removes them from the body.
+func takeControl(body model.Params) (control, error) {
+	var c control
+	var err error
+	if c.reason, err = body.String("oob/reason", ""); err != nil {
+		return c, err
+	}
+	if c.afterUnknown, err = body.String("oob/after-unknown", ""); err != nil {
+		return c, err
+	}
+	if c.wait, err = body.Bool("oob/wait", true); err != nil {
+		return c, err
+	}
+	for _, name := range []string{"oob/reason", "oob/after-unknown", "oob/wait"} {
+		delete(body, name)
+	}
+	return c, nil
+}
+
+// invoke runs an action and waits for its end, unless the caller would rather
+// not.
+func (a *actions) invoke(ctx context.Context, in invocation) (*outcome, error) {
+	a.discovery.wait(ctx)
+	c, err := a.resolve(in)
+	if err != nil {
+		e := *model.AsError(err)
+		if e.Model == "" {
+			e.Model, e.Key = in.prefix, in.key
+		}
+		return nil, &e
+	}
+	if c.info.Class == model.Read {
+		return a.read(ctx, c)
+	}
+	return a.change(ctx, c)
+}
+
+// resolve finds the object, the plugin and the params of an invocation.
+func (a *actions) resolve(in invocation) (*call, error) {
+	if len(in.idempotencyKey) > maxKeyLength {
+		return nil, model.Errorf(model.Invalid, "Idempotency-Key is longer than %d bytes", maxKeyLength)
+	}
+	s, err := a.subject(in.prefix, in.key)
+	if err != nil {
+		return nil, err
+	}
+	in.body = dropMasked(in.body)
+	c := &call{invocation: in, subject: s}
+	if c.control, err = takeControl(in.body); err != nil {
+		return nil, err
+	}
+	if c.offer, err = a.choose(c); err != nil {
+		return nil, err
+	}
+	params, err := a.cat.actionParams(c.offer, in.body, s.from)
+	if err != nil {
+		return nil, err
+	}
+	c.info = model.ActionOf(in.command, c.offer.provider.Meta)
+	if c.timeout, err = a.timeout(c.info, in.body, s.from); err != nil {
+		return nil, err
+	}
+	c.action = &model.Action{Model: s.model(in.override), Plugin: c.offer.plugin, Command: in.command, Params: params}
+	c.secrets = append(model.SecretValues(params, a.cat.secure), model.SecretValues(s.from.merged(), a.cat.secure)...)
+	return c, nil
+}
+
+// choose picks the plugin of a call.
+func (a *actions) choose(c *call) (offer, error) {
+	q := question{
+		model: c.prefix, key: c.subject.id, command: c.command, asked: c.plugin,
+		offers: a.sup.offers(c.prefix, c.command), body: c.body, from: c.subject.from,
+	}
+	if c.subject.plugin != nil { // a plugin's own action
+		q.asked = c.subject.id
+	}
+	return a.cat.choose(q)
+}
+
+// timeout is the action's own bound.
+func (a *actions) timeout(info model.ActionInfo, body model.Params, from chain) (time.Duration, error) {
+	params := model.Params{}
+	if v, ok := append(chain{body}, from...).lookup("oob/timeout"); ok {
+		params["oob/timeout"] = v
+	}
+	return params.Seconds("oob/timeout", info.Timeout, maxTimeout)
+}
+
+// read sends an action that changes nothing. It ends with its caller and is
+// kept in memory only.
+func (a *actions) read(ctx context.Context, c *call) (*outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout+replyGrace)
+	defer cancel()
+	began := time.Now()
+	proc, err := a.sup.await(ctx, c.offer.plugin)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := proc.Action(ctx, c.action)
+	raw, err = redactReply(raw, err, c.secrets)
+	a.kept(ctx, c, began, raw, err)
+	if err != nil {
+		return nil, err
+	}
+	a.seen(ctx, c, began, raw)
+	return &outcome{status: http.StatusOK, body: raw}, nil
+}
+
+// kept notes a read in the ring.
+func (a *actions) kept(ctx context.Context, c *call, began time.Time, raw json.RawMessage, err error) {
+	r := model.Run{
+		ID: newUUID(), Prefix: c.prefix, Key: c.subject.id, Name: c.subject.name,
+		Command: c.command, Class: model.Read, Plugin: c.offer.plugin,
+		Principal: principal(ctx), Reason: c.control.reason,
+		Params: model.RedactParams(c.body, a.cat.secure),
+		State:  model.RunDone, Result: raw,
+		Created: began, Sent: began, Ended: time.Now(),
+	}
+	if err != nil {
+		r.State, r.Result, r.Error = model.RunFailed, nil, model.AsError(err)
+	}
+	a.runs.Read(r)
+}
+
+// seen takes a power state from a read: it is shown as the last one seen, and
+// may release a run whose outcome was unknown.
+func (a *actions) seen(ctx context.Context, c *call, began time.Time, raw json.RawMessage) {
+	state, word, ok := powerIn(raw)
+	if !ok || c.subject.machine == nil {
+		return
+	}
+	a.emit.observed(c.subject.id, c.subject.name, principal(ctx), model.Observed{Power: state, Raw: word})
+	if c.command != model.PowerStatus {
+		return
+	}
+	err := a.runs.ObservedPower(context.WithoutCancel(ctx), runs.Observation{
+		Prefix: c.prefix, Key: c.subject.id, Who: principal(ctx), State: state, Began: began,
+	})
+	if err != nil {
+		a.emit.log.Error("cannot release a run of unknown outcome", "machine", c.subject.name, "error", err)
+	}
+}
+
+// change sends an action that changes something, through a durable run.
+func (a *actions) change(ctx context.Context, c *call) (*outcome, error) {
+	ticket, err := a.submit(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	out := &outcome{status: http.StatusOK, run: ticket.ID(), delivered: ticket.Delivered}
+	if !c.control.wait {
+		out.status = http.StatusAccepted
+		out.body, err = model.Marshal(model.Result{Outcome: model.Accepted, Run: ticket.ID()})
+		return out, err
+	}
+	run, err := ticket.Wait(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out.body = run.Result
+	if run.Error != nil {
+		failed := *run.Error
+		if failed.Model == "" {
+			failed.Model, failed.Key = c.prefix, c.subject.id
+		}
+		out.err = &failed
+	}
+	return out, nil
+}
+
+// submit records a run and has it sent. The object's lock is held meanwhile, so
+// that it cannot be deleted in between.
+func (a *actions) submit(ctx context.Context, c *call) (*runs.Ticket, error) {
+	digest, err := a.digest.sum([]any{c.body, c.plugin, c.override})
+	if err != nil {
+		return nil, err
+	}
+	defer a.objects.locks.lock(c.prefix, c.subject.id, principal(ctx))()
+	if _, err := a.objects.find(a.objects.kinds[c.prefix], c.subject.id); err != nil {
+		return nil, err
+	}
+	name := c.offer.plugin
+	return a.runs.Submit(ctx, runs.Request{
+		Prefix: c.prefix, Key: c.subject.id, Name: c.subject.name,
+		Command: c.command, Class: c.info.Class, Plugin: name,
+		Principal: principal(ctx), Reason: c.control.reason,
+		Params: model.RedactParams(c.body, a.cat.secure), Digest: digest,
+		IdempotencyKey: c.idempotencyKey, AfterUnknown: c.control.afterUnknown,
+		Timeout: c.timeout,
+		Ready:   func() bool { return a.sup.settled(name) },
+		Send: func(ctx context.Context) (json.RawMessage, error) {
+			proc, err := a.sup.process(name)
+			if err != nil {
+				return nil, err
+			}
+			raw, err := proc.Action(ctx, c.action)
+			return redactReply(raw, err, c.secrets)
+		},
+	})
+}
+
+// list answers the actions of an object: all that plugins offer on it whose
+// required params have a value, or those of one command.
+func (a *actions) list(ctx context.Context, in invocation) ([]model.AvailableAction, error) {
+	a.discovery.wait(ctx)
+	s, err := a.subject(in.prefix, in.key)
+	if err != nil {
+		return nil, err
+	}
+	out := []model.AvailableAction{}
+	for _, of := range a.sup.offers(in.prefix, in.command) {
+		if in.plugin != "" && in.plugin != of.plugin || s.plugin != nil && s.id != of.plugin {
+			continue
+		}
+		if len(a.cat.missing(of, nil, s.from)) == 0 {
+			out = append(out, shownAction(of.provider.Name, of.action))
+		}
+	}
+	if in.command != "" && len(out) == 0 {
+		return nil, model.Errorf(model.NotFound, "%s: Not Found", in.command).On(in.prefix, s.id)
+	}
+	return out, nil
+}

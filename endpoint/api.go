@@ -1,0 +1,283 @@
+package endpoint
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/user"
+	"path"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"provision-plugins/endpoint/events"
+	"provision-plugins/shared/model"
+)
+
+const (
+	apiRoot = "/api/v3"
+	// RunHeader names the run of a mutating action in its reply.
+	RunHeader = "X-Oob-Run"
+
+	headerTimeout  = 10 * time.Second
+	bodyTimeout    = time.Minute
+	writeTimeout   = time.Minute
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 64 << 10
+	// defaultRetryAfter is what a busy error without a time says.
+	defaultRetryAfter = time.Second
+)
+
+// reply is what a handler answers.
+type reply struct {
+	status int
+	run    string
+	body   any // encoded as JSON; json.RawMessage as it is
+	// delivered is called if the client is known to have the reply.
+	delivered func()
+}
+
+// ok is a reply with status 200.
+func ok(body any) *reply { return &reply{status: http.StatusOK, body: body} }
+
+// handle answers one request.
+type handle func(r *http.Request) (*reply, error)
+
+// api serves the REST API.
+type api struct {
+	log       *slog.Logger
+	tokens    *tokens
+	objects   *objects
+	discovery *discovery
+	actions   *actions
+	hub       *events.Hub
+	power     *powerBook
+	info      func() *model.Info
+	mux       *http.ServeMux
+	streams   sync.WaitGroup // the open event streams
+}
+
+// server makes the HTTP server of one listener; known tells who is at the other
+// end of a connection, where that needs no token.
+func (a *api) server(known func(net.Conn) (caller, bool)) *http.Server {
+	return &http.Server{
+		Handler:           http.HandlerFunc(a.serve),
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		// HTTP/1.1 only: delivery of a reply is told by what follows on its
+		// connection.
+		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
+		ErrorLog:     log.New(&logWriter{a.log}, "", 0),
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			ctx = noteConn(ctx, conn)
+			if who, ok := known(conn); ok {
+				ctx = context.WithValue(ctx, peerKey{}, who)
+			}
+			return ctx
+		},
+	}
+}
+
+// logWriter takes the lines of the HTTP server's own log.
+type logWriter struct{ log *slog.Logger }
+
+// Write logs one line.
+func (w *logWriter) Write(line []byte) (int, error) {
+	w.log.Debug("http server", "line", string(bytes.TrimSpace(line)))
+	return len(line), nil
+}
+
+// unknownPeer is the caller of a connection that says nothing about its client.
+func unknownPeer(net.Conn) (caller, bool) { return caller{}, false }
+
+// socketPeer knows the client of a unix socket: our own user and root are
+// admins, nobody else is let in.
+func socketPeer(conn net.Conn) (caller, bool) {
+	w, ok := conn.(*watchedConn)
+	if !ok {
+		return caller{}, false
+	}
+	unix, ok := w.Conn.(*net.UnixConn)
+	if !ok {
+		return caller{}, false
+	}
+	uid, err := peerUID(unix)
+	if err != nil || uid != 0 && uid != os.Geteuid() {
+		return caller{name: fmt.Sprintf("uid:%d", uid)}, true
+	}
+	name := strconv.Itoa(uid)
+	if u, err := user.LookupId(name); err == nil {
+		name = u.Username
+	}
+	return caller{"user:" + name, roleAdmin}, true
+}
+
+// authenticate tells who a request is from.
+func (a *api) authenticate(r *http.Request) (caller, *model.Error) {
+	if who, ok := r.Context().Value(peerKey{}).(caller); ok {
+		if who.role == roleNone {
+			return who, model.Errorf(model.Forbidden, "Access Denied: the socket is for the endpoint's own user and root, not %s", who.name)
+		}
+		return who, nil
+	}
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if ok {
+		if who, known := a.tokens.who(token); known {
+			return who, nil
+		}
+	}
+	err := model.Errorf(model.Forbidden, "Access Denied: send the token of the endpoint's %s as a bearer token", tokenFile)
+	err.Code = http.StatusUnauthorized
+	return caller{}, err
+}
+
+// authorize refuses what a caller may not do.
+func authorize(who caller, r *http.Request) *model.Error {
+	if who.role == roleAdmin || who.role == roleRead && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		return nil
+	}
+	return model.Errorf(model.Forbidden, "Access Denied: %s may only read", who.name)
+}
+
+// serve answers every request.
+func (a *api) serve(w http.ResponseWriter, r *http.Request) {
+	defer a.recovered(w, r)
+	who, denied := a.authenticate(r)
+	if denied == nil {
+		denied = authorize(who, r)
+	}
+	if denied != nil {
+		a.write(w, r, &reply{status: denied.Code, body: denied.On("", strings.TrimPrefix(r.URL.Path, apiRoot+"/"))})
+		return
+	}
+	if r.URL.Path != path.Clean(r.URL.Path) { // the mux would redirect
+		a.write(w, r, failure(noSuchRoute(r)))
+		return
+	}
+	a.mux.ServeHTTP(w, r.WithContext(withCaller(r.Context(), who)))
+}
+
+// recovered turns a panic into one error with an id; the stack is only logged.
+func (a *api) recovered(w http.ResponseWriter, r *http.Request) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	id := newUUID()
+	a.log.Error("panic in a request", "id", id, "path", r.URL.Path, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	a.write(w, r, failure(model.Errorf(model.Internal, "internal error %s: see the endpoint's log", id)))
+}
+
+// failure is the reply of an error.
+func failure(err error) *reply {
+	e := model.AsError(err)
+	status := e.Code
+	if status < 400 || status > 599 {
+		status = e.Kind().Info().Status
+	}
+	return &reply{status: status, body: e}
+}
+
+// wrap makes an HTTP handler.
+func (a *api) wrap(h handle) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := readBody(w, r); err != nil {
+			a.write(w, r, failure(err))
+			return
+		}
+		rep, err := h(r)
+		if err != nil {
+			rep = failure(err)
+		}
+		a.write(w, r, rep)
+	}
+}
+
+// readBody reads the whole body, within its bounds, before the handler runs: a
+// slow client must not hold an action.
+func readBody(w http.ResponseWriter, r *http.Request) error {
+	control := http.NewResponseController(w)
+	if err := control.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
+		return model.Errorf(model.Internal, "cannot bound the request: %w", err)
+	}
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, model.MaxBody))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return model.Errorf(model.Invalid, "cannot read body: larger than %d bytes", model.MaxBody)
+	}
+	if err != nil {
+		return model.Errorf(model.Invalid, "cannot read body: %w", err)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(raw))
+	// What follows may take long: the connection must be able to tell that the
+	// client went away, and nothing else.
+	if err := control.SetReadDeadline(time.Time{}); err != nil {
+		return model.Errorf(model.Internal, "cannot unbound the request: %w", err)
+	}
+	return nil
+}
+
+// body returns the request's body, which readBody has read.
+func body(r *http.Request) []byte {
+	raw, err := io.ReadAll(r.Body)
+	if err != nil { // it is in memory
+		return nil
+	}
+	return raw
+}
+
+// write sends a reply and, where somebody wants to know, watches its delivery.
+func (a *api) write(w http.ResponseWriter, r *http.Request, rep *reply) {
+	raw, err := model.Marshal(rep.body)
+	if err != nil {
+		a.log.Error("cannot encode a reply", "path", r.URL.Path, "error", err)
+		rep, raw = failure(model.Errorf(model.Internal, "cannot encode the reply")), []byte("null")
+	}
+	raw = append(raw, '\n')
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(raw)))
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	if rep.run != "" {
+		h.Set(RunHeader, rep.run)
+	}
+	if rep.status == http.StatusTooManyRequests {
+		h.Set("Retry-After", retryAfter(rep.body))
+	}
+	if rep.status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", `Bearer realm="oob"`)
+	}
+	control := http.NewResponseController(w)
+	if err := control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		a.log.Debug("cannot bound a reply", "error", err)
+	}
+	w.WriteHeader(rep.status)
+	_, err = w.Write(raw)
+	if err == nil {
+		err = control.Flush()
+	}
+	if conn := watched(r.Context()); err == nil && rep.delivered != nil && conn != nil && r.Context().Err() == nil {
+		conn.arm(rep.delivered)
+	}
+}
+
+// retryAfter is the header's whole seconds.
+func retryAfter(body any) string {
+	after := defaultRetryAfter
+	if e, ok := body.(*model.Error); ok && e.RetryAfter > after {
+		after = e.RetryAfter
+	}
+	return strconv.Itoa(int((after + time.Second - 1) / time.Second))
+}

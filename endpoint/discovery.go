@@ -1,0 +1,321 @@
+package endpoint
+
+import (
+	"context"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"provision-plugins/shared/model"
+)
+
+// binary is a plugin binary that has told what it is.
+type binary struct {
+	path     string
+	provider *model.PluginProvider
+	// meta is what the provider's listing shows as Meta.
+	meta map[string]string
+}
+
+// stamp tells whether a file has changed.
+type stamp struct {
+	size int64
+	mod  time.Time
+}
+
+// The states of a file in the plugin directory.
+const (
+	stateSettling = "settling" // it was changed a moment ago
+	stateDefining = "defining" // it is being asked what it is
+	stateLoaded   = "loaded"
+	stateFailed   = "failed"
+	stateRefused  = "refused" // others could change it
+)
+
+// entry is one file in the plugin directory.
+type entry struct {
+	path  string
+	stamp stamp
+	since time.Time // when this stamp was first seen
+	state string
+	err   string
+	// loaded is what was loaded last: still in use while a newer file fails.
+	loaded *binary
+	tries  int
+	retry  time.Time // when a failed file is asked again
+}
+
+// discovery watches the plugin directory.
+type discovery struct {
+	dir      string
+	interval time.Duration
+	log      *slog.Logger
+	timing   timing
+	load     func(ctx context.Context, path string, was *binary) (*binary, error)
+	unload   func(b *binary)
+
+	cancel  context.CancelFunc
+	done    chan struct{}
+	results chan result
+	workers sync.WaitGroup
+	// settled is closed when all that was there at the start has been asked.
+	settled chan struct{}
+
+	mu      sync.Mutex // guards entries, which only the loop changes
+	entries map[string]*entry
+}
+
+// result is what a worker found out about a file.
+type result struct {
+	file   string
+	stamp  stamp
+	loaded *binary
+	err    error
+}
+
+// start begins to watch.
+func (d *discovery) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	d.cancel, d.done = cancel, make(chan struct{})
+	d.results, d.settled = make(chan result), make(chan struct{})
+	d.entries = map[string]*entry{}
+	go d.loop(ctx)
+}
+
+// stop ends watching and waits for what is being asked.
+func (d *discovery) stop() {
+	d.cancel()
+	<-d.done
+	d.workers.Wait()
+}
+
+// loop scans at every tick and takes the workers' results.
+func (d *discovery) loop(ctx context.Context) {
+	defer close(d.done)
+	tick := time.NewTicker(d.interval)
+	defer tick.Stop()
+	d.scan(ctx)
+	first := d.settled
+	for {
+		if first != nil && !d.busy() {
+			close(first)
+			first = nil
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case r := <-d.results:
+			d.finish(r)
+		case <-tick.C:
+			d.scan(ctx)
+		}
+	}
+}
+
+// busy reports whether a file is being asked.
+func (d *discovery) busy() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range d.entries {
+		if e.state == stateDefining {
+			return true
+		}
+	}
+	return false
+}
+
+// scan looks at the directory once.
+func (d *discovery) scan(ctx context.Context) {
+	files, err := os.ReadDir(d.dir)
+	if err != nil {
+		d.log.Error("cannot read the plugin directory", "dir", d.dir, "error", cause(err))
+		return
+	}
+	dirFault := trusted(d.dir)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	here := map[string]bool{}
+	for _, f := range files {
+		path := filepath.Join(d.dir, f.Name())
+		info, err := os.Stat(path)
+		if err != nil || strings.HasPrefix(f.Name(), ".") || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
+			continue
+		}
+		here[f.Name()] = true
+		fault := dirFault
+		if fault == nil {
+			fault = trustedFile(path, info)
+		}
+		d.see(ctx, path, info, fault)
+	}
+	for name, e := range d.entries {
+		if !here[name] && e.state != stateDefining {
+			d.drop(e)
+			delete(d.entries, name)
+			d.log.Info("plugin binary removed", "file", e.path)
+		}
+	}
+}
+
+// trustedFile refuses a binary that somebody else could change, itself or, where
+// it is a link, by its target's directory.
+func trustedFile(path string, info fs.FileInfo) error {
+	if err := trustedInfo(path, info); err != nil {
+		return err
+	}
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	return trusted(filepath.Dir(target))
+}
+
+// see takes notice of one file and has it asked when it is time.
+func (d *discovery) see(ctx context.Context, path string, info fs.FileInfo, fault error) {
+	now := time.Now()
+	name := filepath.Base(path)
+	e := d.entries[name]
+	if e == nil {
+		e = &entry{path: path, state: stateSettling}
+		d.entries[name] = e
+	}
+	if e.state == stateDefining {
+		return
+	}
+	if fault != nil {
+		d.refuse(e, fault)
+		return
+	}
+	if s := (stamp{info.Size(), info.ModTime()}); e.stamp != s || e.state == stateRefused {
+		e.stamp, e.since, e.state, e.tries = s, now, stateSettling, 0
+	}
+	// A file that was not touched for a while need not be watched for one.
+	old := now.Sub(e.stamp.mod) > 2*d.interval
+	held := now.Sub(e.since) >= d.interval
+	switch {
+	case e.state == stateSettling && (old || held):
+	case e.state == stateFailed && now.After(e.retry):
+	default:
+		return
+	}
+	e.state = stateDefining
+	d.ask(ctx, name, *e)
+}
+
+// refuse lists a file as refused and takes it out of use.
+func (d *discovery) refuse(e *entry, fault error) {
+	if e.state == stateRefused && e.err == fault.Error() {
+		return
+	}
+	d.log.Warn("plugin binary refused", "file", e.path, "error", fault)
+	d.drop(e)
+	e.state, e.err = stateRefused, fault.Error()
+}
+
+// drop takes what a file brought out of use.
+func (d *discovery) drop(e *entry) {
+	if e.loaded != nil {
+		d.unload(e.loaded)
+		e.loaded = nil
+	}
+}
+
+// ask has a worker run the file; the others go on meanwhile.
+func (d *discovery) ask(ctx context.Context, name string, e entry) {
+	d.workers.Go(func() {
+		loaded, err := d.load(ctx, e.path, e.loaded)
+		select {
+		case d.results <- result{name, e.stamp, loaded, err}:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// finish notes what a worker found out.
+func (d *discovery) finish(r result) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e := d.entries[r.file]
+	if r.err == nil {
+		e.loaded, e.state, e.err, e.tries = r.loaded, stateLoaded, "", 0
+		d.log.Info("plugin provider loaded", "provider", r.loaded.provider.Name, "version", r.loaded.provider.Version, "file", e.path)
+		return
+	}
+	e.state, e.err = stateFailed, model.AsError(r.err).Text()
+	e.retry = time.Now().Add(d.timing.retry << min(e.tries, 4))
+	e.tries++
+	d.log.Error("plugin binary failed", "file", e.path, "error", e.err)
+}
+
+// wait waits, for a bounded time, until all that was there at the start has
+// been asked.
+func (d *discovery) wait(ctx context.Context) {
+	bound := time.NewTimer(d.timing.firstScan)
+	defer bound.Stop()
+	select {
+	case <-d.settled:
+	case <-d.done:
+	case <-bound.C:
+	case <-ctx.Done():
+	}
+}
+
+// The keys that a provider's listing adds to its Meta.
+const (
+	metaState = "oob/state"
+	metaError = "oob/error"
+	metaPath  = "oob/path"
+)
+
+// providers lists what is in the plugin directory: providers, and the files
+// that are none yet or never, each with its state.
+func (d *discovery) providers() []*model.PluginProvider {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var out []*model.PluginProvider
+	for _, name := range slices.Sorted(maps.Keys(d.entries)) {
+		e := d.entries[name]
+		p := &model.PluginProvider{Name: name}
+		p.Meta = map[string]string{}
+		if e.loaded != nil {
+			copied := *e.loaded.provider
+			p = &copied
+			p.Meta, p.Content = maps.Clone(e.loaded.meta), ""
+		}
+		p.Meta[metaState], p.Meta[metaPath] = e.state, e.path
+		if e.err != "" && e.state != stateLoaded {
+			p.Meta[metaError] = e.err
+		}
+		p.AvailableActions = shownActions(p)
+		p.RequiredParams, p.OptionalParams = orEmpty(p.RequiredParams), orEmpty(p.OptionalParams)
+		out = append(out, p)
+	}
+	return out
+}
+
+// shownActions fills an action list as the reference shows it.
+func shownActions(p *model.PluginProvider) []model.AvailableAction {
+	out := make([]model.AvailableAction, len(p.AvailableActions))
+	for i, a := range p.AvailableActions {
+		out[i] = shownAction(p.Name, a)
+	}
+	return out
+}
+
+// shownAction is one action as the reference shows it.
+func shownAction(provider string, a model.AvailableAction) model.AvailableAction {
+	a.Provider = provider
+	a.RequiredParams, a.OptionalParams = orEmpty(a.RequiredParams), orEmpty(a.OptionalParams)
+	return a
+}
+
+// duplicate is the error of a second file for one provider.
+func duplicate(provider, path, other string) error {
+	return model.Errorf(model.Conflict, "plugin provider %s is in %s too: %s is not loaded", provider, other, filepath.Base(path))
+}

@@ -1,0 +1,135 @@
+package endpoint
+
+import (
+	"crypto/rand"
+	"fmt"
+
+	"provision-plugins/shared/model"
+)
+
+// kind is one type of stored object.
+type kind struct {
+	prefix string
+	// unique names the fields that no two objects may share, beside the key.
+	unique []string
+	// fresh makes an object with the defaults of a new one.
+	fresh func() any
+	// key returns where the object's key is.
+	key func(object any) *string
+	// tidy sets what the endpoint and not the writer decides.
+	tidy func(object any)
+}
+
+// kinds are the stored objects of the API.
+func kinds() map[string]*kind {
+	list := []*kind{
+		{
+			prefix: "machines",
+			unique: []string{"Name"},
+			fresh:  func() any { return model.NewMachine("") },
+			key:    func(o any) *string { return &o.(*model.Machine).Uuid },
+			tidy:   tidyMachine,
+		},
+		{
+			prefix: "plugins",
+			fresh:  func() any { return &model.Plugin{} },
+			key:    func(o any) *string { return &o.(*model.Plugin).Name },
+			tidy:   tidyPlugin,
+		},
+		{
+			prefix: "profiles",
+			fresh:  func() any { return &model.Profile{} },
+			key:    func(o any) *string { return &o.(*model.Profile).Name },
+			tidy:   tidyProfile,
+		},
+		{
+			prefix: "params",
+			fresh:  func() any { return &model.Param{} },
+			key:    func(o any) *string { return &o.(*model.Param).Name },
+			tidy:   tidyParam,
+		},
+	}
+	out := map[string]*kind{}
+	for _, k := range list {
+		out[k.prefix] = k
+	}
+	return out
+}
+
+// contentSections are served from the content layers and only read.
+var contentSections = [...]string{"stages", "tasks", "templates", "workflows", "bootenvs"}
+
+// usable is the validation of every object the store takes.
+func usable() model.Validation {
+	return model.Validation{Validated: true, Available: true, Errors: []string{}}
+}
+
+// tidyMachine sets a machine's decided fields.
+func tidyMachine(object any) {
+	m := object.(*model.Machine)
+	m.Validation, m.Access, m.Partial, m.Bundle = usable(), model.Access{}, false, ""
+	m.Meta = orMap(m.Meta)
+	m.Profiles, m.Tasks, m.HardwareAddrs = orEmpty(m.Profiles), orEmpty(m.Tasks), orEmpty(m.HardwareAddrs)
+	m.TaskErrorStacks = orEmpty(m.TaskErrorStacks)
+	m.Fingerprint.MemoryIds = orEmpty(m.Fingerprint.MemoryIds)
+	m.Params = orParams(m.Params)
+	if m.Uuid == "" {
+		m.Uuid = newUUID()
+	}
+}
+
+// tidyPlugin sets a plugin's decided fields.
+func tidyPlugin(object any) {
+	p := object.(*model.Plugin)
+	p.Validation, p.Access, p.Partial, p.Bundle = usable(), model.Access{}, false, ""
+	p.Meta, p.Params, p.PluginErrors = orMap(p.Meta), orParams(p.Params), []string{}
+}
+
+// tidyProfile sets a profile's decided fields.
+func tidyProfile(object any) {
+	p := object.(*model.Profile)
+	p.Validation, p.Access, p.Partial, p.Bundle = usable(), model.Access{}, false, ""
+	p.Meta, p.Params, p.Profiles = orMap(p.Meta), orParams(p.Params), orEmpty(p.Profiles)
+}
+
+// tidyParam sets a param's decided fields.
+func tidyParam(object any) {
+	p := object.(*model.Param)
+	p.Validation, p.Access, p.Bundle = usable(), model.Access{}, ""
+	p.Meta = orMap(p.Meta)
+}
+
+// orEmpty is list, or an empty one for nil.
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+// orMap is m, or an empty map for nil.
+func orMap(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
+}
+
+// orParams is p without its nulls: null means not set.
+func orParams(p model.Params) model.Params {
+	out := make(model.Params, len(p))
+	for name, v := range p {
+		if v != nil {
+			out[name] = v
+		}
+	}
+	return out
+}
+
+// newUUID makes a random UUID.
+func newUUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails: the runtime ends the program first
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}

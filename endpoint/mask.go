@@ -1,0 +1,188 @@
+package endpoint
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+
+	"provision-plugins/endpoint/store"
+	"provision-plugins/shared/model"
+)
+
+// Everything that leaves the endpoint, as an answer, an event or a record, goes
+// through the functions of this file, so that no secret is shown.
+
+// paramsOf returns where an object's params are, nil if it has none.
+func paramsOf(object any) *model.Params {
+	switch o := object.(type) {
+	case *model.Machine:
+		return &o.Params
+	case *model.Plugin:
+		return &o.Params
+	case *model.Profile:
+		return &o.Params
+	}
+	return nil
+}
+
+// mask hides the secrets of a decoded object, in place.
+func (c *catalog) mask(object any) {
+	if params := paramsOf(object); params != nil {
+		*params = model.RedactParams(*params, c.secure)
+	}
+	if m, ok := object.(*model.Machine); ok && m.Secret != "" {
+		m.Secret = model.Masked
+	}
+}
+
+// masked decodes a stored object, hides its secrets and returns both forms.
+func (c *catalog) masked(k *kind, raw json.RawMessage) (any, json.RawMessage, error) {
+	object := k.fresh()
+	if err := model.Unmarshal(raw, object); err != nil {
+		return nil, nil, err
+	}
+	c.mask(object)
+	shown, err := model.Marshal(object)
+	return object, shown, err
+}
+
+// maskedEvent is masked for events, where nothing of an unreadable object is
+// better than its secrets.
+func (c *catalog) maskedEvent(k *kind, o *store.Object) any {
+	if o == nil {
+		return nil
+	}
+	_, shown, err := c.masked(k, o.Value)
+	if err != nil {
+		c.log.Error("cannot read a stored object", "prefix", o.Prefix, "key", o.ID, "error", err)
+		return nil
+	}
+	return shown
+}
+
+// unmask puts the stored secrets back where the writer left the mask, which it
+// was shown in their place.
+func unmask(object, stored any) error {
+	now, before := paramsOf(object), paramsOf(stored)
+	if now != nil {
+		var old model.Params
+		if before != nil {
+			old = *before
+		}
+		for name, value := range *now {
+			restored, err := unmaskValue(name, value, old[name])
+			if err != nil {
+				return err
+			}
+			(*now)[name] = restored
+		}
+	}
+	m, ok := object.(*model.Machine)
+	if !ok || m.Secret != model.Masked {
+		return nil
+	}
+	m.Secret = ""
+	if was, ok := stored.(*model.Machine); ok {
+		m.Secret = was.Secret
+	}
+	return nil
+}
+
+// unmaskValue restores one value at any depth.
+func unmaskValue(name string, value, old any) (any, error) {
+	switch t := value.(type) {
+	case string:
+		if t != model.Masked {
+			return value, nil
+		}
+		if old == nil {
+			return nil, model.Errorf(model.Invalid, "Key '%s': %s stands for a stored value, and there is none", name, model.Masked)
+		}
+		return old, nil
+	case map[string]any:
+		before, _ := old.(map[string]any)
+		for key, v := range t {
+			restored, err := unmaskValue(name, v, before[key])
+			if err != nil {
+				return nil, err
+			}
+			t[key] = restored
+		}
+	case []any:
+		before, _ := old.([]any)
+		for i, v := range t {
+			var was any
+			if i < len(before) {
+				was = before[i]
+			}
+			restored, err := unmaskValue(name, v, was)
+			if err != nil {
+				return nil, err
+			}
+			t[i] = restored
+		}
+	}
+	return value, nil
+}
+
+// redactReply hides known secret values in what a plugin answered: a device's
+// error text may quote the credential it was given.
+func redactReply(raw json.RawMessage, err error, secrets []string) (json.RawMessage, error) {
+	return redactJSON(raw, secrets), redactError(err, secrets)
+}
+
+// redactJSON hides secret values in the strings of a JSON value; numbers and
+// words of the syntax stay, whatever they look like.
+func redactJSON(raw json.RawMessage, secrets []string) json.RawMessage {
+	var value any
+	if !mentions(raw, secrets) || model.Unmarshal(raw, &value) != nil {
+		return raw
+	}
+	shown, err := model.Marshal(redactTexts(value, secrets))
+	if err != nil {
+		return raw
+	}
+	return shown
+}
+
+// mentions reports whether the bytes may hold one of the values, as it is or
+// with escapes. Almost no answer does, and is then passed on byte for byte.
+func mentions(raw []byte, secrets []string) bool {
+	for _, s := range secrets {
+		quoted, err := model.Marshal(s)
+		if err != nil || bytes.Contains(raw, []byte(s)) || bytes.Contains(raw, quoted[1:len(quoted)-1]) {
+			return true
+		}
+	}
+	return bytes.Contains(raw, []byte(`\u`)) && len(secrets) > 0
+}
+
+// redactTexts hides secret values in all strings of a decoded value.
+func redactTexts(value any, secrets []string) any {
+	switch t := value.(type) {
+	case string:
+		return model.Redact(t, secrets)
+	case []any:
+		for i, e := range t {
+			t[i] = redactTexts(e, secrets)
+		}
+	case map[string]any:
+		for key, e := range t {
+			t[key] = redactTexts(e, secrets)
+		}
+	}
+	return value
+}
+
+// redactError hides secret values in an error's messages.
+func redactError(err error, secrets []string) error {
+	if err == nil || len(secrets) == 0 {
+		return err
+	}
+	shown := *model.AsError(err)
+	shown.Messages = slices.Clone(shown.Messages)
+	for i, m := range shown.Messages {
+		shown.Messages[i] = model.Redact(m, secrets)
+	}
+	return &shown
+}

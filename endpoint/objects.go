@@ -1,0 +1,367 @@
+package endpoint
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+
+	"provision-plugins/endpoint/runs"
+	"provision-plugins/endpoint/store"
+	"provision-plugins/shared/model"
+)
+
+// objects is what the API stores and reads.
+type objects struct {
+	store *store.Store
+	runs  *runs.Manager
+	cat   *catalog
+	kinds map[string]*kind
+	locks keyLocks
+	// overlay adds to an object what is known only in memory.
+	overlay func(object any)
+}
+
+// updateTries bounds how often a change is made anew on a fresher object.
+const updateTries = 8
+
+// notFound is the error of an object that is not there.
+func notFound(prefix, key string) *model.Error {
+	err := model.Errorf(model.NotFound, "Not Found").On(prefix, key)
+	if prefix == "machines" {
+		err.Messages = append(err.Messages, "oob machine list shows what there is")
+	}
+	return err
+}
+
+// readOnly is the error of a change to an object of a content layer.
+func readOnly(prefix, key, owner string) *model.Error {
+	return model.Errorf(model.Conflict, "readonly: it belongs to content %s", owner).On(prefix, key)
+}
+
+// find returns a stored object by its key or by Index:value.
+func (o *objects) find(k *kind, key string) (store.Object, error) {
+	index, value, indexed := strings.Cut(key, ":")
+	var found store.Object
+	var err error
+	switch {
+	case !indexed:
+		found, err = o.store.Get(k.prefix, key)
+	case k.prefix == "machines" && index == "Name":
+		found, err = o.store.Find(k.prefix, index, value)
+	case index == "Name" || index == "Uuid" || index == "Key":
+		found, err = o.store.Get(k.prefix, value)
+	default:
+		return found, model.Errorf(model.Invalid, "cannot look up by %s: no such index", index).On(k.prefix, key)
+	}
+	if err != nil && model.KindOf(err) == model.NotFound {
+		return found, notFound(k.prefix, key)
+	}
+	return found, err
+}
+
+// machine returns a machine with its secrets in clear.
+func (o *objects) machine(key string) (*model.Machine, error) {
+	found, err := o.find(o.kinds["machines"], key)
+	if err != nil {
+		return nil, err
+	}
+	m := &model.Machine{}
+	err = model.Unmarshal(found.Value, m)
+	return m, err
+}
+
+// show encodes a stored object for an answer.
+func (o *objects) show(k *kind, raw json.RawMessage) (json.RawMessage, error) {
+	object, shown, err := o.cat.masked(k, raw)
+	if err != nil || k.prefix != "plugins" {
+		return shown, err
+	}
+	o.overlay(object)
+	return model.Marshal(object)
+}
+
+// get returns an object for an answer, from the store or from a layer.
+func (o *objects) get(k *kind, key string) (json.RawMessage, error) {
+	if raw, ok := o.cat.object(k.prefix, strings.TrimPrefix(key, "Name:")); ok {
+		return raw, nil
+	}
+	found, err := o.find(k, key)
+	if err != nil {
+		return nil, err
+	}
+	return o.show(k, found.Value)
+}
+
+// list returns all objects of a kind that the filters select.
+func (o *objects) list(k *kind, filters []filter) ([]json.RawMessage, error) {
+	stored := o.store.List(k.prefix)
+	if name, ok := onlyName(filters); ok && k.prefix == "machines" {
+		stored = nil
+		if found, err := o.find(k, "Name:"+name); err == nil {
+			stored = []store.Object{found}
+		}
+	}
+	all := o.cat.objects(k.prefix)
+	for _, s := range stored {
+		shown, err := o.show(k, s.Value)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, shown)
+	}
+	return selected(all, filters)
+}
+
+// create stores a new object.
+func (o *objects) create(ctx context.Context, k *kind, body []byte) (json.RawMessage, error) {
+	object := k.fresh()
+	if err := model.Unmarshal(body, object); err != nil {
+		return nil, err
+	}
+	if err := unmask(object, nil); err != nil {
+		return nil, err
+	}
+	k.tidy(object)
+	if err := o.validate(k, object); err != nil {
+		return nil, err
+	}
+	key := *k.key(object)
+	if o.cat.owns(k.prefix, key) != "" {
+		return nil, model.Errorf(model.Conflict, "already exists").On(k.prefix, key)
+	}
+	raw, err := model.Marshal(object)
+	if err != nil {
+		return nil, err
+	}
+	defer o.locks.lock(k.prefix, key, principal(ctx))()
+	made, err := o.store.Create(ctx, store.Object{Prefix: k.prefix, ID: key, Value: raw}, uniqueOf(object))
+	if err != nil {
+		return nil, o.taken(err, k, object)
+	}
+	return o.show(k, made.Value)
+}
+
+// taken words the conflict of a key or a name that is there already.
+func (o *objects) taken(err error, k *kind, object any) error {
+	if model.KindOf(err) != model.Conflict {
+		return err
+	}
+	key := *k.key(object)
+	if m, ok := object.(*model.Machine); ok {
+		if other, err := o.find(k, "Name:"+m.Name); err == nil && other.ID != m.Uuid {
+			return model.Errorf(model.Conflict, "already exists: machine %s has the Name %s", other.ID, m.Name).On(k.prefix, key)
+		}
+	}
+	return model.Errorf(model.Conflict, "already exists").On(k.prefix, key)
+}
+
+// uniqueOf lists the values that no other object may have.
+func uniqueOf(object any) map[string]string {
+	if m, ok := object.(*model.Machine); ok {
+		return map[string]string{"Name": m.Name}
+	}
+	return nil
+}
+
+// edit makes of an object, as it is shown with its secrets masked, what it
+// should be.
+type edit func(shown []byte) ([]byte, error)
+
+// modify changes an object. The edit is called again on a fresher object when
+// somebody else was quicker.
+func (o *objects) modify(ctx context.Context, k *kind, key string, change edit) (json.RawMessage, error) {
+	if owner := o.cat.owns(k.prefix, strings.TrimPrefix(key, "Name:")); owner != "" && owner != writableLayer {
+		return nil, readOnly(k.prefix, key, owner)
+	}
+	var last error
+	for range updateTries {
+		found, err := o.find(k, key)
+		if err != nil {
+			return nil, err
+		}
+		updated, err := o.modifyOnce(ctx, k, found, change)
+		if err == nil {
+			return o.show(k, updated.Value)
+		}
+		if now, gone := o.store.Get(k.prefix, found.ID); gone != nil || now.Rev == found.Rev {
+			return nil, err
+		}
+		last = err
+	}
+	return nil, last
+}
+
+// modifyOnce makes a change to the object as it was found.
+func (o *objects) modifyOnce(ctx context.Context, k *kind, found store.Object, change edit) (store.Object, error) {
+	defer o.locks.lock(k.prefix, found.ID, principal(ctx))()
+	object, err := o.edited(k, found, change)
+	if err != nil {
+		return found, err
+	}
+	if found.Value, err = model.Marshal(object); err != nil {
+		return found, err
+	}
+	updated, err := o.store.Update(ctx, found, uniqueOf(object))
+	if m, ok := object.(*model.Machine); ok && err != nil {
+		err = o.renamed(err, k, m)
+	}
+	return updated, err
+}
+
+// edited returns the checked object that the edit makes of the found one.
+func (o *objects) edited(k *kind, found store.Object, change edit) (any, error) {
+	stored, object := k.fresh(), k.fresh()
+	if err := model.Unmarshal(found.Value, stored); err != nil {
+		return nil, err
+	}
+	_, shown, err := o.cat.masked(k, found.Value)
+	if err != nil {
+		return nil, err
+	}
+	next, err := change(shown)
+	if err != nil {
+		return nil, model.AsError(err).On(k.prefix, found.ID)
+	}
+	if err := model.Unmarshal(next, object); err != nil {
+		return nil, err
+	}
+	if key := k.key(object); *key == "" {
+		*key = found.ID
+	} else if *key != found.ID {
+		return nil, model.Errorf(model.Invalid, "cannot change the key to %q", *key).On(k.prefix, found.ID)
+	}
+	if err := unmask(object, stored); err != nil {
+		return nil, model.AsError(err).On(k.prefix, found.ID)
+	}
+	k.tidy(object)
+	return object, o.validate(k, object)
+}
+
+// renamed words the conflict of a machine's new name; any other conflict stays.
+func (o *objects) renamed(err error, k *kind, m *model.Machine) error {
+	if other, findErr := o.find(k, "Name:"+m.Name); findErr == nil && other.ID != m.Uuid {
+		return o.taken(err, k, m)
+	}
+	return err
+}
+
+// remove deletes an object and returns what it was.
+func (o *objects) remove(ctx context.Context, k *kind, key string) (json.RawMessage, error) {
+	if owner := o.cat.owns(k.prefix, strings.TrimPrefix(key, "Name:")); owner != "" && owner != writableLayer {
+		return nil, readOnly(k.prefix, key, owner)
+	}
+	found, err := o.find(k, key)
+	if err != nil {
+		return nil, err
+	}
+	defer o.locks.lock(k.prefix, found.ID, principal(ctx))()
+	if err := o.removable(k, found); err != nil {
+		return nil, err
+	}
+	was, err := o.store.Delete(ctx, k.prefix, found.ID, 0)
+	if err != nil {
+		return nil, err
+	}
+	return o.show(k, was.Value)
+}
+
+// removable refuses to delete what is still needed.
+func (o *objects) removable(k *kind, found store.Object) error {
+	if run := o.runs.Live(k.prefix, found.ID); run != nil {
+		return model.Errorf(model.Conflict, "cannot delete: run %s (%s) has not ended; it ends by %s",
+			run.ID, run.Command, run.Deadline.Format("15:04:05")).On(k.prefix, found.ID)
+	}
+	switch k.prefix {
+	case "machines":
+		m := &model.Machine{}
+		if err := model.Unmarshal(found.Value, m); err == nil && m.Locked {
+			return model.Errorf(model.Conflict, "Locked").On(k.prefix, found.ID)
+		}
+	case "profiles":
+		return o.profileUnused(found.ID)
+	}
+	return nil
+}
+
+// profileUnused refuses to delete the global profile and one that a machine has.
+func (o *objects) profileUnused(name string) error {
+	if name == model.GlobalProfile {
+		return model.Errorf(model.Conflict, "cannot delete: every machine has it").On("profiles", name)
+	}
+	for _, s := range o.store.List("machines") {
+		var m struct {
+			Name     string
+			Profiles []string
+		}
+		if err := model.Unmarshal(s.Value, &m); err != nil {
+			return err
+		}
+		for _, p := range m.Profiles {
+			if p == name {
+				return model.Errorf(model.Conflict, "cannot delete: machine %s has it", m.Name).On("profiles", name)
+			}
+		}
+	}
+	return nil
+}
+
+// paramsShown returns an object's params, or with aggregate all that apply to
+// it, secrets masked.
+func (o *objects) paramsShown(k *kind, key string, aggregate bool) (model.Params, error) {
+	if raw, ok := o.cat.object(k.prefix, strings.TrimPrefix(key, "Name:")); ok {
+		return decodedParams(k, raw)
+	}
+	found, err := o.find(k, key)
+	if err != nil {
+		return nil, err
+	}
+	object := k.fresh()
+	if err := model.Unmarshal(found.Value, object); err != nil {
+		return nil, err
+	}
+	params := *paramsOf(object)
+	if aggregate {
+		params = o.chainOf(object).merged()
+	}
+	return model.RedactParams(orParams(params), o.cat.secure), nil
+}
+
+// chainOf is where an object's params come from.
+func (o *objects) chainOf(object any) chain {
+	switch t := object.(type) {
+	case *model.Machine:
+		return o.machineChain(t)
+	case *model.Plugin:
+		return o.pluginChain(t)
+	}
+	return chain{*paramsOf(object)}
+}
+
+// modifyParams changes an object's params, as they are shown, and returns them
+// as they are shown afterwards.
+func (o *objects) modifyParams(ctx context.Context, k *kind, key string, change func(model.Params) (model.Params, error)) (model.Params, error) {
+	raw, err := o.modify(ctx, k, key, func(shown []byte) ([]byte, error) {
+		object := k.fresh()
+		if err := model.Unmarshal(shown, object); err != nil {
+			return nil, err
+		}
+		params := paramsOf(object)
+		next, err := change(orParams(*params))
+		if err != nil {
+			return nil, err
+		}
+		*params = next
+		return model.Marshal(object)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return decodedParams(k, raw)
+}
+
+// decodedParams returns the params of an encoded object.
+func decodedParams(k *kind, raw []byte) (model.Params, error) {
+	object := k.fresh()
+	err := model.Unmarshal(raw, object)
+	return *paramsOf(object), err
+}

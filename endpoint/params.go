@@ -1,0 +1,220 @@
+package endpoint
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"sort"
+	"strings"
+
+	"provision-plugins/shared/model"
+)
+
+// maxProfileDepth bounds profiles that name profiles.
+const maxProfileDepth = 10
+
+// chain is where params are looked up, the nearest first.
+type chain []model.Params
+
+// lookup returns the first value of a param in the chain.
+func (c chain) lookup(name string) (any, bool) {
+	for _, params := range c {
+		if v, ok := params[name]; ok && v != nil {
+			return v, true
+		}
+	}
+	return nil, false
+}
+
+// merged returns every param of the chain with its first value.
+func (c chain) merged() model.Params {
+	out := model.Params{}
+	for _, params := range slices.Backward(c) {
+		maps.Copy(out, params)
+	}
+	return out
+}
+
+// machineChain is a machine's params, its profiles' in order, its stage's and
+// the global profile's.
+func (o *objects) machineChain(m *model.Machine) chain {
+	c := chain{m.Params}
+	c = o.profileChain(c, m.Profiles, 0)
+	if raw, ok := o.cat.object("stages", m.Stage); ok {
+		var stage struct {
+			Params   model.Params
+			Profiles []string
+		}
+		// A stage that does not decode has no params.
+		if err := model.Unmarshal(raw, &stage); err == nil {
+			c = o.profileChain(append(c, stage.Params), stage.Profiles, 0)
+		}
+	}
+	return o.profileChain(c, []string{model.GlobalProfile}, 0)
+}
+
+// pluginChain is a plugin's params and the global profile's.
+func (o *objects) pluginChain(p *model.Plugin) chain {
+	return o.profileChain(chain{p.Params}, []string{model.GlobalProfile}, 0)
+}
+
+// profileChain appends the params of profiles and of those they name.
+func (o *objects) profileChain(c chain, names []string, depth int) chain {
+	if depth == maxProfileDepth {
+		return c
+	}
+	for _, name := range names {
+		if p := o.profile(name); p != nil {
+			c = o.profileChain(append(c, p.Params), p.Profiles, depth+1)
+		}
+	}
+	return c
+}
+
+// profile returns a profile of the store or of a layer, nil if there is none.
+func (o *objects) profile(name string) *model.Profile {
+	raw, ok := o.cat.object("profiles", name)
+	if !ok {
+		found, err := o.store.Get("profiles", name)
+		if err != nil {
+			return nil
+		}
+		raw = found.Value
+	}
+	p := &model.Profile{}
+	if err := model.Unmarshal(raw, p); err != nil {
+		return nil
+	}
+	return p
+}
+
+// offer is an action that one plugin offers.
+type offer struct {
+	plugin   string
+	provider *model.PluginProvider
+	action   model.AvailableAction
+}
+
+// value finds a param for an action: in the request's body, in the chain, or as
+// the schema's default. An empty default is no value: it says only that the
+// param is a text.
+func (c *catalog) value(name string, body model.Params, from chain) (any, bool) {
+	if v, ok := append(chain{body}, from...).lookup(name); ok {
+		return v, true
+	}
+	v, ok := schemaDefault(c.param(name))
+	return v, ok && v != ""
+}
+
+// actionParams returns what the plugin gets: the whole body, and the required
+// and optional params of the action that the body leaves out.
+func (c *catalog) actionParams(of offer, body model.Params, from chain) (model.Params, error) {
+	if err := c.checkBody(of, body); err != nil {
+		return nil, err
+	}
+	out := maps.Clone(body)
+	command := of.action.Command
+	for _, name := range of.action.RequiredParams {
+		v, ok := c.value(name, body, from)
+		if !ok {
+			return nil, model.Errorf(model.Invalid, "Action %s Missing Parameter %s", command, name)
+		}
+		out[name] = v
+	}
+	for _, name := range of.action.OptionalParams {
+		if v, ok := c.value(name, body, from); ok {
+			out[name] = v
+		}
+	}
+	for name, v := range from.merged() {
+		if strings.HasPrefix(name, "oob/") && !slices.Contains(ownParams[:], name) && !out.Has(name) {
+			out[name] = v
+		}
+	}
+	return out, c.checkAction(command, out)
+}
+
+// ownParams are the params of the suite that are for the endpoint, or that a
+// plugin takes from the machine alone. The others of the suite reach the plugin
+// from a profile too, whether or not the plugin lists them.
+var ownParams = [...]string{
+	"oob/protected", "oob/identity", "oob/driver",
+	"oob/reason", "oob/wait", "oob/after-unknown",
+}
+
+// checkAction tests all params of an action against their schemas.
+func (c *catalog) checkAction(command string, params model.Params) error {
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		if err := c.check(name, params[name]); err != nil {
+			return model.Errorf(model.Invalid, "Action %s: Invalid Parameter: %s: : %s", command, name, model.AsError(err).Text())
+		}
+	}
+	return nil
+}
+
+// fixedParams are never read from a request: they guard the machine against it.
+var fixedParams = [...]string{"oob/protected", "oob/identity"}
+
+// checkBody refuses what a request must not set. A param that says where a
+// credential is sent counts only beside that credential: otherwise a request
+// could have a stored password sent elsewhere.
+func (c *catalog) checkBody(of offer, body model.Params) error {
+	command := of.action.Command
+	for _, name := range fixedParams {
+		if body.Has(name) {
+			return model.Errorf(model.Invalid, "Action %s: %s is taken from the machine only, never from a request", command, name)
+		}
+	}
+	targets, err := credentialTargets(of.provider)
+	if err != nil {
+		return err
+	}
+	for _, credential := range slices.Sorted(maps.Keys(targets)) {
+		if body.Has(credential) {
+			continue
+		}
+		for _, target := range targets[credential] {
+			if body.Has(target) {
+				return model.Errorf(model.Invalid, "Action %s: %s in a request counts only beside %s in the same request", command, target, credential)
+			}
+		}
+	}
+	return nil
+}
+
+// credentialTargets reads which params say where a provider's credentials go.
+func credentialTargets(p *model.PluginProvider) (map[string][]string, error) {
+	text := p.Meta[model.MetaTargets]
+	if text == "" {
+		return nil, nil
+	}
+	var out map[string][]string
+	if err := json.Unmarshal([]byte(text), &out); err != nil {
+		return nil, model.Errorf(model.Internal, "cannot read %s of plugin provider %s: %w", model.MetaTargets, p.Name, err)
+	}
+	return out, nil
+}
+
+// missing lists the required params of an action that have no value.
+func (c *catalog) missing(of offer, body model.Params, from chain) []string {
+	var out []string
+	for _, name := range of.action.RequiredParams {
+		if v, ok := c.value(name, body, from); !ok || v == "" {
+			out = append(out, name)
+		}
+	}
+	sort.Strings(out)
+	return out
+}
+
+// dropMasked removes masked secrets from a request: they stand for what is
+// stored.
+func dropMasked(body model.Params) model.Params {
+	out := make(model.Params, len(body))
+	for name, v := range body {
+		if v != model.Masked && v != nil {
+			out[name] = v
+		}
+	}
+	return out
+}

@@ -1,0 +1,94 @@
+package endpoint
+
+import (
+	"context"
+	"time"
+
+	"provision-plugins/endpoint/events"
+	"provision-plugins/shared/model"
+)
+
+// pump carries every event to one plugin, in order, through a bounded queue. It
+// outlives a crash of the plugin: what happens meanwhile waits.
+type pump struct {
+	sub    *events.Subscription
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// drainTime is how long an ending pump hands out what is queued.
+const drainTime = 3 * time.Second
+
+// startPump subscribes a unit's plugin to all events.
+func startPump(u *unit) *pump {
+	sub, err := u.sup.hub.Subscribe("*.*.*")
+	if err != nil { // the pattern is a constant
+		u.sup.log.Error("cannot subscribe plugin to events", "plugin", u.name, "error", err)
+		return nil
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &pump{sub: sub, cancel: cancel, done: make(chan struct{})}
+	go p.run(ctx, u)
+	return p
+}
+
+// stop lets the plugin have what is queued, for a while, and ends the pump.
+func (p *pump) stop() {
+	p.sub.Close()
+	grace := time.NewTimer(drainTime)
+	defer grace.Stop()
+	select {
+	case <-p.done:
+	case <-grace.C:
+	}
+	p.cancel()
+	<-p.done
+}
+
+// run hands on events until the pump is stopped.
+func (p *pump) run(ctx context.Context, u *unit) {
+	defer close(p.done)
+	for {
+		e, err := p.sub.Next(ctx)
+		if err != nil {
+			return
+		}
+		for !p.hand(ctx, u, e) && ctx.Err() == nil {
+		}
+	}
+}
+
+// hand gives one event to the plugin and reports whether that is settled. An
+// event that was never sent, because the plugin is away, is not.
+func (p *pump) hand(ctx context.Context, u *unit, e *model.Event) bool {
+	proc, err := u.await(ctx)
+	if err != nil {
+		return !p.rest(ctx, u)
+	}
+	bounded, cancel := context.WithTimeout(ctx, u.sup.timing.publish)
+	defer cancel()
+	err = proc.Publish(bounded, e)
+	if err == nil || ctx.Err() != nil {
+		return true
+	}
+	if model.KindOf(err) == model.Unreachable {
+		return !p.rest(ctx, u)
+	}
+	u.sup.log.Warn("plugin did not take an event", "plugin", u.name,
+		"event", e.Type+"."+e.Action+"."+e.Key, "error", model.AsError(err).Text())
+	return true
+}
+
+// rest waits for the plugin to come back, and reports whether to try again.
+func (p *pump) rest(ctx context.Context, u *unit) bool {
+	_, _, _, changed := u.look()
+	pause := time.NewTimer(u.sup.timing.backoffMin)
+	defer pause.Stop()
+	select {
+	case <-changed:
+	case <-pause.C:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}

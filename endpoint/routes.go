@@ -1,0 +1,367 @@
+package endpoint
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"provision-plugins/shared/model"
+)
+
+// route is one row of the API.
+type route struct {
+	pattern string // method and path below /api/v3
+	handle  handle
+}
+
+// routes is the whole API, apart from the event stream.
+func (a *api) routes() []route {
+	list := []route{
+		{"GET /info", a.getInfo},
+		{"GET /power", func(*http.Request) (*reply, error) { return ok(a.power.all()), nil }},
+		{"GET /plugin_providers", a.listProviders},
+		{"GET /plugin_providers/{key}", a.getProvider},
+		{"GET /runs", a.listRuns},
+		{"GET /runs/{key}", a.getRun},
+		{"POST /runs/{key}/cancel", a.cancelRun},
+		{"GET /events/recent", a.recentEvents},
+		{"POST /events", a.postEvent},
+	}
+	for _, k := range a.objects.kinds {
+		list = append(list, a.objectRoutes(k)...)
+	}
+	for _, prefix := range []string{"machines", "plugins"} {
+		list = append(list, a.actionRoutes(prefix)...)
+	}
+	for _, section := range contentSections {
+		list = append(list, a.sectionRoutes(section)...)
+	}
+	return list
+}
+
+// objectRoutes are those of one kind of stored object.
+func (a *api) objectRoutes(k *kind) []route {
+	base := "/" + k.prefix
+	list := []route{
+		{"GET " + base, a.listObjects(k)},
+		{"POST " + base, func(r *http.Request) (*reply, error) {
+			raw, err := a.objects.create(r.Context(), k, body(r))
+			return &reply{status: http.StatusCreated, body: raw}, err
+		}},
+		{"GET " + base + "/{key}", func(r *http.Request) (*reply, error) {
+			raw, err := a.objects.get(k, r.PathValue("key"))
+			return ok(raw), err
+		}},
+		{"PUT " + base + "/{key}", a.changeObject(k, func(_, request []byte) ([]byte, error) { return request, nil })},
+		{"PATCH " + base + "/{key}", a.changeObject(k, applyPatch)},
+		{"DELETE " + base + "/{key}", func(r *http.Request) (*reply, error) {
+			raw, err := a.objects.remove(r.Context(), k, r.PathValue("key"))
+			return ok(raw), err
+		}},
+	}
+	if paramsOf(k.fresh()) != nil {
+		list = append(list, a.paramRoutes(k)...)
+	}
+	return list
+}
+
+// changeObject makes a handler of how a request changes the shown object.
+func (a *api) changeObject(k *kind, change func(shown, request []byte) ([]byte, error)) handle {
+	return func(r *http.Request) (*reply, error) {
+		request := body(r)
+		raw, err := a.objects.modify(r.Context(), k, r.PathValue("key"), func(shown []byte) ([]byte, error) {
+			return change(shown, request)
+		})
+		return ok(raw), err
+	}
+}
+
+// listObjects lists a kind's objects.
+func (a *api) listObjects(k *kind) handle {
+	return func(r *http.Request) (*reply, error) {
+		list, err := a.objects.list(k, filtersOf(r.URL.Query()))
+		return ok(list), err
+	}
+}
+
+// paramRoutes are those of the params of one kind of object.
+func (a *api) paramRoutes(k *kind) []route {
+	base := "/" + k.prefix + "/{key}/params"
+	return []route{
+		{"GET " + base, func(r *http.Request) (*reply, error) {
+			params, err := a.objects.paramsShown(k, r.PathValue("key"), r.URL.Query().Get("aggregate") == "true")
+			return ok(params), err
+		}},
+		{"POST " + base, a.changeParams(k, func(_, request []byte) ([]byte, error) { return request, nil })},
+		{"PATCH " + base, a.changeParams(k, applyPatch)},
+		{"GET " + base + "/{name...}", func(r *http.Request) (*reply, error) {
+			params, err := a.objects.paramsShown(k, r.PathValue("key"), r.URL.Query().Get("aggregate") == "true")
+			return ok(params[r.PathValue("name")]), err
+		}},
+		{"POST " + base + "/{name...}", a.setParam(k)},
+		{"DELETE " + base + "/{name...}", a.dropParam(k)},
+	}
+}
+
+// changeParams makes a handler of how a request changes the shown params.
+func (a *api) changeParams(k *kind, change func(shown, request []byte) ([]byte, error)) handle {
+	return func(r *http.Request) (*reply, error) {
+		request := body(r)
+		params, err := a.objects.modifyParams(r.Context(), k, r.PathValue("key"), func(shown model.Params) (model.Params, error) {
+			before, err := model.Marshal(shown)
+			if err != nil {
+				return nil, err
+			}
+			after, err := change(before, request)
+			if err != nil {
+				return nil, err
+			}
+			var params model.Params
+			err = model.Unmarshal(after, &params)
+			return params, err
+		})
+		return ok(params), err
+	}
+}
+
+// setParam sets one param to the request's body.
+func (a *api) setParam(k *kind) handle {
+	return func(r *http.Request) (*reply, error) {
+		var value any
+		if err := model.Unmarshal(body(r), &value); err != nil {
+			return nil, err
+		}
+		name := r.PathValue("name")
+		params, err := a.objects.modifyParams(r.Context(), k, r.PathValue("key"), func(shown model.Params) (model.Params, error) {
+			shown[name] = value
+			return shown, nil
+		})
+		return ok(params[name]), err
+	}
+}
+
+// dropParam removes one param and answers what it was.
+func (a *api) dropParam(k *kind) handle {
+	return func(r *http.Request) (*reply, error) {
+		name := r.PathValue("name")
+		var was any
+		_, err := a.objects.modifyParams(r.Context(), k, r.PathValue("key"), func(shown model.Params) (model.Params, error) {
+			was = shown[name]
+			delete(shown, name)
+			return shown, nil
+		})
+		return ok(was), err
+	}
+}
+
+// actionRoutes are those of the actions on one kind of object.
+func (a *api) actionRoutes(prefix string) []route {
+	base := "/" + prefix + "/{key}/actions"
+	list := func(r *http.Request) ([]model.AvailableAction, error) {
+		return a.actions.list(r.Context(), invocation{
+			prefix: prefix, key: r.PathValue("key"), command: r.PathValue("command"), plugin: r.URL.Query().Get("plugin"),
+		})
+	}
+	return []route{
+		{"GET " + base, func(r *http.Request) (*reply, error) {
+			all, err := list(r)
+			return ok(all), err
+		}},
+		{"GET " + base + "/{command}", func(r *http.Request) (*reply, error) {
+			all, err := list(r)
+			if err != nil {
+				return nil, err
+			}
+			return ok(all[0]), nil
+		}},
+		{"POST " + base + "/{command}", func(r *http.Request) (*reply, error) { return a.invoke(r, prefix) }},
+	}
+}
+
+// invoke runs an action.
+func (a *api) invoke(r *http.Request, prefix string) (*reply, error) {
+	in := invocation{
+		prefix: prefix, key: r.PathValue("key"), command: r.PathValue("command"),
+		plugin:         r.URL.Query().Get("plugin"),
+		override:       r.URL.Query().Get("override-protected") == "true",
+		idempotencyKey: r.Header.Get("Idempotency-Key"),
+	}
+	if err := model.Unmarshal(body(r), &in.body); err != nil {
+		return nil, err
+	}
+	out, err := a.actions.invoke(r.Context(), in)
+	if err != nil {
+		return nil, err
+	}
+	rep := &reply{status: out.status, body: out.body}
+	if out.err != nil {
+		rep = failure(out.err)
+	}
+	rep.run, rep.delivered = out.run, out.delivered
+	return rep, nil
+}
+
+// sectionRoutes serve one section of the content layers.
+func (a *api) sectionRoutes(section string) []route {
+	return []route{
+		{"GET /" + section, func(r *http.Request) (*reply, error) {
+			list, err := selected(a.objects.cat.objects(section), filtersOf(r.URL.Query()))
+			return ok(list), err
+		}},
+		{"GET /" + section + "/{key}", func(r *http.Request) (*reply, error) {
+			raw, found := a.objects.cat.object(section, r.PathValue("key"))
+			if !found {
+				return nil, notFound(section, r.PathValue("key"))
+			}
+			return ok(raw), nil
+		}},
+	}
+}
+
+// getInfo describes the endpoint.
+func (a *api) getInfo(*http.Request) (*reply, error) { return ok(a.info()), nil }
+
+// listProviders lists what is in the plugin directory.
+func (a *api) listProviders(r *http.Request) (*reply, error) {
+	all := []json.RawMessage{}
+	for _, p := range a.discovery.providers() {
+		raw, err := model.Marshal(p)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, raw)
+	}
+	list, err := selected(all, filtersOf(r.URL.Query()))
+	return ok(list), err
+}
+
+// getProvider shows one provider, or a file that is none.
+func (a *api) getProvider(r *http.Request) (*reply, error) {
+	for _, p := range a.discovery.providers() {
+		if p.Name == r.PathValue("key") {
+			return ok(p), nil
+		}
+	}
+	return nil, notFound("plugin_providers", r.PathValue("key"))
+}
+
+// listRuns lists the kept runs, newest first; Class=read asks for the reads,
+// which are in memory only.
+func (a *api) listRuns(r *http.Request) (*reply, error) {
+	query := r.URL.Query()
+	var all []json.RawMessage
+	if query.Get("Class") == string(model.Read) {
+		for _, run := range a.actions.runs.Reads() {
+			raw, err := model.Marshal(&run)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, raw)
+		}
+	} else {
+		for _, run := range a.actions.runs.List("", "") {
+			raw, err := model.Marshal(run)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, raw)
+		}
+	}
+	limit, err := limitOf(query)
+	if err != nil {
+		return nil, err
+	}
+	query.Del("limit")
+	list, err := selected(all, filtersOf(query))
+	if limit > 0 && len(list) > limit {
+		list = list[:limit]
+	}
+	return ok(list), err
+}
+
+// limitOf reads how many objects a list may have; 0 means all.
+func limitOf(query url.Values) (int, error) {
+	text := query.Get("limit")
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return 0, model.Errorf(model.Invalid, "limit=%q: want a number above 0", text)
+	}
+	return n, nil
+}
+
+// getRun shows one run with its result and log.
+func (a *api) getRun(r *http.Request) (*reply, error) {
+	run, err := a.actions.runs.Get(r.Context(), r.PathValue("key"))
+	if err != nil {
+		return nil, model.AsError(err).On("runs", r.PathValue("key"))
+	}
+	return ok(run), nil
+}
+
+// cancelRun ends a run that waits for its plugin.
+func (a *api) cancelRun(r *http.Request) (*reply, error) {
+	if err := a.actions.runs.Cancel(r.Context(), r.PathValue("key"), principal(r.Context())); err != nil {
+		return nil, err
+	}
+	return a.getRun(r)
+}
+
+// recentEvents answers the newest events that are in memory.
+func (a *api) recentEvents(r *http.Request) (*reply, error) {
+	limit, err := limitOf(r.URL.Query())
+	if err != nil {
+		return nil, err
+	}
+	return ok(orEmpty(a.hub.Recent(limit))), nil
+}
+
+// postEvent publishes a caller's event under the caller's name.
+func (a *api) postEvent(r *http.Request) (*reply, error) {
+	e := &model.Event{}
+	if err := model.Unmarshal(body(r), e); err != nil {
+		return nil, err
+	}
+	if e.Type == "" || e.Action == "" || e.Type == "websocket" {
+		return nil, model.Errorf(model.Invalid, "cannot publish event: want a Type, other than websocket, and an Action").On("events", "")
+	}
+	return ok(e), a.publish(r.Context(), e)
+}
+
+// publish hands out an event whose object came from outside.
+func (a *api) publish(ctx context.Context, e *model.Event) error {
+	object, err := model.Marshal(redactObject(e.Object, a.objects.cat.secure))
+	if err != nil {
+		return err
+	}
+	if len(object) > maxPluginEvent {
+		return model.Errorf(model.Invalid, "cannot publish event: its object is larger than %d bytes", maxPluginEvent).On("events", "")
+	}
+	e.Object, e.Original, e.Principal = json.RawMessage(object), nil, principal(ctx)
+	a.hub.Publish(e)
+	return nil
+}
+
+// register builds the table of routes.
+func (a *api) register() {
+	a.mux = http.NewServeMux()
+	for _, row := range a.routes() {
+		method, path, _ := strings.Cut(row.pattern, " ")
+		a.mux.HandleFunc(method+" "+apiRoot+path, a.wrap(row.handle))
+	}
+	a.mux.HandleFunc("GET "+apiRoot+"/ws", a.websocket)
+	a.mux.HandleFunc("/", a.wrap(noRoute))
+}
+
+// noRoute answers a path that is not in the table.
+func noRoute(r *http.Request) (*reply, error) { return nil, noSuchRoute(r) }
+
+// noSuchRoute is the error of a path that is not in the table.
+func noSuchRoute(r *http.Request) *model.Error {
+	return model.Errorf(model.NotFound, "%s %s: No route", r.Method, r.URL.Path).On("", r.URL.Path)
+}

@@ -1,0 +1,310 @@
+package endpoint
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"provision-plugins/endpoint/events"
+	"provision-plugins/shared/model"
+	"provision-plugins/shared/plugin"
+)
+
+// pluginDirs are the folders of plugin processes.
+type pluginDirs struct {
+	runtime string // sockets; short
+	state   string // a durable folder per plugin object
+	scratch string // a working directory per plugin object
+	webroot string // what unpack writes to
+}
+
+// supervisor keeps one unit per plugin object.
+type supervisor struct {
+	log     *slog.Logger
+	objects *objects
+	cat     *catalog
+	hub     *events.Hub
+	tokens  *tokens
+	timing  timing
+	dirs    pluginDirs
+	// baseEnv is the environment of every plugin process, without its token.
+	baseEnv []string
+
+	wake   chan struct{} // holds a token when plugins must be looked at
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	mu       sync.Mutex // guards all below
+	binaries map[string]*binary
+	units    map[string]*unit
+	stopped  bool
+}
+
+// start begins to keep the processes of plugin objects.
+func (s *supervisor) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel, s.done = cancel, make(chan struct{})
+	go func() {
+		defer close(s.done)
+		for {
+			select {
+			case <-s.wake:
+				s.reconcile()
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+}
+
+// look has the plugin objects looked at soon. It never blocks.
+func (s *supervisor) look() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// install takes a provider's binary into use, in place of its earlier one.
+func (s *supervisor) install(b *binary) {
+	s.mu.Lock()
+	s.binaries[b.provider.Name] = b
+	s.mu.Unlock()
+	s.look()
+}
+
+// retire takes a provider's binary out of use: its processes end.
+func (s *supervisor) retire(provider string) {
+	s.mu.Lock()
+	delete(s.binaries, provider)
+	s.mu.Unlock()
+	s.look()
+}
+
+// reconcile compares the plugin objects with the units.
+func (s *supervisor) reconcile() {
+	stored := s.objects.store.List("plugins")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return
+	}
+	wanted := map[string]bool{}
+	for _, o := range stored {
+		p := &model.Plugin{}
+		if err := model.Unmarshal(o.Value, p); err != nil {
+			s.log.Error("cannot read plugin object", "plugin", o.ID, "error", err)
+			continue
+		}
+		want := s.desire(p, o.Rev)
+		if want == nil {
+			continue
+		}
+		wanted[p.Name] = true
+		if u := s.units[p.Name]; u != nil {
+			u.set(want)
+		} else {
+			s.units[p.Name] = newUnit(s, p.Name, want)
+		}
+	}
+	for name, u := range s.units {
+		if !wanted[name] {
+			u.set(nil)
+		}
+	}
+}
+
+// desire works out what a plugin object asks for; nil if its provider is not
+// there. The caller holds the lock.
+func (s *supervisor) desire(p *model.Plugin, rev uint64) *desired {
+	b := s.binaries[p.Provider]
+	if b == nil {
+		return nil
+	}
+	want := &desired{binary: b, params: model.Params{}}
+	from := s.objects.pluginChain(p)
+	for _, name := range b.provider.RequiredParams {
+		v, ok := s.cat.value(name, nil, from)
+		if !ok && want.problem == "" {
+			want.problem = fmt.Sprintf("missing param %s: set it on the plugin", name)
+		}
+		want.params[name] = v
+	}
+	for _, name := range b.provider.OptionalParams {
+		if v, ok := s.cat.value(name, nil, from); ok {
+			want.params[name] = v
+		}
+	}
+	for name, v := range p.Params {
+		want.params[name] = v
+	}
+	raw, err := model.Marshal(want.params)
+	if err != nil {
+		want.problem = "its params cannot be encoded: " + err.Error()
+	}
+	want.revision = fmt.Sprintf("%d %x", rev, sha256.Sum256(raw))
+	return want
+}
+
+// stop ends the units that the filter selects, all at once, and waits for
+// them. Each is stopped within the bounds of its process.
+func (s *supervisor) stop(ctx context.Context, only func(*unit) bool) error {
+	s.mu.Lock()
+	s.stopped = true
+	var chosen []*unit
+	for _, u := range s.units {
+		if only(u) {
+			chosen = append(chosen, u)
+		}
+	}
+	s.mu.Unlock()
+	for _, u := range chosen {
+		u.end()
+	}
+	var errs []error
+	for _, u := range chosen {
+		select {
+		case <-u.done:
+		case <-ctx.Done():
+			errs = append(errs, fmt.Errorf("plugin %s has not ended: %w", u.name, context.Cause(ctx)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// close ends the supervisor's own goroutine.
+func (s *supervisor) close() {
+	s.cancel()
+	<-s.done
+}
+
+// unit returns the unit of a plugin object, or nil.
+func (s *supervisor) unit(name string) *unit {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.units[name]
+}
+
+// process returns the process of a plugin if it takes actions now.
+func (s *supervisor) process(name string) (*plugin.Process, error) {
+	if u := s.unit(name); u != nil {
+		return u.process()
+	}
+	return nil, model.Errorf(model.Unreachable, "plugin %s is not running; nothing was sent", name).On("plugins", name)
+}
+
+// settled reports whether waiting for a plugin is of no use: it is ready, or it
+// will not be.
+func (s *supervisor) settled(name string) bool {
+	u := s.unit(name)
+	return u != nil && u.settled()
+}
+
+// await waits, for a bounded time, for a plugin that is starting.
+func (s *supervisor) await(ctx context.Context, name string) (*plugin.Process, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timing.readyWait)
+	defer cancel()
+	if u := s.unit(name); u != nil {
+		return u.await(ctx)
+	}
+	return s.process(name)
+}
+
+// overlay adds to a plugin object whether its process is well.
+func (s *supervisor) overlay(object any) {
+	p, ok := object.(*model.Plugin)
+	if !ok {
+		return
+	}
+	fault := s.faultOf(p)
+	p.Available = fault == ""
+	p.PluginErrors = []string{}
+	if fault != "" {
+		p.PluginErrors = []string{fault}
+	}
+}
+
+// faultOf says why a plugin takes no actions; empty if it does.
+func (s *supervisor) faultOf(p *model.Plugin) string {
+	s.mu.Lock()
+	u, b := s.units[p.Name], s.binaries[p.Provider]
+	s.mu.Unlock()
+	if b == nil {
+		return fmt.Sprintf("plugin provider %s is not loaded: see plugin_providers", p.Provider)
+	}
+	if u == nil {
+		return "it is starting"
+	}
+	at, _, fault, _ := u.look()
+	if at != ready && fault == "" {
+		fault = "it is starting"
+	}
+	return fault
+}
+
+// offers lists the plugins that offer a command on objects of a prefix, by
+// name; an empty command means all.
+func (s *supervisor) offers(prefix, command string) []offer {
+	var out []offer
+	for _, o := range s.objects.store.List("plugins") {
+		var p struct{ Name, Provider string }
+		if err := model.Unmarshal(o.Value, &p); err != nil {
+			continue
+		}
+		s.mu.Lock()
+		b := s.binaries[p.Provider]
+		s.mu.Unlock()
+		if b == nil {
+			continue
+		}
+		for _, row := range b.provider.AvailableActions {
+			if row.Model == prefix && (command == "" || row.Command == command) {
+				row.Provider = b.provider.Name
+				out = append(out, offer{plugin: p.Name, provider: b.provider, action: row})
+			}
+		}
+	}
+	return out
+}
+
+// fault tells everybody that a plugin is out of order.
+func (s *supervisor) fault(name, why string) {
+	s.log.Error("plugin fault", "plugin", name, "error", why)
+	s.hub.Publish(&model.Event{
+		Time: time.Now(), Type: "plugins", Action: "fault", Key: name, Principal: "system",
+		Object: map[string]string{"Name": name, "Error": why},
+	})
+}
+
+// env is the environment of one plugin process.
+func (s *supervisor) env(token string) []string {
+	return append(s.baseEnv[:len(s.baseEnv):len(s.baseEnv)], "RS_TOKEN="+token)
+}
+
+// inherited are the variables of the endpoint's environment that plugins get:
+// what programs and network clients need to work at all.
+var inherited = [...]string{
+	"PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "LANG",
+	"SSL_CERT_FILE", "SSL_CERT_DIR",
+	"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy",
+}
+
+// pluginEnv is the environment that all plugin processes share.
+func pluginEnv(addr, webroot string) []string {
+	env := []string{
+		"RS_ENDPOINT=https://" + addr,
+		"RS_FILESERVER=https://" + addr + "/files",
+		"RS_WEBROOT=" + webroot,
+	}
+	for _, name := range inherited {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}

@@ -1,0 +1,83 @@
+package endpoint
+
+import (
+	"provision-plugins/shared/content"
+	"provision-plugins/shared/model"
+)
+
+// validate refuses an object that could not be used.
+func (o *objects) validate(k *kind, object any) error {
+	key := *k.key(object)
+	if err := o.validateNames(k, object); err != nil {
+		return err
+	}
+	if params := paramsOf(object); params != nil {
+		if err := o.cat.checkAll(*params); err != nil {
+			return model.AsError(err).On(k.prefix, key)
+		}
+	}
+	return nil
+}
+
+// validateNames checks an object's own name and the names it points to.
+func (o *objects) validateNames(k *kind, object any) error {
+	switch t := object.(type) {
+	case *model.Machine:
+		return o.validateMachine(t)
+	case *model.Plugin:
+		if err := checkName(k.prefix, t.Name); err != nil {
+			return err
+		}
+		if t.Provider == "" {
+			return model.Errorf(model.Invalid, "Invalid Provider `%s`", t.Provider).On(k.prefix, t.Name)
+		}
+		return nil
+	case *model.Profile:
+		if err := checkName(k.prefix, t.Name); err != nil {
+			return err
+		}
+		return o.profilesExist(t.Profiles, k.prefix, t.Name)
+	case *model.Param:
+		return validateParam(t)
+	}
+	return nil
+}
+
+// validateMachine checks a machine's name, UUID and profiles.
+func (o *objects) validateMachine(m *model.Machine) error {
+	if err := checkName("machines", m.Name); err != nil {
+		return err
+	}
+	if !uuidText.MatchString(m.Uuid) {
+		return model.Errorf(model.Invalid, "Invalid Uuid %q: want lower-case hex digits as 8-4-4-4-12", m.Uuid).On("machines", m.Name)
+	}
+	return o.profilesExist(m.Profiles, "machines", m.Name)
+}
+
+// profilesExist refuses names of profiles that are not there.
+func (o *objects) profilesExist(names []string, prefix, key string) error {
+	for _, name := range names {
+		if o.cat.owns("profiles", name) != "" {
+			continue
+		}
+		if _, err := o.store.Get("profiles", name); err != nil {
+			return model.Errorf(model.Invalid, "Profile %s does not exist", name).On(prefix, key)
+		}
+	}
+	return nil
+}
+
+// validateParam checks a param's name and that its default fits its own schema.
+func validateParam(p *model.Param) error {
+	if err := checkName("params", p.Name); err != nil {
+		return err
+	}
+	value, ok := schemaDefault(p)
+	if !ok {
+		value = nil
+	}
+	if err := content.CheckValue(p, value); err != nil && ok {
+		return model.Errorf(model.Invalid, "Error in default value: %s", model.AsError(err).Text()).On("params", p.Name)
+	}
+	return nil
+}

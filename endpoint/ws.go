@@ -1,0 +1,148 @@
+package endpoint
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"provision-plugins/endpoint/events"
+	"provision-plugins/shared/model"
+)
+
+const (
+	// maxFrame bounds what a client of the event stream sends at once.
+	maxFrame = 2 * events.MaxPattern
+	// pingEvery and pongWithin find out about clients that are gone.
+	pingEvery  = 30 * time.Second
+	pongWithin = 75 * time.Second
+	frameWrite = time.Minute
+)
+
+// websocket serves an event stream. The client sends "register PATTERN" and
+// "deregister PATTERN"; each is answered by an event of Type websocket.
+func (a *api) websocket(w http.ResponseWriter, r *http.Request) {
+	// The upgrader refuses browsers on pages of another origin by itself.
+	upgrader := websocket.Upgrader{HandshakeTimeout: headerTimeout, Error: func(w http.ResponseWriter, r *http.Request, status int, reason error) {
+		err := model.Errorf(model.Invalid, "cannot open event stream: %w", reason)
+		err.Code = status
+		a.write(w, r, failure(err))
+	}}
+	sub, err := a.hub.Subscribe()
+	if err != nil {
+		a.write(w, r, failure(err))
+		return
+	}
+	defer sub.Close()
+	conn, err := upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		return // the upgrader has answered
+	}
+	a.streams.Add(1)
+	defer a.streams.Done()
+	s := &stream{conn: conn, sub: sub}
+	s.serve()
+}
+
+// stream is one client of the event stream.
+type stream struct {
+	conn *websocket.Conn
+	sub  *events.Subscription
+}
+
+// serve carries events until the client goes away, is too slow to be written
+// to, or the hub closes.
+func (s *stream) serve() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer cancel()
+		s.read()
+	}()
+	go s.ping(ctx)
+	s.write(ctx)
+	// Closing the connection ends the reader.
+	_ = s.conn.Close() // nothing is left to be lost
+	cancel()
+	<-done
+}
+
+// read takes the client's commands.
+func (s *stream) read() {
+	s.conn.SetReadLimit(maxFrame)
+	alive := func(string) error { return s.conn.SetReadDeadline(time.Now().Add(pongWithin)) }
+	s.conn.SetPongHandler(alive)
+	if alive("") != nil {
+		return
+	}
+	for {
+		kind, text, err := s.conn.ReadMessage()
+		if err != nil {
+			return
+		}
+		if kind != websocket.TextMessage || s.command(string(text)) != nil || alive("") != nil {
+			return
+		}
+	}
+}
+
+// command obeys one command. An error ends the stream.
+func (s *stream) command(text string) error {
+	verb, pattern, _ := strings.Cut(strings.TrimSpace(text), " ")
+	ack := &model.Event{Time: time.Now(), Type: "websocket", Action: verb, Key: pattern, Principal: "rest"}
+	var err error
+	switch verb {
+	case "register":
+		err = s.sub.Register(pattern, ack)
+	case "deregister":
+		err = s.sub.Deregister(pattern, ack)
+	default:
+		err = model.Errorf(model.Invalid, "cannot obey %.40q: want register or deregister", verb)
+	}
+	if err == nil || model.KindOf(err) != model.Invalid {
+		return err
+	}
+	ack.Action, ack.Object = "error", model.AsError(err)
+	return s.sub.Tell(ack)
+}
+
+// ping asks the client whether it is there, until ctx ends.
+func (s *stream) ping(ctx context.Context) {
+	tick := time.NewTicker(pingEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if s.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(frameWrite)) != nil {
+				return
+			}
+		}
+	}
+}
+
+// write sends events until there are no more.
+func (s *stream) write(ctx context.Context) {
+	for {
+		e, err := s.sub.Next(ctx)
+		if err != nil {
+			farewell := websocket.FormatCloseMessage(websocket.CloseGoingAway, "the endpoint stops")
+			_ = s.conn.WriteControl(websocket.CloseMessage, farewell, time.Now().Add(time.Second)) // it may be gone
+			return
+		}
+		raw, err := model.Marshal(e)
+		if err == nil {
+			err = s.conn.SetWriteDeadline(time.Now().Add(frameWrite))
+		}
+		if err == nil {
+			err = s.conn.WriteMessage(websocket.TextMessage, raw)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
