@@ -39,6 +39,7 @@ type actionOptions struct {
 	wait       bool
 	override   bool
 	each       bool
+	after      string
 }
 
 // addReadFlags adds the flags of every action.
@@ -58,6 +59,7 @@ func (o *actionOptions) addChangeFlags(fs *pflag.FlagSet) {
 	fs.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	fs.StringVar(&o.reason, "reason", "", "why; kept with the run (sets oob/reason)")
 	fs.BoolVar(&o.wait, "wait", true, "wait for the outcome; --wait=false returns once the action is recorded")
+	fs.StringVar(&o.after, "after-unknown", "", "act although this `RUN` of the machine ended unknown (sets oob/after-unknown)")
 	fs.BoolVar(&o.override, "override-protected", false, "act on protected machines too, if you may")
 }
 
@@ -159,12 +161,23 @@ func invoke(ctx context.Context, c *client.Client, inv invocation, m machine) an
 		out.run, out.raw = reply.Run, reply.Result
 	}
 	if err != nil {
-		out.err, out.raw = model.AsError(err), nil
-		if errors.Is(err, context.Canceled) {
-			out.err.Messages = []string{"interrupted: nobody waits for the answer any more; `oob runs list` tells it"}
-		}
+		out.err, out.raw = actionError(err, inv.call.command), nil
 	}
 	return out
+}
+
+// actionError is the error of an action, with words for what only the command
+// line knows.
+func actionError(err error, command string) *model.Error {
+	e := model.AsError(err)
+	switch {
+	case errors.Is(err, context.Canceled):
+		e.Messages = []string{"interrupted: nobody waits for the answer any more; `oob runs list` tells it"}
+	case e.Kind() == model.NotFound:
+		// The machine was found a moment ago.
+		e.Messages = []string{"no plugin offers " + command + " for this machine (" + e.Text() + ")"}
+	}
+	return e
 }
 
 // allParams are the params of the request: those given, and those that flags
@@ -186,6 +199,9 @@ func (o *actionOptions) allParams(ctx context.Context, a *app, c *client.Client,
 	}
 	if o.reason != "" {
 		flags["oob/reason"] = o.reason
+	}
+	if o.after != "" {
+		flags["oob/after-unknown"] = o.after
 	}
 	if !o.wait {
 		flags["oob/wait"] = false

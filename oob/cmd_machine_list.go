@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
-	"strings"
+	"net"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"provision-plugins/shared/client"
+	"provision-plugins/shared/inventory"
 	"provision-plugins/shared/model"
 )
 
@@ -122,17 +124,17 @@ func powerSeen(o model.Observed) string {
 	return string(o.Power) + ", seen " + age(time.Now(), o.Time)
 }
 
-// addressParams tells for each driver which param holds the address.
-func addressParams(ctx context.Context, c *client.Client) (map[string]string, error) {
+// addressParams tells for each driver which params hold the address and port.
+func addressParams(ctx context.Context, c *client.Client) (map[string]inventory.Columns, error) {
 	providers, err := get[[]model.PluginProvider](ctx, c, "plugin_providers")
 	if err != nil {
 		return nil, err
 	}
-	out := make(map[string]string, len(providers))
+	out := make(map[string]inventory.Columns, len(providers))
 	for i := range providers {
 		// A provider whose columns cannot be read has no address to show.
-		if columns, err := columnsOf(&providers[i]); err == nil {
-			out[providers[i].Name] = columns["address"]
+		if columns, err := columnsOf(&providers[i]); err == nil && columns["address"] != "" {
+			out[providers[i].Name] = columns
 		}
 	}
 	return out, nil
@@ -140,21 +142,33 @@ func addressParams(ctx context.Context, c *client.Client) (map[string]string, er
 
 // addressOf is the address of a machine's device: that of its driver, else of
 // the only driver it has an address for.
-func addressOf(m machine, params map[string]string) string {
-	if param := params[m.driver]; param != "" {
-		text, err := m.params.String(param, "")
-		if err == nil {
-			return text
-		}
+func addressOf(m machine, params map[string]inventory.Columns) string {
+	if columns, ok := params[m.driver]; ok {
+		return addressIn(m, columns)
 	}
 	var found []string
-	for _, param := range params {
-		if text, err := m.params.String(param, ""); err == nil && param != "" && text != "" {
+	for _, columns := range params {
+		if text := addressIn(m, columns); text != "" {
 			found = append(found, text)
 		}
 	}
 	if len(found) == 1 {
 		return found[0]
 	}
-	return strings.TrimSpace(m.address)
+	return m.address
+}
+
+// addressIn is the address, with the port if it is not the usual one, that the
+// params of one driver hold.
+func addressIn(m machine, columns inventory.Columns) string {
+	// Params of a wrong type are for the driver to refuse.
+	host, err := m.params.String(columns["address"], "")
+	if err != nil || host == "" {
+		return ""
+	}
+	port, err := m.params.Int(columns["port"], 0, 0, 65535)
+	if err != nil || port == 0 {
+		return host
+	}
+	return net.JoinHostPort(host, strconv.FormatInt(port, 10))
 }

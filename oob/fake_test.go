@@ -180,7 +180,7 @@ func (f *fake) action(w http.ResponseWriter, r *http.Request) {
 	_ = model.Remarshal(object["Answers"], &answers)
 	c, ok := answers[command]
 	if !ok {
-		reply(w, 404, model.Errorf(model.NotFound, "no plugin offers %s", command).On("machines", r.PathValue("key")))
+		reply(w, 404, model.Errorf(model.NotFound, "Action %s on machines: Not Found", command).On("machines", r.PathValue("key")))
 		return
 	}
 	if c.Hang {

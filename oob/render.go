@@ -72,7 +72,8 @@ func resultText(res *model.Result, detail bool) string {
 	case res.Power != "":
 		text = string(res.Power)
 	}
-	if res.Changed != nil && !*res.Changed {
+	unchanged := res.Changed != nil && !*res.Changed
+	if unchanged {
 		text = "already " + text
 	}
 	switch {
@@ -83,7 +84,8 @@ func resultText(res *model.Result, detail bool) string {
 	case res.Evidence != "" && detail:
 		text += " (" + res.Evidence + ")"
 	}
-	if res.Note != "" && (detail || !timePattern.MatchString(res.Note)) {
+	// What is unchanged needs no note, and notes with times do not fold.
+	if res.Note != "" && !unchanged && (detail || !timePattern.MatchString(res.Note)) {
 		text += "; " + res.Note
 	}
 	return text

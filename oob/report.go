@@ -76,11 +76,13 @@ func (r *report) add(ans answer) {
 	r.progress()
 }
 
-// fold adds an answer to those like it. They are shown by the text they share,
-// or by what it has in common.
+// fold adds an answer to those like it. A machine that is alone with its
+// answer is shown in full. Of several, what they share is shown: errors in
+// full if they are the same, results without their evidence.
 func (r *report) fold(f *folder[string], ans answer) {
 	key, text := ans.foldKey(), ans.text()
-	if g := f.add(key, ans.machine.name, text); g.value != text {
+	g := f.add(key, ans.machine.name, text)
+	if len(g.names) > 1 && (ans.err == nil || g.value != text) {
 		g.value = key
 	}
 }
