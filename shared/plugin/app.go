@@ -57,6 +57,7 @@ type program struct {
 	impl    Configurer
 	secure  func(param string) bool // params the definition's content declares Secure
 	timing  timing
+	parent  func() int // the parent process's id
 }
 
 // newProgram completes the definition: what every plugin would say alike need
@@ -83,6 +84,7 @@ func newProgram(use, version string, def *model.PluginProvider, impl Configurer)
 		impl:    impl,
 		secure:  SecureParams(d.Content),
 		timing:  defaultTiming(),
+		parent:  os.Getppid,
 	}
 }
 

@@ -50,14 +50,14 @@ func (s *server) serve(ctx context.Context, socket net.Listener, host *hostWatch
 }
 
 // drain refuses new actions and waits, bounded, until those running have
-// ended. A host that dies meanwhile changes nothing: what is owed is being
-// paid.
+// ended. A host that dies meanwhile only shortens the bound.
 func (s *server) drain(dead <-chan struct{}) {
 	t := s.program.timing
 	s.gate.close("the plugin is stopping")
 	began := time.Now()
 	limit, cancel := context.WithDeadline(context.Background(), began.Add(t.drainLimit))
 	defer cancel()
+	go hurry(limit, cancel, dead, t.orphanGrace)
 	if stopper, ok := s.program.impl.(Stopper); ok {
 		s.finish(limit, "Stop", t.stopGrace, stopper.Stop)
 	}
@@ -74,6 +74,21 @@ func (s *server) drain(dead <-chan struct{}) {
 	select {
 	case <-s.gate.idle:
 	case <-limit.Done():
+	}
+}
+
+// hurry calls cancel when grace has passed since the host's death. It ends with
+// ctx.
+func hurry(ctx context.Context, cancel context.CancelFunc, dead <-chan struct{}, grace time.Duration) {
+	select {
+	case <-dead:
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-time.After(grace):
+		cancel()
+	case <-ctx.Done():
 	}
 }
 

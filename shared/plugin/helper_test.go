@@ -111,6 +111,9 @@ type twin struct {
 	counts map[string]int64
 	hold   map[string]chan struct{}
 
+	onStop func(ctx context.Context) error // what Stop does, if it is not nil
+	stuck  chan struct{}                   // what a stuck action waits for
+
 	client  atomic.Pointer[client.Client]
 	configs atomic.Int64
 }
@@ -137,7 +140,7 @@ func twinDefinition() *model.PluginProvider {
 
 // newTwin makes a twin.
 func newTwin() *twin {
-	return &twin{logger: slog.New(slog.DiscardHandler), counts: map[string]int64{}, hold: map[string]chan struct{}{}}
+	return &twin{logger: slog.New(slog.DiscardHandler), counts: map[string]int64{}, hold: map[string]chan struct{}{}, stuck: make(chan struct{})}
 }
 
 // twinMain runs the twin as a plugin binary.
@@ -228,6 +231,9 @@ func (i *twin) Action(ctx context.Context, a *model.Action) (any, error) {
 	case "hang":
 		<-ctx.Done()
 		return nil, context.Cause(ctx)
+	case "stuck":
+		<-i.stuck
+		return "freed", nil
 	case "wait":
 		<-i.holder(machine.Name)
 		return "waited", nil
@@ -276,8 +282,11 @@ func (i *twin) Publish(ctx context.Context, e *model.Event) error {
 }
 
 // Stop lets waiting actions go.
-func (i *twin) Stop(context.Context) error {
+func (i *twin) Stop(ctx context.Context) error {
 	i.tell("stop")
+	if i.onStop != nil {
+		return i.onStop(ctx)
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for _, c := range i.hold {

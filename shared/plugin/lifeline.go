@@ -9,6 +9,29 @@ import (
 	"time"
 )
 
+// hostWatch finds out that the host died.
+type hostWatch struct {
+	lifeline *os.File // nil where the host passed none
+	out      *Outbound
+	now      func() int // tells the present parent
+	parent   int        // the parent at the start
+	timing   timing
+}
+
+// died closes the channel it returns when the host has died. The watching ends
+// with ctx.
+func (h *hostWatch) died(ctx context.Context) (dead <-chan struct{}, ended <-chan struct{}) {
+	d, e := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(e)
+		if h.lifeline != nil && watchLifeline(ctx, h.lifeline) ||
+			h.lifeline == nil && h.watchParent(ctx) {
+			close(d)
+		}
+	}()
+	return d, e
+}
+
 // openLifeline opens the lifeline that a host of ours passes: a pipe whose
 // other end only the host holds, so that it reads end of file when the host
 // dies. nil means that no host passed one.
@@ -44,9 +67,9 @@ func watchLifeline(ctx context.Context, lifeline *os.File) bool {
 
 // watchParent watches a host that passed no lifeline. It returns true when the
 // process has another parent than at its start and the host's socket was
-// refused for as long as t tells; false when ctx ends.
-func watchParent(ctx context.Context, out *Outbound, parent int, t timing) bool {
-	ticker := time.NewTicker(t.parentPoll)
+// refused for a while; false when ctx ends.
+func (h *hostWatch) watchParent(ctx context.Context) bool {
+	ticker := time.NewTicker(h.timing.parentPoll)
 	defer ticker.Stop()
 	var refusedSince time.Time
 	for {
@@ -55,11 +78,11 @@ func watchParent(ctx context.Context, out *Outbound, parent int, t timing) bool 
 			return false
 		case now := <-ticker.C:
 			switch {
-			case os.Getppid() == parent || !out.refused(ctx):
+			case h.now() == h.parent || !h.out.refused(ctx):
 				refusedSince = time.Time{}
 			case refusedSince.IsZero():
 				refusedSince = now
-			case now.Sub(refusedSince) >= t.parentGone:
+			case now.Sub(refusedSince) >= h.timing.parentGone:
 				return true
 			}
 		}

@@ -90,7 +90,7 @@ func (p *program) listen(ctx context.Context, stdout io.Writer, to, from string)
 		socket.Close()
 		return fmt.Errorf("cannot say %s: %w", readyLine, err)
 	}
-	return s.serve(ctx, socket, &hostWatch{lifeline: lifeline, out: out, parent: os.Getppid(), timing: p.timing})
+	return s.serve(ctx, socket, &hostWatch{lifeline: lifeline, out: out, now: p.parent, parent: os.Getppid(), timing: p.timing})
 }
 
 // introduce gives the implementation its logger and its way to the host.
@@ -127,28 +127,6 @@ func listenPrivate(path string) (net.Listener, error) {
 	old := syscall.Umask(0o177)
 	defer syscall.Umask(old)
 	return net.Listen("unix", path)
-}
-
-// hostWatch finds out that the host died.
-type hostWatch struct {
-	lifeline *os.File // nil where the host passed none
-	out      *Outbound
-	parent   int
-	timing   timing
-}
-
-// died closes the channel it returns when the host has died. The watching ends
-// with ctx.
-func (h *hostWatch) died(ctx context.Context) (dead <-chan struct{}, ended <-chan struct{}) {
-	d, e := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(e)
-		if h.lifeline != nil && watchLifeline(ctx, h.lifeline) ||
-			h.lifeline == nil && watchParent(ctx, h.out, h.parent, h.timing) {
-			close(d)
-		}
-	}()
-	return d, e
 }
 
 // httpServer serves s. There is no read, write or idle timeout: a host that
