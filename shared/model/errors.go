@@ -85,16 +85,41 @@ type Error struct {
 }
 
 // Errorf makes an error of the kind. The message should read "cannot X: cause";
-// a %w verb keeps the cause for errors.Is and errors.As.
+// a %w verb keeps the cause for errors.Is and errors.As. An *Error among the
+// arguments is written without its kind: the new error's counts.
 func Errorf(kind Kind, format string, args ...any) *Error {
+	args = slices.Clone(args)
+	for i, arg := range args {
+		if e, ok := arg.(*Error); ok && e != nil {
+			args[i] = inner{e}
+		}
+	}
 	err := fmt.Errorf(format, args...)
 	return &Error{
 		Type:     string(kind),
 		Messages: []string{err.Error()},
 		Code:     kind.Info().Status,
-		cause:    errors.Unwrap(err),
+		cause:    causeOf(err),
 	}
 }
+
+// causeOf returns what the %w verbs of a fmt.Errorf named, nil if there were
+// none.
+func causeOf(err error) error {
+	if _, many := err.(interface{ Unwrap() []error }); many {
+		return err
+	}
+	return errors.Unwrap(err)
+}
+
+// inner is an Error inside the text of another one.
+type inner struct{ err *Error }
+
+// Error renders the object and the text.
+func (i inner) Error() string { return i.err.object() + i.err.Text() }
+
+// Unwrap returns the Error.
+func (i inner) Unwrap() error { return i.err }
 
 // On names the object the error is about and returns the error.
 func (e *Error) On(model, key string) *Error {
@@ -140,11 +165,15 @@ func (e *Error) Text() string {
 
 // Error renders the reference's text form, "Type: Model/Key: message".
 func (e *Error) Error() string {
-	head := e.Type
-	if e.Model != "" || e.Key != "" {
-		head += ": " + strings.Trim(e.Model+"/"+e.Key, "/")
+	return e.Type + ": " + e.object() + e.Text()
+}
+
+// object renders the object that the error is about, or nothing.
+func (e *Error) object() string {
+	if e.Model == "" && e.Key == "" {
+		return ""
 	}
-	return head + ": " + e.Text()
+	return strings.Trim(e.Model+"/"+e.Key, "/") + ": "
 }
 
 // Unwrap returns the cause given to Errorf, if any.

@@ -1,10 +1,13 @@
 package model
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -106,14 +109,52 @@ func (p Params) Object(name string, out any) error {
 	if !ok || v == nil {
 		return nil
 	}
-	raw, err := json.Marshal(v)
+	raw, err := json.Marshal(reveal(v))
 	if err == nil {
-		err = json.Unmarshal(raw, out)
+		err = decodeObject(raw, out)
 	}
 	if err != nil {
 		return Errorf(Invalid, "param %s: %w", name, err)
 	}
 	return nil
+}
+
+// decodeObject decodes raw into out; numbers in untyped places keep their
+// digits. The error names types and fields, never a value: it may be a secret.
+func decodeObject(raw []byte, out any) error {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	err := dec.Decode(out)
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		kind, _, _ := strings.Cut(wrong.Value, " ")
+		return fmt.Errorf("field %q must be a %s, not a %s", wrong.Field, wrong.Type, kind)
+	}
+	return err
+}
+
+// reveal returns v with its Secrets as plain strings, which would else be
+// encoded masked.
+func reveal(v any) any {
+	switch t := v.(type) {
+	case Secret:
+		return string(t)
+	case Params:
+		return reveal(map[string]any(t))
+	case map[string]any:
+		out := make(map[string]any, len(t))
+		for k, e := range t {
+			out[k] = reveal(e)
+		}
+		return out
+	case []any:
+		out := make([]any, len(t))
+		for i, e := range t {
+			out[i] = reveal(e)
+		}
+		return out
+	}
+	return v
 }
 
 // integer reads every form an integer takes after JSON or Go code.
@@ -124,7 +165,8 @@ func integer(v any) (int64, bool) {
 	case int64:
 		return n, true
 	case float64:
-		if n != math.Trunc(n) || math.Abs(n) > 1<<53 {
+		// Past 2^53 neighbours have become one: which was meant is lost.
+		if n != math.Trunc(n) || math.Abs(n) >= 1<<53 {
 			return 0, false
 		}
 		return int64(n), true

@@ -1,10 +1,12 @@
 package model
 
 import (
+	"encoding/json"
 	"log/slog"
+	"net/url"
 	"regexp"
 	"slices"
-	"sort"
+	"strconv"
 	"strings"
 )
 
@@ -26,7 +28,11 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(Masked), nil }
 // LogValue returns Masked.
 func (Secret) LogValue() slog.Value { return slog.StringValue(Masked) }
 
-var secretName = regexp.MustCompile(`(?i)(^|[^a-z])(pass|passwd|password|secret|token|[a-z0-9]*key|kg|credentials?)([^a-z]|$)`)
+// secretName finds the words that name a secret, once humps are hyphens.
+var secretName = regexp.MustCompile(`(?i)(^|[^a-z])(pass|passwd|pwd|passwords?|passphrase|secrets?|tokens?|[a-z0-9]*key|kg|credentials?)([^a-z]|$)`)
+
+// hump is where a camelCase name goes on with another word.
+var hump = regexp.MustCompile(`([a-z0-9])([A-Z])`)
 
 // plainNames look like secrets and are not.
 var plainNames = []string{"pubkey", "public-key", "password-file", "generate-random-password", "random-password-settings"}
@@ -34,6 +40,7 @@ var plainNames = []string{"pubkey", "public-key", "password-file", "generate-ran
 // SecretName reports whether a param or field of that name is taken for a
 // secret even when nothing declares it Secure.
 func SecretName(name string) bool {
+	name = hump.ReplaceAllString(name, "$1-$2")
 	base := strings.ToLower(name[strings.LastIndex(name, "/")+1:])
 	return !slices.Contains(plainNames, base) && secretName.MatchString(name)
 }
@@ -46,7 +53,7 @@ func RedactParams(p Params, secure func(name string) bool) Params {
 	}
 	out := make(Params, len(p))
 	for name, v := range p {
-		if v != nil && (SecretName(name) || secure != nil && secure(name)) {
+		if v != nil && isSecret(name, secure) {
 			out[name] = Masked
 			continue
 		}
@@ -55,9 +62,18 @@ func RedactParams(p Params, secure func(name string) bool) Params {
 	return out
 }
 
+// isSecret joins the two ways a param is known to be a secret.
+func isSecret(name string, secure func(string) bool) bool {
+	return SecretName(name) || secure != nil && secure(name)
+}
+
 // redactValue masks secrets inside a nested value.
 func redactValue(v any, secure func(string) bool) any {
 	switch t := v.(type) {
+	case nil, string, bool, json.Number, float64, int, int64:
+		return v
+	case Secret:
+		return Masked
 	case map[string]any:
 		return map[string]any(RedactParams(t, secure))
 	case Params:
@@ -69,36 +85,105 @@ func redactValue(v any, secure func(string) bool) any {
 		}
 		return out
 	}
-	return v
+	// Other types are those of Go code; their JSON is what would be seen.
+	var plain any
+	if err := Remarshal(v, &plain); err != nil {
+		return Masked
+	}
+	return redactValue(plain, secure)
 }
 
-// SecretValues collects the string values of secret params, longest first, for
-// a Redactor.
+// SecretValues collects the values of secret params, at any depth, longest
+// first, for Redact.
 func SecretValues(p Params, secure func(name string) bool) []string {
 	var out []string
-	for name, v := range p {
-		switch t := v.(type) {
-		case string:
-			if SecretName(name) || secure != nil && secure(name) {
-				out = append(out, t)
-			}
-		case Secret:
-			out = append(out, string(t))
-		case map[string]any:
-			out = append(out, SecretValues(t, secure)...)
-		}
-	}
-	sort.Slice(out, func(i, j int) bool { return len(out[i]) > len(out[j]) })
+	collectSecrets(p, false, secure, &out)
+	sortLongest(out)
 	return out
 }
 
-// Redact masks each of the values in text. Values shorter than four bytes are
-// left alone: they would hit ordinary words and hide nothing.
-func Redact(text string, values []string) string {
-	for _, v := range values {
-		if len(v) >= 4 {
-			text = strings.ReplaceAll(text, v, Masked)
+// collectSecrets appends the texts in v that are secret: all of them where
+// inside is true, else those under secret names.
+func collectSecrets(v any, inside bool, secure func(string) bool, out *[]string) {
+	switch t := v.(type) {
+	case Secret:
+		*out = append(*out, string(t))
+	case string:
+		if inside {
+			*out = append(*out, t)
+		}
+	case json.Number:
+		if inside {
+			*out = append(*out, t.String())
+		}
+	case Params:
+		collectSecrets(map[string]any(t), inside, secure, out)
+	case map[string]any:
+		for name, e := range t {
+			collectSecrets(e, inside || isSecret(name, secure), secure, out)
+		}
+	case []any:
+		for _, e := range t {
+			collectSecrets(e, inside, secure, out)
+		}
+	case []string:
+		for _, e := range t {
+			collectSecrets(e, inside, secure, out)
 		}
 	}
+}
+
+// sortLongest puts longer values first, so that a value which is part of
+// another does not leave the rest of that one standing.
+func sortLongest(values []string) {
+	slices.SortStableFunc(values, func(a, b string) int { return len(b) - len(a) })
+}
+
+// minSecret is the length from which Redact masks a value, in bytes.
+const minSecret = 4
+
+// Redact masks each of the values in text, as they are and as they look inside
+// JSON, Go and URL strings. Values shorter than four bytes are left alone: they
+// would hit ordinary words and hide nothing.
+func Redact(text string, values []string) string {
+	var forms []string
+	for _, v := range values {
+		if len(v) >= minSecret {
+			forms = append(forms, secretForms(v)...)
+		}
+	}
+	sortLongest(forms)
+	for _, form := range forms {
+		text = strings.ReplaceAll(text, form, Masked)
+	}
 	return text
+}
+
+// secretForms returns a value and the ways in which it may stand escaped in a
+// text.
+func secretForms(v string) []string {
+	forms := []string{v}
+	if strings.IndexFunc(v, isOdd) < 0 {
+		return forms
+	}
+	quoted := strconv.Quote(v)
+	escaped, err := json.Marshal(v)
+	if err != nil {
+		escaped = []byte(quoted)
+	}
+	bare, err := Marshal(v)
+	if err != nil {
+		bare = []byte(quoted)
+	}
+	for _, form := range []string{quoted[1 : len(quoted)-1], string(escaped[1 : len(escaped)-1]), string(bare[1 : len(bare)-1]), url.QueryEscape(v), url.PathEscape(v)} {
+		if !slices.Contains(forms, form) {
+			forms = append(forms, form)
+		}
+	}
+	return forms
+}
+
+// isOdd reports whether some escaping changes r.
+func isOdd(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.~", r))
 }
