@@ -44,6 +44,9 @@ func (l life) owed(ctx context.Context, deadline time.Time, spare time.Duration)
 	if least := time.Now().Add(spare); deadline.Before(least) {
 		deadline = least
 	}
+	if l.cut.Err() != nil {
+		deadline = time.Now().Add(time.Duration(l.onBound.Load()))
+	}
 	on, cancel := context.WithDeadlineCause(context.WithoutCancel(ctx), deadline, errDeadline)
 	unhook := l.onCut(func() {
 		timer := time.AfterFunc(time.Duration(l.onBound.Load()), cancel)

@@ -120,7 +120,11 @@ func planSoft(ctx context.Context, r *run) (any, error) {
 	if r.req.force >= 0 && !has[PowerSetter](r.sess) {
 		return nil, model.Errorf(model.Unsupported, "param %s needs a device that can be switched off; nothing was sent", paramForceAfter)
 	}
-	replied, err := r.once(ctx, step{name: "soft off", bound: replyTry, call: with(func(ctx context.Context, s SoftOff) error {
+	bound, force := replyTry, time.Now().Add(r.req.force)
+	if r.req.force >= 0 {
+		bound = min(replyTry, max(r.req.force, leastTry))
+	}
+	replied, err := r.once(ctx, step{name: "soft off", bound: bound, call: with(func(ctx context.Context, s SoftOff) error {
 		return s.PowerSoft(ctx)
 	})})
 	if err != nil {
@@ -131,7 +135,7 @@ func planSoft(ctx context.Context, r *run) (any, error) {
 	}
 	soft, cancel := ctx, context.CancelFunc(func() {})
 	if r.req.force >= 0 {
-		soft, cancel = context.WithTimeout(ctx, r.req.force)
+		soft, cancel = context.WithTimeout(ctx, max(time.Until(force), leastTry)) // one look at least
 	}
 	defer cancel()
 	if r.waitFor(soft, model.StateOff, maxGap) {

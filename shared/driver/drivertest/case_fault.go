@@ -89,6 +89,10 @@ func checkLostReply(l *lab, r faultRow) {
 		if ans.res().Outcome != model.Verified {
 			l.want(r.action, ans, model.UnknownOutcome)
 		}
+	case r.action == model.PowerCycle && ans.kind() == model.Timeout: // the cycle is seen, and not over yet
+		if !strings.Contains(ans.err.Error(), "off was seen") {
+			l.want(r.action, ans, model.UnknownOutcome)
+		}
 	case r.class == model.Once:
 		if ans.err != nil {
 			l.want(r.action, ans, model.UnknownOutcome)

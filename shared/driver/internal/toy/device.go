@@ -59,7 +59,7 @@ type change struct {
 // NewDevice returns a device that is on.
 func NewDevice() *Device {
 	return &Device{
-		PowerDelay: 20 * time.Millisecond, CycleOff: 400 * time.Millisecond,
+		PowerDelay: 20 * time.Millisecond, CycleOff: 250 * time.Millisecond,
 		User: "operator", Password: "wry-Heron/27+salt",
 		power: true, boot: "none once", executed: make(map[string]int), conns: make(map[net.Conn]bool),
 	}
