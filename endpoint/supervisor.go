@@ -215,36 +215,38 @@ func (s *supervisor) await(ctx context.Context, name string) (*plugin.Process, e
 	return s.process(name)
 }
 
-// overlay adds to a plugin object whether its process is well.
+// overlay adds to a plugin object whether its process is well. It counts as
+// validated once that is known.
 func (s *supervisor) overlay(object any) {
 	p, ok := object.(*model.Plugin)
 	if !ok {
 		return
 	}
-	fault := s.faultOf(p)
-	p.Available = fault == ""
+	fault, settled := s.faultOf(p)
+	p.Validated, p.Available = settled, fault == ""
 	p.PluginErrors = []string{}
 	if fault != "" {
 		p.PluginErrors = []string{fault}
 	}
 }
 
-// faultOf says why a plugin takes no actions; empty if it does.
-func (s *supervisor) faultOf(p *model.Plugin) string {
+// faultOf says why a plugin takes no actions, empty if it does, and whether
+// waiting for it is of no use.
+func (s *supervisor) faultOf(p *model.Plugin) (fault string, settled bool) {
 	s.mu.Lock()
 	u, b := s.units[p.Name], s.binaries[p.Provider]
 	s.mu.Unlock()
 	if b == nil {
-		return fmt.Sprintf("plugin provider %s is not loaded: see plugin_providers", p.Provider)
+		return fmt.Sprintf("plugin provider %s is not loaded: see plugin_providers", p.Provider), true
 	}
 	if u == nil {
-		return "it is starting"
+		return "it is starting", false
 	}
 	at, _, fault, _ := u.look()
 	if at != ready && fault == "" {
 		fault = "it is starting"
 	}
-	return fault
+	return fault, at != starting
 }
 
 // offers lists the plugins that offer a command on objects of a prefix, by

@@ -51,8 +51,7 @@ A password-file is looked for beside the CSV file.`,
 	}
 	fs := cmd.Flags()
 	fs.StringVar(&o.driver, "driver", "", "plugin `PROVIDER` that drives it (with --csv: for rows that name none)")
-	fs.StringArrayVar(&o.params.values, "param", nil, "param `k=v` (may be repeated)")
-	fs.StringArrayVar(&o.params.files, "param-file", nil, "param `k=FILE` with the value in a file, for secrets; - is stdin")
+	o.params.addFlags(fs)
 	fs.StringArrayVar(&o.profiles, "profile", nil, "`PROFILE` it has (may be repeated)")
 	fs.StringVar(&o.description, "description", "", "what it is")
 	fs.StringVar(&o.address, "address", "", "address of its device, such as its BMC")
@@ -89,13 +88,18 @@ func (a *app) addMachines(ctx context.Context, c *client.Client, args []string, 
 		return err
 	}
 	r := newReport(a, "machine add", len(rows), false)
-	fanOut(ctx, rows, o.parallel.parallel, func(ctx context.Context, row inventory.Row) answer {
-		m, err := o.machine(row, common)
-		if err == nil {
-			err = c.Post(ctx, "machines", m, nil)
-		}
-		return machineEdit{done: "added"}.answer(machine{name: row.Name}, err)
-	}, r.add)
+	fan[inventory.Row, answer]{
+		parallel: o.parallel.parallel,
+		call: func(ctx context.Context, row inventory.Row) answer {
+			m, err := o.machine(row, common)
+			if err == nil {
+				err = c.Post(ctx, "machines", m, nil)
+			}
+			return machineEdit{done: "added"}.answer(machine{name: row.Name}, err)
+		},
+		each: r.add,
+		tick: r.progress,
+	}.run(ctx, rows)
 	return r.finish()
 }
 

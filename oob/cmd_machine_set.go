@@ -39,12 +39,17 @@ func (e machineEdit) run(ctx context.Context, a *app, c *client.Client) error {
 		}
 	}
 	r := newReport(a, e.verb, len(machines), false)
-	fanOut(ctx, machines, e.sel.parallel, func(ctx context.Context, m machine) answer {
-		if ctx.Err() != nil {
-			return answer{machine: m, err: model.Errorf(model.Unreachable, "interrupted before it was sent: nothing was changed")}
-		}
-		return e.answer(m, e.call(c, m))
-	}, r.add)
+	fan[machine, answer]{
+		parallel: e.sel.parallel,
+		call: func(ctx context.Context, m machine) answer {
+			if ctx.Err() != nil {
+				return answer{machine: m, err: notSent()}
+			}
+			return e.answer(m, e.call(c, m))
+		},
+		each: r.add,
+		tick: r.progress,
+	}.run(ctx, machines)
 	return r.finish()
 }
 
@@ -93,7 +98,7 @@ A secret is given with --param-file, never on the command line.`,
 				}
 				edit := machineEdit{verb: "machine set", done: "set", sel: sel, yes: yes}
 				edit.call = func(c *client.Client, m machine) error {
-					ops, err := paramOps(m, values, unset)
+					ops, err := paramOps(m.params, values, unset)
 					if err != nil {
 						return err
 					}
@@ -123,11 +128,12 @@ func splitAssignments(args []string) (targets, values []string) {
 	return targets, values
 }
 
-// paramOps is the patch that sets and unsets params of a machine.
-func paramOps(m machine, set model.Params, unset []string) ([]patchOp, error) {
+// paramOps is the patch that sets and unsets params of an object that has those
+// of now.
+func paramOps(now, set model.Params, unset []string) ([]patchOp, error) {
 	var ops []patchOp
 	for _, name := range unset {
-		if _, ok := m.params[name]; !ok {
+		if _, ok := now[name]; !ok {
 			return nil, model.Errorf(model.NotFound, "param %s is not set on it", name)
 		}
 		if _, both := set[name]; both {

@@ -18,8 +18,8 @@ import (
 func newPluginCommand(a *app) *cobra.Command {
 	return groupCommand(&cobra.Command{
 		Use:   "plugin",
-		Short: "List the plugins in the plugin directory, and how they are",
-	}, &cobra.Command{
+		Short: "List, add, configure and remove plugins",
+	}, newPluginAddCommand(a), newPluginSetCommand(a), newPluginRemoveCommand(a), &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List plugins, with the error of each that is not ready",
@@ -110,7 +110,7 @@ func newProvider(def model.PluginProvider, plugins []model.Plugin) provider {
 	case ready:
 		p.State = "ready"
 	case len(p.Plugins) == 0:
-		p.Errors = append(p.Errors, "no plugin is made of it")
+		p.Errors = append(p.Errors, "not in use; `oob plugin add "+def.Name+"` starts it")
 	default:
 		p.State = "not ready"
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"provision-plugins/shared/client"
 	"provision-plugins/shared/inventory"
 	"provision-plugins/shared/model"
@@ -15,6 +17,12 @@ import (
 type paramFlags struct {
 	values []string // k=v
 	files  []string // k=FILE
+}
+
+// addFlags adds the flags that give params.
+func (f *paramFlags) addFlags(fs *pflag.FlagSet) {
+	fs.StringArrayVar(&f.values, "param", nil, "param `k=v` (may be repeated)")
+	fs.StringArrayVar(&f.files, "param-file", nil, "param `k=FILE` with the value in a file, for secrets; - is stdin")
 }
 
 // read reads the params. A value that is secret is taken from a file only: a

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"provision-plugins/shared/client"
+	"provision-plugins/shared/model"
+)
+
+// pluginWait bounds how long a plugin is waited for after it was added or
+// changed: the endpoint gives it 10 s to start.
+const pluginWait = 15 * time.Second
+
+// newPluginAddCommand makes "plugin add".
+func newPluginAddCommand(a *app) *cobra.Command {
+	var params paramFlags
+	var name string
+	cmd := &cobra.Command{
+		Use:   "add PROVIDER [k=v...]",
+		Short: "Configure a plugin of the plugin directory, and start it",
+		Long: `Configure a plugin of the plugin directory, and start it.
+
+The params are the plugin's own ("oob plugin show PROVIDER" lists them). A
+secret is given with --param-file, never on the command line.`,
+		Example: "  oob plugin add slack --param-file slack/bot-token=./token slack/default-channel=C012345",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withClient(func(c *client.Client) error {
+				provider, err := onlyTarget(args, &params)
+				if err != nil {
+					return err
+				}
+				values, err := params.read(cmd.Context(), a, c)
+				if err != nil {
+					return err
+				}
+				p := &model.Plugin{Name: cmp.Or(name, provider), Provider: provider, Params: values}
+				if err := c.Post(cmd.Context(), "plugins", p, nil); err != nil {
+					return err
+				}
+				return a.awaitPlugin(cmd.Context(), c, p.Name)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&name, "name", "", "`NAME` of the plugin (default: the provider's)")
+	params.addFlags(cmd.Flags())
+	return cmd
+}
+
+// newPluginSetCommand makes "plugin set".
+func newPluginSetCommand(a *app) *cobra.Command {
+	var params paramFlags
+	var unset []string
+	cmd := &cobra.Command{
+		Use:   "set NAME [k=v...]",
+		Short: "Set and unset params of a plugin; it is configured anew",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withClient(func(c *client.Client) error {
+				name, err := onlyTarget(args, &params)
+				if err != nil {
+					return err
+				}
+				values, err := params.read(cmd.Context(), a, c)
+				if err != nil {
+					return err
+				}
+				if len(values)+len(unset) == 0 {
+					return usage("nothing to set: give k=v, --param-file k=FILE or --unset k")
+				}
+				p, err := get[model.Plugin](cmd.Context(), c, client.Path("plugins", name))
+				if err != nil {
+					return err
+				}
+				ops, err := paramOps(p.Params, values, unset)
+				if err != nil {
+					return err
+				}
+				if err := c.Patch(cmd.Context(), client.Path("plugins", name), ops, nil); err != nil {
+					return err
+				}
+				return a.awaitPlugin(cmd.Context(), c, name)
+			})
+		},
+	}
+	params.addFlags(cmd.Flags())
+	cmd.Flags().StringArrayVar(&unset, "unset", nil, "unset this `PARAM` (may be repeated)")
+	return cmd
+}
+
+// newPluginRemoveCommand makes "plugin remove".
+func newPluginRemoveCommand(a *app) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:     "remove NAME",
+		Aliases: []string{"rm"},
+		Short:   "Stop a plugin and forget its params; its binary stays",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.confirm(cmd.Context(), "plugin remove", args, yes); err != nil {
+				return err
+			}
+			return a.withClient(func(c *client.Client) error {
+				return c.Delete(cmd.Context(), client.Path("plugins", args[0]), nil)
+			})
+		},
+	}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+// onlyTarget takes the one name off the arguments; the others are k=v.
+func onlyTarget(args []string, params *paramFlags) (string, error) {
+	targets, values := splitAssignments(args)
+	if len(targets) != 1 {
+		return "", usage("want one plugin, not %q", strings.Join(targets, " "))
+	}
+	params.values = append(params.values, values...)
+	return targets[0], nil
+}
+
+// awaitPlugin waits until a plugin is ready, or will not be.
+func (a *app) awaitPlugin(ctx context.Context, c *client.Client, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, pluginWait)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		p, err := get[model.Plugin](ctx, c, client.Path("plugins", name))
+		switch {
+		case err != nil:
+			return err
+		case p.Available:
+			fmt.Fprintf(a.stdout, "%s: ready\n", name)
+			return nil
+		case p.Validated:
+			return model.Errorf(model.Invalid, "plugin %s is not ready: %s", name, strings.Join(p.PluginErrors, "; "))
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return model.Errorf(model.Timeout, "plugin %s is not ready after %v: %s", name, pluginWait, strings.Join(p.PluginErrors, "; "))
+		}
+	}
+}
