@@ -216,12 +216,11 @@ func (i *twin) Action(ctx context.Context, a *model.Action) (any, error) {
 	case "incrstatus":
 		return "Running", nil
 	case "panic", "panic-once":
-		panic("pin " + fmt.Sprint(a.Params["incrementer/pin"]))
+		panic("pin " + pinOf(a, &machine))
 	case "crash":
 		os.Exit(3)
 	case "fail":
-		pin, _ := a.Params.String("incrementer/pin", "")
-		return nil, model.Errorf(model.RateLimited, "cannot fail: pin %s is wrong", pin).After(1500 * time.Millisecond)
+		return nil, model.Errorf(model.RateLimited, "cannot fail: pin %s is wrong", pinOf(a, &machine)).After(1500 * time.Millisecond)
 	case "echo":
 		return a, nil
 	case "unprintable":
@@ -239,6 +238,16 @@ func (i *twin) Action(ctx context.Context, a *model.Action) (any, error) {
 		return "waited", nil
 	}
 	return nil, (&model.Error{Type: "plugin", Messages: []string{"Unknown command: " + a.Command + "\n"}, Code: 404}).On("plugin", "incrementer")
+}
+
+// pinOf is the secret of an action.
+func pinOf(a *model.Action, m *model.Machine) string {
+	for _, p := range []model.Params{a.Params, m.Params} {
+		if pin, err := p.String("incrementer/pin", ""); err == nil && pin != "" {
+			return pin
+		}
+	}
+	return "none"
 }
 
 // increment adds the step.

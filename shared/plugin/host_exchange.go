@@ -121,8 +121,8 @@ func dialPlugin(ctx context.Context, socket string) (net.Conn, error) {
 }
 
 // readAnswer reads one bounded answer.
-func readAnswer(conn net.Conn) (*answer, error) {
-	bounded := io.LimitReader(conn, model.MaxBody+maxHeader)
+func readAnswer(r io.Reader) (*answer, error) {
+	bounded := io.LimitReader(r, model.MaxBody+maxHeader)
 	resp, err := http.ReadResponse(bufio.NewReader(bounded), nil)
 	if err != nil {
 		return nil, err
