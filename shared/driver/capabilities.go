@@ -69,21 +69,23 @@ func capabilityOf(command string) *capability {
 	return &capabilities[i]
 }
 
-// modesWith names the driver's modes that have the capability.
-func (p *Provider) modesWith(c *capability) []string {
-	var names []string
-	for _, m := range p.driver.Modes() {
-		if m.Session != nil && c.needs(m.Session) {
-			names = append(names, m.Name)
+// modesByCommand names the modes that have each command of the vocabulary.
+func modesByCommand(modes []Mode) map[string][]string {
+	out := make(map[string][]string, len(capabilities))
+	for _, c := range capabilities {
+		for _, m := range modes {
+			if m.Session != nil && c.needs(m.Session) {
+				out[c.command] = append(out[c.command], m.Name)
+			}
 		}
 	}
-	return names
+	return out
 }
 
 // lacks is the error of a mode that does not have the action: it names the
 // modes that do. s is the session that was opened, nil before.
 func (p *Provider) lacks(c *capability, s Session) *model.Error {
-	with := p.modesWith(c)
+	with := p.modes[c.command]
 	if len(with) == 0 {
 		return model.Errorf(model.Unsupported, "driver %s does not have this action", p.driver.Name())
 	}
@@ -102,7 +104,7 @@ func (p *Provider) Actions() []model.AvailableAction {
 	var out []model.AvailableAction
 	for i := range capabilities {
 		c := &capabilities[i]
-		if len(p.modesWith(c)) == 0 {
+		if len(p.modes[c.command]) == 0 {
 			continue
 		}
 		required, optional := p.paramsOf(c.command)

@@ -46,6 +46,7 @@ type Provider struct {
 	log    atomic.Pointer[slog.Logger]
 	extras []Extra
 	meta   map[string]string
+	modes  map[string][]string // the modes that have a command of the vocabulary
 	gate   *gate
 	life   life
 }
@@ -57,6 +58,7 @@ func NewProvider(d Driver, o Options) *Provider {
 		p.extras = e.Extras()
 	}
 	p.meta = classes(p.extras)
+	p.modes = modesByCommand(d.Modes())
 	p.SetLogger(o.Logger)
 	return p
 }

@@ -78,6 +78,9 @@ func (p *Provider) request(a *model.Action) (*request, error) {
 			return nil, model.Errorf(model.Invalid, "cannot %s: the object to act on has no Name and no Uuid", a.Command)
 		}
 	}
+	if req.cap != nil && len(p.modes[req.cap.command]) == 0 {
+		return nil, req.wrap(p.lacks(req.cap, nil))
+	}
 	if err := req.settings(obj.Params); err != nil {
 		return nil, err
 	}

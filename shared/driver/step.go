@@ -115,8 +115,8 @@ func (r *run) take(ctx context.Context, st step, try int) error {
 	return err
 }
 
-// open opens a session unless one is open. Opening executes nothing, so it may
-// be tried again.
+// open opens a session unless one is open, and checks that it can do what the
+// action needs. Opening executes nothing, so it may be tried again.
 func (r *run) open(ctx context.Context) error {
 	for try := 1; r.sess == nil; try++ {
 		err := r.openOnce(ctx)
@@ -127,11 +127,13 @@ func (r *run) open(ctx context.Context) error {
 			return inStep("open session", err)
 		}
 	}
+	if c := r.req.cap; c != nil && !c.needs(r.sess) {
+		return r.p.lacks(c, r.sess)
+	}
 	return nil
 }
 
-// openOnce makes one try to open a session unless one is open, and checks that
-// it can do what the action needs.
+// openOnce makes one try to open a session unless one is open.
 func (r *run) openOnce(ctx context.Context) error {
 	if r.sess != nil || ctx.Err() != nil {
 		return ctx.Err()
@@ -146,10 +148,6 @@ func (r *run) openOnce(ctx context.Context) error {
 		return model.Errorf(model.Internal, "driver %s opened nothing", r.p.driver.Name())
 	}
 	r.sess = sess
-	if c := r.req.cap; c != nil && !c.needs(sess) {
-		r.drop(ctx)
-		return r.p.lacks(c, sess)
-	}
 	return nil
 }
 
