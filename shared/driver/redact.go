@@ -1,12 +1,8 @@
 package driver
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
 	"errors"
-	"net/url"
-	"strconv"
 	"strings"
 
 	"provision-plugins/shared/model"
@@ -22,23 +18,8 @@ type redactor struct {
 	secure func(string) bool
 }
 
-// values lists the secrets in each form in which a library might quote them.
-func (r redactor) values() []string {
-	var out []string
-	for _, v := range model.SecretValues(r.params, r.secure) {
-		out = append(out, v)
-		quoted := strconv.Quote(v)
-		for _, form := range []string{
-			quoted[1 : len(quoted)-1], url.QueryEscape(v), url.PathEscape(v),
-			base64.StdEncoding.EncodeToString([]byte(v)),
-		} {
-			if form != v {
-				out = append(out, form)
-			}
-		}
-	}
-	return out
-}
+// values lists the secrets.
+func (r redactor) values() []string { return model.SecretValues(r.params, r.secure) }
 
 // text masks the secrets in a text, in one line of bounded length.
 func (r redactor) text(s string) string {
@@ -63,25 +44,17 @@ func (r redactor) value(v any) any {
 		return res
 	}
 	raw, err := model.Marshal(v)
-	if err != nil || !containsAny(raw, secrets) {
+	if err != nil {
+		return v // it cannot be answered either
+	}
+	if text := string(raw); model.Redact(text, secrets) == text {
 		return v
 	}
 	var plain any
 	if model.Unmarshal(raw, &plain) != nil {
-		return v
+		return model.Masked
 	}
 	return maskIn(plain, secrets)
-}
-
-// containsAny reports whether one of the values, in its JSON form, stands in raw.
-func containsAny(raw []byte, values []string) bool {
-	for _, v := range values {
-		form, err := model.Marshal(v)
-		if err == nil && len(v) > 0 && bytes.Contains(raw, form[1:len(form)-1]) {
-			return true
-		}
-	}
-	return false
 }
 
 // maskIn masks the values in the strings of a decoded JSON value.

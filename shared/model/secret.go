@@ -31,6 +31,10 @@ func (Secret) LogValue() slog.Value { return slog.StringValue(Masked) }
 // secretName finds the words that name a secret, once humps are hyphens.
 var secretName = regexp.MustCompile(`(?i)(^|[^a-z])(pass|passwd|pwd|passwords?|passphrase|secrets?|tokens?|[a-z0-9]*key|kg|credentials?)([^a-z]|$)`)
 
+// secretRoots are what secretName finds at least one of: a name without any
+// need not be matched, which is most of the cost of redaction.
+var secretRoots = []string{"pass", "pwd", "secret", "token", "key", "kg", "credential"}
+
 // hump is where a camelCase name goes on with another word.
 var hump = regexp.MustCompile(`([a-z0-9])([A-Z])`)
 
@@ -40,9 +44,28 @@ var plainNames = []string{"pubkey", "public-key", "password-file", "generate-ran
 // SecretName reports whether a param or field of that name is taken for a
 // secret even when nothing declares it Secure.
 func SecretName(name string) bool {
+	lower := strings.ToLower(name)
+	if !slices.ContainsFunc(secretRoots, func(root string) bool { return strings.Contains(lower, root) }) {
+		return false
+	}
 	name = hump.ReplaceAllString(name, "$1-$2")
 	base := strings.ToLower(name[strings.LastIndex(name, "/")+1:])
 	return !slices.Contains(plainNames, base) && secretName.MatchString(name)
+}
+
+// secretStems are parts of which secretName needs at least one.
+var secretStems = []string{"pass", "pwd", "secret", "token", "key", "kg", "credential"}
+
+// mayNameSecret spares almost every name the regular expressions: names are
+// asked about for each field of each object that is logged or shown.
+func mayNameSecret(name string) bool {
+	name = strings.ToLower(name)
+	for _, stem := range secretStems {
+		if strings.Contains(name, stem) {
+			return true
+		}
+	}
+	return false
 }
 
 // RedactParams returns a copy of p with the values of secret params masked, at
