@@ -46,7 +46,17 @@ func Load(ctx context.Context, src Source) (*model.Content, error) {
 	if !info.IsDir() {
 		return nil, model.Errorf(model.Invalid, "cannot load content: %s is not a directory", src.Dir)
 	}
-	l := newLoader(os.DirFS(src.Dir), src.Dir)
+	return loadFS(ctx, os.DirFS(src.Dir), src)
+}
+
+// LoadFS is LoadDir from a file system; errors call its root dir.
+func LoadFS(ctx context.Context, fsys fs.FS, dir string) (*model.Content, error) {
+	return loadFS(ctx, fsys, Source{Dir: dir})
+}
+
+// loadFS loads and refuses what has problems.
+func loadFS(ctx context.Context, fsys fs.FS, src Source) (*model.Content, error) {
+	l := newLoader(fsys, src.Dir)
 	if err := l.load(ctx, src.Meta); err != nil {
 		return nil, err
 	}
