@@ -170,9 +170,9 @@ func (m *Manager) writeOutcomeLocked(ctx context.Context, e *entry) {
 		m.log.Error("cannot write the outcome of a run yet", "run", e.id, "err", err)
 		return
 	}
-	if err != nil {
+	if run := e.snapshot(m); err != nil && !(run.State == e.outcome.State && run.Ended.Equal(e.outcome.Ended)) {
 		m.log.Warn("an answer came after its run had ended", "run", e.id, "command", e.outcome.Command,
-			"state", e.snapshot(m).State, "answer", e.outcome.State, "err", e.outcome.Error)
+			"state", run.State, "answer", e.outcome.State, "err", e.outcome.Error)
 	}
 	e.unwritten.Store(false)
 	m.mu.Lock()

@@ -3,6 +3,7 @@ package runs
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -159,7 +160,7 @@ func (m *Manager) close(ctx context.Context) error {
 	close(m.stop)
 	m.sweeper.Wait()
 	defer m.cancel()
-	for _, e := range m.activeRuns() {
+	for _, e := range m.ownRuns() {
 		if e.snapshot(m).State == model.RunQueued {
 			m.settle(m.base, e, neverSent("the endpoint stopped while it waited for its plugin"))
 		}
@@ -181,7 +182,7 @@ func (m *Manager) close(ctx context.Context) error {
 func (m *Manager) abandon(idle <-chan struct{}) {
 	ctx, cancel := context.WithTimeout(m.base, settleTimeout)
 	defer cancel()
-	for _, e := range m.activeRuns() {
+	for _, e := range m.ownRuns() {
 		if !e.unwritten.Load() {
 			m.settle(ctx, e, lostTrack("the endpoint stopped before an answer came"))
 		}
@@ -200,7 +201,7 @@ func (m *Manager) flush() error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.base), settleTimeout)
 	defer cancel()
 	left := 0
-	for _, e := range m.activeRuns() {
+	for _, e := range m.ownRuns() {
 		if e.unwritten.Load() {
 			m.writeOutcome(ctx, e)
 		}
@@ -212,6 +213,11 @@ func (m *Manager) flush() error {
 		return model.Errorf(model.Internal, "cannot write the outcome of %d runs; they are unknown at the next start", left)
 	}
 	return nil
+}
+
+// ownRuns returns the active runs of this process.
+func (m *Manager) ownRuns() []*entry {
+	return slices.DeleteFunc(m.activeRuns(), func(e *entry) bool { return e.snapshot(m).Boot != m.boot })
 }
 
 // activeRuns returns the runs that the sweeper and Close look after.

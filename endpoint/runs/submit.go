@@ -48,6 +48,9 @@ func (m *Manager) Submit(ctx context.Context, r Request) (*Ticket, error) {
 // the first record. That another process wrote meanwhile is a conflict, with
 // the object stale. The caller holds obj.mu.
 func (m *Manager) attempt(ctx context.Context, obj *object, r *Request, id string) (*Ticket, error) {
+	if live := m.Live(obj.prefix, obj.key); live != nil && live.Boot != m.boot {
+		obj.stale = true // it may have ended without this process being told
+	}
 	if err := m.refresh(ctx, obj); err != nil {
 		return nil, err
 	}
