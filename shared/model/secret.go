@@ -53,21 +53,6 @@ func SecretName(name string) bool {
 	return !slices.Contains(plainNames, base) && secretName.MatchString(name)
 }
 
-// secretStems are parts of which secretName needs at least one.
-var secretStems = []string{"pass", "pwd", "secret", "token", "key", "kg", "credential"}
-
-// mayNameSecret spares almost every name the regular expressions: names are
-// asked about for each field of each object that is logged or shown.
-func mayNameSecret(name string) bool {
-	name = strings.ToLower(name)
-	for _, stem := range secretStems {
-		if strings.Contains(name, stem) {
-			return true
-		}
-	}
-	return false
-}
-
 // RedactParams returns a copy of p with the values of secret params masked, at
 // any depth. secure tells which names a Param declares Secure; nil means none.
 func RedactParams(p Params, secure func(name string) bool) Params {
