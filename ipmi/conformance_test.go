@@ -57,7 +57,7 @@ func startFleet(tb testing.TB, o bmc.Options) *bmc.Fleet {
 		o.Limit = bmc.Operator
 	}
 	if o.CycleOff == 0 {
-		o.CycleOff = 600 * time.Millisecond
+		o.CycleOff = 800 * time.Millisecond
 	}
 	f, err := bmc.New(o)
 	if err != nil {

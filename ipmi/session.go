@@ -102,9 +102,21 @@ func (s *session) PowerSoft(ctx context.Context) error {
 	return s.control(ctx, model.Once, chassis.ChassisControlSoftShutdown)
 }
 
+// cycleWait is how long the answer to a power cycle is waited for. It is short
+// because the machine may be off for no more than a second (IPMI 2.0 §28.3), and
+// to see it off is worth more than the answer.
+const cycleWait = 500 * time.Millisecond
+
 // PowerCycle makes the BMC switch off and on again.
 func (s *session) PowerCycle(ctx context.Context) error {
-	return s.control(ctx, model.Once, chassis.ChassisControlPowerCycle)
+	return s.do(ctx, &broker.Call{
+		Call: rmcp.Call{
+			Request: &chassis.ChassisControlRequest{ChassisControl: chassis.ChassisControlPowerCycle},
+			Class:   model.Once,
+			Wait:    cycleWait,
+		},
+		Operator: true,
+	})
 }
 
 // PowerReset makes the BMC reset the machine.

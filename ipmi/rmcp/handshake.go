@@ -47,15 +47,22 @@ func (a *setupAnswer) tag() uint8 { return a.data[0] }
 // status is its status code.
 func (a *setupAnswer) status() status { return status(a.data[1]) }
 
-// setupID is the console session id that an answer of session setup is for.
+// minSetup is the shortest answer of session setup: a tag and a status. Some
+// BMCs leave the rest of a refusal out.
+const minSetup = 2
+
+// setupID is the console session id that an answer of session setup is for; 0
+// if it does not say.
 func setupID(p *packet) (uint32, bool) {
 	switch p.kind {
 	case payloadOpenResponse, payloadRAKP2, payloadRAKP4:
-		if len(p.payload) >= 8 {
-			return binary.LittleEndian.Uint32(p.payload[4:]), true
-		}
+	default:
+		return 0, false
 	}
-	return 0, false
+	if len(p.payload) < 8 {
+		return 0, len(p.payload) >= minSetup
+	}
+	return binary.LittleEndian.Uint32(p.payload[4:]), true
 }
 
 // sent is one transmission of a step.
@@ -124,9 +131,9 @@ func (h *handshake) receive(p *packet) {
 	}
 	a := setupAnswer{kind: p.kind, at: time.Now()}
 	a.n = copy(a.data[:], p.payload)
-	// A BMC that has lost the session cannot name it; nothing else may go
-	// without the id.
-	if id != h.keys.consoleID && a.status().reason() != LostSession {
+	// A refusal may lack the id, because the BMC does not know the session or
+	// is sparing; its tag then has to do. Nothing else may.
+	if id != h.keys.consoleID && (id != 0 || a.status() == statusOK) {
 		h.t.drop(DropUnexpected)
 		return
 	}

@@ -26,6 +26,9 @@ type Call struct {
 	// one datagram; all others are sent again, with a fresh sequence number,
 	// until they are answered.
 	Class model.Class
+	// Wait is how long the answer of a command that is sent once is waited for
+	// at least; default 2 s. A slow BMC gets more.
+	Wait time.Duration
 	// OnSilence, if set, is called when the first try was not answered.
 	OnSilence func()
 }
@@ -167,7 +170,7 @@ func (s *Session) end(mark bool) pending {
 func (s *Session) transact(ctx context.Context, c *Call, command types.Command, data []byte) *Error {
 	tries, wait := maxTries, tryFor(s.Known().RTT)
 	if c.Class == model.Once {
-		tries, wait = 1, onceFor(s.Known().RTT)
+		tries, wait = 1, onceFor(c.Wait, s.Known().RTT)
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()

@@ -11,8 +11,8 @@ const (
 	openLimit = 20 * time.Second
 	// A command sent once is waited for longer than one try, since there is no
 	// second.
-	minOnce = 2 * time.Second
-	maxOnce = 8 * time.Second
+	defaultOnce = 2 * time.Second
+	maxOnce     = 8 * time.Second
 )
 
 // tryFor is how long to wait for an answer before sending again, by the round
@@ -22,8 +22,11 @@ func tryFor(rtt time.Duration) time.Duration {
 }
 
 // onceFor is how long to wait for the answer of a command sent once.
-func onceFor(rtt time.Duration) time.Duration {
-	return min(max(minOnce, 4*tryFor(rtt)), maxOnce)
+func onceFor(least, rtt time.Duration) time.Duration {
+	if least == 0 {
+		least = defaultOnce
+	}
+	return min(max(least, 4*rtt), maxOnce)
 }
 
 // smooth moves the known round trip towards a new sample.

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"time"
+
+	"provision-plugins/shared/driver"
+	"provision-plugins/shared/model"
+)
+
+// newProvider returns a provider of its own, which is stopped with the test.
+func newProvider(tb testing.TB) *driver.Provider {
+	tb.Helper()
+	p := driver.NewProvider(newDriver(), driver.Options{})
+	tb.Cleanup(func() { stop(tb, p) })
+	return p
+}
+
+// stop ends a provider; a second time does nothing.
+func stop(tb testing.TB, p *driver.Provider) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := p.Stop(ctx); err != nil {
+		tb.Error(err)
+	}
+}
+
+// act runs an action on the machine at addr.
+func act(p *driver.Provider, command string, addr netip.AddrPort, more ...model.Params) (model.Result, error) {
+	params := paramsOf(addr)
+	params["oob/timeout"] = 20
+	for _, m := range more {
+		for name, v := range m {
+			params[name] = v
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	a := &model.Action{Model: &model.Machine{Name: "m1", Uuid: addr.String()}, Command: command, Params: params}
+	result, err := p.Action(ctx, a)
+	res, _ := result.(model.Result)
+	return res, err
+}
+
+// mustAct is act that must succeed.
+func mustAct(tb testing.TB, p *driver.Provider, command string, addr netip.AddrPort, more ...model.Params) model.Result {
+	tb.Helper()
+	res, err := act(p, command, addr, more...)
+	if err != nil {
+		tb.Fatalf("%s: %v", command, err)
+	}
+	return res
+}
+
+// checkOnce holds what must hold of a command that is sent once, whatever was
+// lost: it was executed once at most, and what is said about it is true.
+func checkOnce(tb testing.TB, lost string, executed int, res model.Result, err error) {
+	tb.Helper()
+	if executed > 1 {
+		tb.Errorf("%s: executed %d times", lost, executed)
+	}
+	switch kind := model.KindOf(err); {
+	case err == nil && executed == 0:
+		tb.Errorf("%s: not executed, and called %s: %+v", lost, res.Outcome, res)
+	case err == nil && res.Outcome == model.Verified && res.Evidence == "":
+		tb.Errorf("%s: verified without evidence", lost)
+	case err == nil, kind == model.UnknownOutcome, kind == model.Timeout:
+	case executed > 0:
+		tb.Errorf("%s: executed, and the error says that it was not: %v", lost, err)
+	}
+}
