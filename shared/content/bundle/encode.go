@@ -72,7 +72,8 @@ type GoNames struct {
 }
 
 // EncodeGo writes the bundle as a Go file that holds its YAML in a variable:
-// the line that marks generated files, then what the reference writes.
+// the line that marks generated files for people and linters, an empty line,
+// and then, with the default names, what the reference writes, to the byte.
 func EncodeGo(w io.Writer, c *model.Content, names GoNames) error {
 	if names.Package == "" {
 		names.Package = "main"
