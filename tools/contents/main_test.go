@@ -117,7 +117,7 @@ func TestBundleRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	bad := source(t)
-	for file, text := range map[string]string{"a.yaml": "Nmae: x\n", "b.txt": "x"} {
+	for file, text := range map[string]string{"a.yaml": "Nome: x\n", "b.txt": "x"} {
 		if err := os.WriteFile(filepath.Join(bad, "params", file), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

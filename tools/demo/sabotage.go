@@ -20,7 +20,7 @@ type sabotage struct {
 var sabotages = []sabotage{
 	{"drop-slack-post", "slack", checkSlackRuns},
 	{"cycle-twice", "ipmi", checkCycledOnce},
-	{"report-off-as-on", "ipmi", checkOffIsOff},
+	{"report-off-as-on", "ipmi", checkVerifiedIsTrue},
 	{"skip-read-back", "ipmi", checkVerifiedIsTrue},
 }
 

@@ -130,7 +130,7 @@ func checkExternals(t *tree) {
 				continue
 			}
 			e := externals[i]
-			if !withinAny(f.dir, e.in) && !(f.test && e.tests) {
+			if allowed := withinAny(f.dir, e.in) || f.test && e.tests; !allowed {
 				t.report(spec.Pos(), e.why, "%s imports %s", f.dir, p)
 			}
 		}

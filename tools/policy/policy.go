@@ -106,14 +106,14 @@ func (t *tree) parse(p string) error {
 	if err != nil {
 		return err
 	}
-	syntax, err := parser.ParseFile(t.fset, p, src, parser.ParseComments|parser.SkipObjectResolution)
-	if err != nil {
-		t.found = append(t.found, Violation{p, 1, "does not parse: " + err.Error(), "a file that cannot be read cannot be checked"})
-		return nil
+	syntax, problem := parser.ParseFile(t.fset, p, src, parser.ParseComments|parser.SkipObjectResolution)
+	if problem == nil {
+		t.files = append(t.files, &goFile{
+			path: p, dir: path.Dir(p), test: strings.HasSuffix(p, "_test.go"), generated: ast.IsGenerated(syntax), syntax: syntax,
+		})
+	} else {
+		t.found = append(t.found, Violation{p, 1, "does not parse: " + problem.Error(), "a file that cannot be read cannot be checked"})
 	}
-	t.files = append(t.files, &goFile{
-		path: p, dir: path.Dir(p), test: strings.HasSuffix(p, "_test.go"), generated: ast.IsGenerated(syntax), syntax: syntax,
-	})
 	return nil
 }
 
