@@ -20,6 +20,7 @@ type ending struct {
 	off     bool
 	device  func(d *toy.Device)
 	command string
+	params  model.Params
 	when    time.Duration // into the action
 	late    func(d *toy.Device)
 	end     func(p *driver.Provider, ctx context.Context) error
@@ -86,6 +87,12 @@ func TestEndWhileAtWork(t *testing.T) {
 			want: `busy: cannot powercycle m1: the plugin is shutting down; nothing was sent`,
 		},
 		{
+			name: "orphaned: nor when it gets to it in the meantime", mode: toy.Steps, command: model.PowerCycle,
+			params: model.Params{"oob/timeout": 3}, device: fault(toy.LoseRequest, "power"), when: time.Second / 2,
+			late: fault("", ""), end: orphaned, takes: time.Second,
+			want: `busy: cannot powercycle m1: the plugin is shutting down; nothing was sent`,
+		},
+		{
 			name: "a read ends too", mode: toy.Native, command: model.PowerStatus,
 			device: fault(toy.Silent, ""), when: time.Second, end: stop, takes: 10 * time.Second,
 			want: `busy: cannot powerstatus m1: the plugin is shutting down; nothing was sent`,
@@ -102,7 +109,7 @@ func (row ending) run(t *testing.T) {
 	if row.device != nil {
 		row.device(r.device)
 	}
-	ended := r.start(t.Context(), row.command, nil)
+	ended := r.start(t.Context(), row.command, row.params)
 	after(row.when)
 	if row.late != nil {
 		row.late(r.device)
