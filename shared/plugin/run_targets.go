@@ -18,51 +18,65 @@ type targets struct {
 	skipped int // rows of other drivers
 }
 
+// flagReader collects the params of the command line.
+type flagReader struct {
+	program *program
+	params  model.Params
+	stdin   io.Reader // nil once it is taken
+}
+
 // flagParams collects the params of the command line.
 func (p *program) flagParams(o *runOptions, stdin io.Reader) (model.Params, error) {
-	params := model.Params{}
-	set := func(flag, text string, value func(name, text string) (any, error)) error {
-		name, text, ok := strings.Cut(text, "=")
-		if !ok || name == "" {
-			return fmt.Errorf("--%s needs NAME=VALUE", flag)
-		}
-		if params.Has(name) {
-			return fmt.Errorf("--%s: param %s is given twice", flag, name)
-		}
-		v, err := value(name, text)
-		if err != nil {
-			return fmt.Errorf("--%s %s: %w", flag, name, err)
-		}
-		params[name] = v
-		return nil
-	}
-	stdinTaken := o.targets == "-"
-	fromFile := func(_, file string) (any, error) {
-		if file != "-" {
-			return inventory.ReadSecret(file)
-		}
-		if stdinTaken {
-			return nil, errors.New("standard input is taken already")
-		}
-		stdinTaken = true
-		return inventory.TrimSecret(stdin)
+	f := &flagReader{program: p, params: model.Params{}, stdin: stdin}
+	if o.targets == "-" {
+		f.stdin = nil
 	}
 	for _, flag := range []struct {
-		name   string
-		values []string
-		read   func(name, text string) (any, error)
+		name  string
+		texts []string
+		read  func(name, text string) (any, error)
 	}{
 		{"param", o.params, p.argvValue},
-		{"param-file", o.paramFiles, fromFile},
+		{"param-file", o.paramFiles, f.fileValue},
 		{"param-env", o.paramEnvs, p.envValue},
 	} {
-		for _, text := range flag.values {
-			if err := set(flag.name, text, flag.read); err != nil {
-				return nil, err
+		for _, text := range flag.texts {
+			if err := f.add(text, flag.read); err != nil {
+				return nil, fmt.Errorf("--%s %w", flag.name, err)
 			}
 		}
 	}
-	return params, nil
+	return f.params, nil
+}
+
+// add reads one NAME=VALUE.
+func (f *flagReader) add(text string, read func(name, text string) (any, error)) error {
+	name, text, ok := strings.Cut(text, "=")
+	if !ok || name == "" {
+		return errors.New("needs NAME=VALUE")
+	}
+	if f.params.Has(name) {
+		return fmt.Errorf("%s: this param is given twice", name)
+	}
+	v, err := read(name, text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	f.params[name] = v
+	return nil
+}
+
+// fileValue reads a value from a file, or from standard input, once.
+func (f *flagReader) fileValue(_, file string) (any, error) {
+	if file != "-" {
+		return inventory.ReadSecret(file)
+	}
+	if f.stdin == nil {
+		return nil, errors.New("standard input is taken already")
+	}
+	stdin := f.stdin
+	f.stdin = nil
+	return inventory.TrimSecret(stdin)
 }
 
 // argvValue reads a value that stands on the command line. No secret may.

@@ -163,7 +163,7 @@ func TestRunBadInput(t *testing.T) {
 		"secret on argv":    {[]string{"echo", "--param", "ipmi/password=hunter22"}, "--param ipmi/password: this is a secret"},
 		"Secure on argv":    {[]string{"echo", "--param", "incrementer/pin=hunter22"}, "--param incrementer/pin: this is a secret"},
 		"param without =":   {[]string{"echo", "--param", "hunter22"}, "--param needs NAME=VALUE"},
-		"param twice":       {[]string{"echo", "--param", "a=1", "--param-env", "a=HOME"}, "param a is given twice"},
+		"param twice":       {[]string{"echo", "--param", "a=1", "--param-env", "a=HOME"}, "a: this param is given twice"},
 		"no environment":    {[]string{"echo", "--param-env", "a=PLUGIN_TEST_UNSET"}, `the environment variable "PLUGIN_TEST_UNSET" is not set`},
 		"no param file":     {[]string{"echo", "--param-file", "a=/nonexistent"}, "--param-file a: cannot read the secret"},
 		"stdin twice":       {[]string{"echo", "--targets", "-", "--param-file", "a=-"}, "standard input is taken already"},
