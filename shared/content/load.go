@@ -239,12 +239,11 @@ func readBounded(fsys fs.FS, file string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err == nil && len(text) > maxFile {
 		err = fmt.Errorf("larger than %d bytes", maxFile)
 	}
-	return text, err
+	return text, errors.Join(err, f.Close())
 }
 
 // refuse notes an error as a file's problem.

@@ -107,8 +107,8 @@ func TestLoadMeta(t *testing.T) {
 	if c.Meta != want {
 		t.Errorf("meta is %+v", c.Meta)
 	}
-	_, err = content.Load(context.Background(), content.Source{Dir: dir, Meta: map[string]string{"Nmae": "x"}})
-	if err == nil || !strings.Contains(err.Error(), `no metadata field "Nmae": there are Name, Version,`) {
+	_, err = content.Load(context.Background(), content.Source{Dir: dir, Meta: map[string]string{"Nome": "x"}})
+	if err == nil || !strings.Contains(err.Error(), `no metadata field "Nome": there are Name, Version,`) {
 		t.Errorf("%v", err)
 	}
 }
@@ -142,7 +142,7 @@ func TestLoadDirRefuses(t *testing.T) {
 		{"latin1", "params/x.yaml", "Name: good/x\nDescription: caf\xe9\n", "params/x.yaml:2: not UTF-8"},
 		{"latin1 template", "templates/x.sh", "one\ntwo \xff\n", "templates/x.sh:2: not UTF-8"},
 		{"latin1 meta", "._Author.meta", "\xff", "._Author.meta:1: not UTF-8"},
-		{"unknown field", "params/x.yaml", "Name: good/x\nDescripton: x\n", "params/x.yaml:2: Descripton: unknown field"},
+		{"unknown field", "params/x.yaml", "Name: good/x\nDescr: x\n", "params/x.yaml:2: Descr: unknown field"},
 		{"unknown field in json", "params/x.json", "{\"Name\": \"good/x\",\n\"type\": \"x\"}", "params/x.json:2: type: unknown field"},
 		{"field type", "params/x.yaml", "Name: good/x\nSecure: 'true'\n", "params/x.yaml:2: Secure: must be a boolean, not a string"},
 		{"schema", "params/x.yaml", "Name: good/x\nSchema:\n  type: text\n", "params/x.yaml:2: Schema is not valid: type:"},
@@ -179,7 +179,7 @@ func TestLoadDirRefuses(t *testing.T) {
 
 // Everything that is wrong is told at once, in a fixed order.
 func TestLoadDirTellsAll(t *testing.T) {
-	dir := good().with("params/x.yaml", "Nmae: x\n").with("params/a.txt", "x").with("tasks/z.yaml", "").with("tasks/y.yaml", "Name: [").dir(t)
+	dir := good().with("params/x.yaml", "Nome: x\n").with("params/a.txt", "x").with("tasks/z.yaml", "").with("tasks/y.yaml", "Name: [").dir(t)
 	_, err := content.LoadDir(context.Background(), dir)
 	var e *model.Error
 	if !errors.As(err, &e) || len(e.Messages) != 3 || !slices.IsSorted(e.Messages) {

@@ -193,5 +193,6 @@ func secretForms(v string) []string {
 
 // isOdd reports whether some escaping changes r.
 func isOdd(r rune) bool {
-	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.~", r))
+	plain := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.~", r)
+	return !plain
 }

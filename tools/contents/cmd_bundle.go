@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"go/token"
 	"io"
 	"io/fs"
@@ -123,7 +124,9 @@ func replaceFile(file string, text []byte) error {
 	if err == nil {
 		return nil
 	}
-	os.Remove(tmp.Name())
+	if os.Remove(tmp.Name()) != nil {
+		err = fmt.Errorf("%w (%s is left behind)", err, tmp.Name())
+	}
 	return model.Errorf(model.Internal, "cannot write %s: %w", file, err)
 }
 

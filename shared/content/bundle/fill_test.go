@@ -52,7 +52,7 @@ func TestCompleteFills(t *testing.T) {
 
 func TestCompleteRefuses(t *testing.T) {
 	for _, tc := range []struct{ section, in, field, want string }{
-		{"params", "{Name: ab, Descripton: x}", "Descripton", "Descripton: unknown field"},
+		{"params", "{Name: ab, Descr: x}", "Descr", "Descr: unknown field"},
 		{"params", "{Name: ab, secure: true}", "secure", "secure: unknown field (write it Secure)"},
 		{"params", "{Name: ab, Description: yes}", "Description", "Description: must be a string, not a boolean (YAML 1.1 reads"},
 		{"params", "{Name: ab, Description: 010}", "Description", "Description: must be a string, not a number"},
@@ -64,7 +64,7 @@ func TestCompleteRefuses(t *testing.T) {
 		{"stages", "{Name: ab, Tasks: [ok, off]}", "Tasks", "Tasks[1]: must be a string, not a boolean"},
 		{"stages", "{Name: ab, Tasks: [{}]}", "Tasks", "Tasks[0]: must be a string, not an object"},
 		{"tasks", "{Name: ab, Templates: [x]}", "Templates", "Templates[0]: must be an object, not a string"},
-		{"tasks", "{Name: ab, Templates: [{Nmae: x}]}", "Templates", "Templates[0].Nmae: unknown field"},
+		{"tasks", "{Name: ab, Templates: [{Nome: x}]}", "Templates", "Templates[0].Nome: unknown field"},
 		{"tasks", "{Name: ab, Templates: [null]}", "Templates", "Templates[0]: must be an object, not null"},
 		{"bootenvs", "{Name: ab, OS: {Version: 7.3}}", "OS", "OS.Version: must be a string, not a number"},
 		{"bootenvs", "{Name: ab, OS: x}", "OS", "OS: must be an object, not a string"},
