@@ -47,8 +47,8 @@ type outcome struct {
 	run    string // the run's id; empty for reads
 	body   json.RawMessage
 	err    error // the run's error
-	// delivered tells the run that its reply arrived.
-	delivered func()
+	// receipt tells the run whether its reply arrived.
+	receipt receipt
 }
 
 // subject is what an action is about, with its secrets in clear.
@@ -271,7 +271,7 @@ func (a *actions) change(ctx context.Context, c *call) (*outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &outcome{status: http.StatusOK, run: ticket.ID(), delivered: ticket.Delivered}
+	out := &outcome{status: http.StatusOK, run: ticket.ID(), receipt: ticket}
 	if !c.control.wait {
 		out.status = http.StatusAccepted
 		out.body, err = model.Marshal(model.Result{Outcome: model.Accepted, Run: ticket.ID()})
@@ -279,6 +279,7 @@ func (a *actions) change(ctx context.Context, c *call) (*outcome, error) {
 	}
 	run, err := ticket.Wait(ctx)
 	if err != nil {
+		ticket.Lost()
 		return nil, err
 	}
 	out.body = run.Result
@@ -295,7 +296,8 @@ func (a *actions) change(ctx context.Context, c *call) (*outcome, error) {
 // submit records a run and has it sent. The object's lock is held meanwhile, so
 // that it cannot be deleted in between.
 func (a *actions) submit(ctx context.Context, c *call) (*runs.Ticket, error) {
-	digest, err := a.digest.sum([]any{c.body, c.plugin, c.override})
+	// Whoever names a request with a key of its own says that it repeats no other.
+	digest, err := a.digest.sum([]any{c.body, c.plugin, c.override, c.idempotencyKey})
 	if err != nil {
 		return nil, err
 	}

@@ -15,10 +15,12 @@ import (
 	"os/user"
 	"path"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"provision-plugins/endpoint/events"
 	"provision-plugins/shared/model"
@@ -43,8 +45,8 @@ type reply struct {
 	status int
 	run    string
 	body   any // encoded as JSON; json.RawMessage as it is
-	// delivered is called if the client is known to have the reply.
-	delivered func()
+	// receipt is told whether the client got the reply; nil: nobody asks.
+	receipt receipt
 }
 
 // ok is a reply with status 200.
@@ -181,12 +183,28 @@ func (a *api) recovered(w http.ResponseWriter, r *http.Request) {
 
 // failure is the reply of an error.
 func failure(err error) *reply {
-	e := model.AsError(err)
+	e := *model.AsError(err)
 	status := e.Code
 	if status < 400 || status > 599 {
 		status = e.Kind().Info().Status
 	}
-	return &reply{status: status, body: e}
+	e.Key = oneLine(e.Key)
+	e.Messages = slices.Clone(e.Messages)
+	for i, m := range e.Messages {
+		e.Messages[i] = oneLine(m)
+	}
+	return &reply{status: status, body: &e}
+}
+
+// oneLine keeps what came from outside, such as a name in a request, from
+// breaking an error's line or driving a terminal.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
 }
 
 // wrap makes an HTTP handler.
@@ -245,9 +263,43 @@ func (a *api) write(w http.ResponseWriter, r *http.Request, rep *reply) {
 		rep, raw = failure(model.Errorf(model.Internal, "cannot encode the reply")), []byte("null")
 	}
 	raw = append(raw, '\n')
-	h := w.Header()
+	setHeaders(w.Header(), rep, len(raw))
+	control := http.NewResponseController(w)
+	if err := control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		a.log.Debug("cannot bound a reply", "error", err)
+	}
+	conn := watched(r.Context())
+	if conn != nil {
+		conn.listen()
+	}
+	gone := r.Context().Err() != nil
+	w.WriteHeader(rep.status)
+	_, err = w.Write(raw)
+	if err == nil {
+		err = control.Flush()
+	}
+	switch {
+	case rep.receipt == nil:
+	case err != nil || gone:
+		rep.receipt.Lost()
+	case conn != nil:
+		conn.arm(rep.receipt)
+	}
+}
+
+// retryAfter is the header's whole seconds.
+func retryAfter(body any) string {
+	after := defaultRetryAfter
+	if e, ok := body.(*model.Error); ok && e.RetryAfter > after {
+		after = e.RetryAfter
+	}
+	return strconv.Itoa(int((after + time.Second - 1) / time.Second))
+}
+
+// setHeaders sets the headers of a reply.
+func setHeaders(h http.Header, rep *reply, length int) {
 	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(raw)))
+	h.Set("Content-Length", strconv.Itoa(length))
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	if rep.run != "" {
@@ -259,25 +311,4 @@ func (a *api) write(w http.ResponseWriter, r *http.Request, rep *reply) {
 	if rep.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="oob"`)
 	}
-	control := http.NewResponseController(w)
-	if err := control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		a.log.Debug("cannot bound a reply", "error", err)
-	}
-	w.WriteHeader(rep.status)
-	_, err = w.Write(raw)
-	if err == nil {
-		err = control.Flush()
-	}
-	if conn := watched(r.Context()); err == nil && rep.delivered != nil && conn != nil && r.Context().Err() == nil {
-		conn.arm(rep.delivered)
-	}
-}
-
-// retryAfter is the header's whole seconds.
-func retryAfter(body any) string {
-	after := defaultRetryAfter
-	if e, ok := body.(*model.Error); ok && e.RetryAfter > after {
-		after = e.RetryAfter
-	}
-	return strconv.Itoa(int((after + time.Second - 1) / time.Second))
 }

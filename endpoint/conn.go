@@ -5,55 +5,82 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"sync"
+	"syscall"
 )
+
+// receipt is told whether a reply arrived.
+type receipt interface {
+	// Delivered tells that the client has the reply.
+	Delivered()
+	// Lost tells that it has not.
+	Lost()
+}
 
 // watchedConn is a connection of the API that notices whether its client got
 // the last reply: a client that sends more on the same connection, or closes it
-// in order, has it. A reset tells nothing.
+// in order, has it. After a reset it has not. A connection that this side closes
+// tells nothing.
 type watchedConn struct {
 	net.Conn
 
-	mu      sync.Mutex // guards arrived
-	arrived func()
+	mu      sync.Mutex // guards all below
+	news    news       // what was heard since the last reply began
+	waiting receipt    // of the last reply, until something is heard
 }
 
-// arm has fn called once the client is known to have the reply that was just
-// sent.
-func (c *watchedConn) arm(fn func()) {
+// news is what a connection tells about the reply that was sent on it.
+type news int
+
+const (
+	silence news = iota
+	arrival      // the client went on, or closed in order
+	loss         // the client reset the connection
+)
+
+// listen forgets what was heard; a reply is about to be sent.
+func (c *watchedConn) listen() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.arrived = fn
+	c.news, c.waiting = silence, nil
+}
+
+// arm has the receipt told, once it is known, whether the reply that was just
+// sent arrived. A quick client may have been heard already.
+func (c *watchedConn) arm(r receipt) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting = r
+	c.tell()
+}
+
+// tell tells who waits what was heard; the caller holds the lock.
+func (c *watchedConn) tell() {
+	switch {
+	case c.waiting == nil || c.news == silence:
+		return
+	case c.news == arrival:
+		c.waiting.Delivered()
+	case c.news == loss:
+		c.waiting.Lost()
+	}
+	c.waiting = nil
 }
 
 // Read reads from the client.
 func (c *watchedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	switch {
-	case n > 0, errors.Is(err, io.EOF):
-		c.settle(true)
-	case err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
-		c.settle(false)
-	}
-	return n, err
-}
-
-// Close closes the connection from this side, which tells nothing.
-func (c *watchedConn) Close() error {
-	c.settle(false)
-	return c.Conn.Close()
-}
-
-// settle takes what was armed and calls it if the reply arrived.
-func (c *watchedConn) settle(arrived bool) {
 	c.mu.Lock()
-	fn := c.arrived
-	c.arrived = nil
-	c.mu.Unlock()
-	if fn != nil && arrived {
-		fn()
+	defer c.mu.Unlock()
+	switch {
+	case c.news != silence:
+	case n > 0, errors.Is(err, io.EOF):
+		c.news = arrival
+	case errors.Is(err, syscall.ECONNRESET):
+		c.news = loss
 	}
+	c.tell()
+	return n, err
 }
 
 // watchedListener hands out watched connections.

@@ -82,10 +82,9 @@ func definition(role string) *model.PluginProvider {
 		def.Name, def.Content, def.AvailableActions, def.HasPublish = "listener", "", nil, true
 	case "needy":
 		def.Name, def.Content, def.AvailableActions, def.RequiredParams = "needy", "", nil, []string{"needy/key"}
+		def.OptionalParams = []string{"needy/extra"}
 	case "crashy", "refusing":
 		def.Name, def.Content, def.AvailableActions = role, "", nil
-	case "future":
-		def.Name, def.PluginVersion = "future", model.PluginVersion+1
 	case "badname":
 		def.Name = "../evil"
 	case "v2":
@@ -104,8 +103,11 @@ func bePlugin(role string) int {
 	case defining && role == "failing":
 		fmt.Fprintln(os.Stderr, "Error: no licence for this moon phase")
 		return 1
+	case defining && role == "future": // the wrapper would not say so
+		fmt.Println(`{"Name":"future","PluginVersion":5}`)
+		return 0
 	case defining && role == "hanging":
-		select {}
+		<-time.After(time.Hour)
 	}
 	t := &toy{role: role, dir: os.Getenv(envDir)}
 	def := definition(role)
@@ -152,7 +154,11 @@ func (t *toy) Publish(_ context.Context, e *model.Event) error {
 func (t *toy) Action(ctx context.Context, a *model.Action) (any, error) {
 	switch a.Command {
 	case "getParams":
-		return a.Params, nil
+		raw, err := json.Marshal(a.Params)
+		if err != nil {
+			return nil, err
+		}
+		return a.Params, t.note("params", string(raw))
 	case "getModel":
 		return a.Model, nil
 	case "getLabel", "getInventory":

@@ -200,7 +200,7 @@ func (a *api) invoke(r *http.Request, prefix string) (*reply, error) {
 	if out.err != nil {
 		rep = failure(out.err)
 	}
-	rep.run, rep.delivered = out.run, out.delivered
+	rep.run, rep.receipt = out.run, out.receipt
 	return rep, nil
 }
 
