@@ -88,7 +88,11 @@ func simRole(_ context.Context, args []string) (err error) {
 	if err != nil {
 		return fmt.Errorf("sim: %w", err)
 	}
-	fleet, err := bmc.New(bmc.Options{Count: count, Host: netip.MustParseAddr("127.2.0.1"), Username: username, Password: password, On: true})
+	fleet, err := bmc.New(bmc.Options{
+		Count: count, Host: netip.MustParseAddr("127.2.0.1"), Username: username, Password: password, On: true,
+		// A peer that leaves sessions open must not run into its own leftovers.
+		Sessions: 63,
+	})
 	if err != nil {
 		return err
 	}
