@@ -180,14 +180,16 @@ func (o *owner) raise(ctx context.Context, p *place, needed bool) error {
 // (IPMI 2.0 §22.18 and §5.2).
 var noPrivilege = []types.CompletionCode{0x80, 0x81, types.CodeInsufficientPrivilege}
 
-// lost reports whether err means that the session is gone, and forgets it then.
+// lost reports whether err means that the session is gone and another may help.
+// A session that did not answer until the caller's time was over is not trusted
+// to the next caller either.
 func (o *owner) lost(ctx context.Context, err error) bool {
 	var e *rmcp.Error
-	if !errors.As(err, &e) || e.Reason == rmcp.Privilege || ctx.Err() != nil {
+	if !errors.As(err, &e) || e.Reason == rmcp.Privilege || e.Reason == rmcp.Cancelled {
 		return false
 	}
 	o.drop()
-	return true
+	return ctx.Err() == nil
 }
 
 // Waits between tries for a session slot.

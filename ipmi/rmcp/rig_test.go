@@ -152,7 +152,7 @@ func raise(tb testing.TB, s *Session) {
 
 // control is a Chassis Control call.
 func control(c chassis.ChassisControl, class model.Class) *Call {
-	return &Call{Request: &chassis.ChassisControlRequest{ChassisControl: c}, Class: class}
+	return &Call{Request: &chassis.ChassisControlRequest{ChassisControl: c}, Class: class, Wait: 300 * time.Millisecond}
 }
 
 // reasonIn is the reason of err, or "".

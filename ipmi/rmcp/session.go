@@ -14,8 +14,9 @@ import (
 	"provision-plugins/shared/model"
 )
 
-// maxTries bounds the transmissions of a command.
-const maxTries = 4
+// maxTries bounds the transmissions of a command. If none is answered the
+// session is more likely gone than the network that bad.
+const maxTries = 3
 
 // Call is one command to execute.
 type Call struct {
