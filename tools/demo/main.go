@@ -48,8 +48,10 @@ func run(args []string, out io.Writer) int {
 		}
 		return exitPassed
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
+	// A reader that goes away (demo | head) must not end us before we tidy up.
+	signal.Ignore(syscall.SIGPIPE)
 	s, err := findSabotage(*broken)
 	if err != nil {
 		fmt.Fprintln(out, "demo:", text(err))
@@ -60,7 +62,7 @@ func run(args []string, out io.Writer) int {
 
 // show starts the world, runs the script or waits, and tears everything down.
 func show(ctx context.Context, out io.Writer, bin string, s sabotage, keep bool) int {
-	w, err := newWorld(ctx, out, bin, s)
+	w, err := newWorld(ctx, out, bin, s, keep)
 	if err != nil {
 		fmt.Fprintln(out, "demo:", text(err))
 		if errors.Is(err, errSabotage) {

@@ -47,6 +47,7 @@ type world struct {
 	passed int
 	seen   bytes.Buffer // all that the commands printed
 	log    logBuffer    // all that the endpoint and its plugins printed
+	output io.Writer    // where that goes, too
 }
 
 // logBuffer is a buffer that a process writes while others read.
@@ -69,9 +70,13 @@ func (l *logBuffer) String() string {
 	return l.buf.String()
 }
 
-// newWorld starts the simulators and the endpoint. On error nothing is left.
-func newWorld(ctx context.Context, out io.Writer, bin string, s sabotage) (*world, error) {
-	w := &world{out: out, served: make(chan error, 1)}
+// newWorld starts the simulators and the endpoint, whose log is kept, and with
+// follow also printed as it comes. On error nothing is left.
+func newWorld(ctx context.Context, out io.Writer, bin string, s sabotage, follow bool) (*world, error) {
+	w := &world{out: out, served: make(chan error, 1), output: io.Discard}
+	if follow {
+		w.output = out
+	}
 	if err := w.build(ctx, bin, s); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
@@ -156,7 +161,8 @@ func machine(i int) string { return fmt.Sprintf("rack%dn%02d", i/perRack+1, i%pe
 func (w *world) start() error {
 	w.serve = exec.Command(filepath.Join(w.bin, "oob"), "serve",
 		"--data-dir", w.path("data"), "--plugin-dir", w.path("plugins"), "--socket", w.path("oob.sock"), "--listen", "127.0.0.1:0")
-	w.serve.Stdout, w.serve.Stderr = &w.log, &w.log
+	both := io.MultiWriter(&w.log, w.output)
+	w.serve.Stdout, w.serve.Stderr = both, both
 	w.serve.Env = append(os.Environ(), "TMPDIR="+w.dir)
 	// Its own group: an interrupt at the terminal is ours to pass on.
 	w.serve.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -254,6 +260,7 @@ Running: %d simulated BMCs, a simulated Slack, an endpoint with its plugins. In 
   oob power status --all
   oob events -f
 
-Machines: %s. Log of the endpoint: printed when it ends. Ctrl-C ends everything.`,
+Machines: %s. The endpoint's log follows. Ctrl-C ends everything.
+`,
 		w.fleet.Len(), w.path("oob.sock"), w.bin, w.path("machines.csv"))
 }
