@@ -95,11 +95,11 @@ func client(m *Manager, s *store.Store, ledger *os.File, rnd *rand.Rand) {
 		if err != nil {
 			continue // another client was first
 		}
-		say(os.Stdout, "sent %s", ticket.ID())
+		say(os.Stdout, "sent %s %s", ticket.ID(), key)
 		close(known)
 		run, err := ticket.Wait(ctx)
 		if err == nil {
-			say(os.Stdout, "%s %s", run.State, run.ID)
+			say(os.Stdout, "%s %s %s", run.State, run.ID, key)
 		}
 		id := fmt.Sprintf("o%d", rnd.Uint64())
 		o, err := s.Create(ctx, store.Object{Prefix: "things", ID: id, Value: json.RawMessage(`1`)}, map[string]string{"Name": id})
@@ -118,7 +118,7 @@ func TestKill9LosesNothingAndSendsNothingTwice(t *testing.T) {
 	}
 	const seed = 20261120
 	rnd := rand.New(rand.NewPCG(seed, seed))
-	book := &ledgerBook{t: t, dir: t.TempDir(), states: map[string]model.RunState{}, objects: map[string]bool{}}
+	book := &ledgerBook{t: t, dir: t.TempDir(), states: map[string]acked{}, objects: map[string]bool{}}
 	for kill := range kills {
 		lines := 20 + rnd.IntN(400)
 		book.round(uint64(seed+kill), lines)
@@ -130,12 +130,18 @@ func TestKill9LosesNothingAndSendsNothingTwice(t *testing.T) {
 	t.Logf("%d kills, %d runs acknowledged, %d sent, %d unknown, %d objects", kills, len(book.states), book.sends, book.unknown, len(book.objects))
 }
 
+// acked is what a writer acknowledged about a run.
+type acked struct {
+	state model.RunState
+	key   string
+}
+
 // ledgerBook is what the writers said, and what must therefore be so.
 type ledgerBook struct {
 	t       *testing.T
 	dir     string
-	states  map[string]model.RunState // acknowledged, by run
-	objects map[string]bool           // acknowledged
+	states  map[string]acked // by run
+	objects map[string]bool  // acknowledged
 	sends   int
 	unknown int
 }
@@ -165,12 +171,13 @@ func (b *ledgerBook) round(seed uint64, lines int) {
 // note keeps one line of the writer's.
 func (b *ledgerBook) note(line string) {
 	b.t.Helper()
-	what, id, _ := strings.Cut(line, " ")
+	what, rest, _ := strings.Cut(line, " ")
+	id, key, _ := strings.Cut(rest, " ")
 	switch what {
 	case "object":
 		b.objects[id] = true
 	case "sent", "done", "failed", "unknown":
-		b.states[id] = model.RunState(what)
+		b.states[id] = acked{model.RunState(what), key}
 	default:
 		b.t.Fatalf("the writer says %q", line)
 	}
@@ -226,21 +233,16 @@ func (b *ledgerBook) compare(found map[string]*model.Run) {
 	oldest := map[string]string{}
 	for id, run := range found {
 		kept[run.Key]++
-		if oldest[run.Key] == "" || id < oldest[run.Key] {
+		// An unknown run may outlive younger ones, since it holds others back.
+		if run.State != model.RunUnknown && (oldest[run.Key] == "" || id < oldest[run.Key]) {
 			oldest[run.Key] = id
 		}
 	}
-	floor := ""
-	for key, n := range kept {
-		if n >= keptRuns && oldest[key] > floor {
-			floor = oldest[key]
-		}
-	}
-	for id, state := range b.states {
-		run := found[id]
+	for id, ack := range b.states {
+		run, state := found[id], ack.state
 		switch {
-		case run == nil && id > floor:
-			b.t.Errorf("run %s was acknowledged as %s and is lost", id, state)
+		case run == nil && (kept[ack.key] < keptRuns || id > oldest[ack.key]):
+			b.t.Errorf("run %s of %s was acknowledged as %s and is lost; %d are kept, the oldest %s", id, ack.key, state, kept[ack.key], oldest[ack.key])
 		case run == nil:
 			delete(b.states, id)
 		case state.Terminal() && run.State != state:

@@ -28,11 +28,37 @@ func (m *Manager) Recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := m.dropRemnants(ctx); err != nil {
+		return err
+	}
 	if err := m.settleLeft(ctx); err != nil {
 		return err
 	}
 	m.sweeper.Go(m.sweep)
 	return nil
+}
+
+// dropRemnants drops the live runs that another run of their object follows.
+// That one could only begin when they had ended, so their end was swept: a kill
+// in the middle of a sweep can bring back a part of what was deleted.
+func (m *Manager) dropRemnants(ctx context.Context) error {
+	for _, e := range m.activeRuns() {
+		if err := m.dropRemnant(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropRemnant drops a live run if another one of its object follows.
+func (m *Manager) dropRemnant(ctx context.Context, e *entry) error {
+	e.obj.mu.Lock()
+	defer e.obj.mu.Unlock()
+	if last := e.obj.runs[len(e.obj.runs)-1]; last == e {
+		return nil
+	}
+	m.log.Info("dropping the remnant of a swept run", "run", e.id)
+	return m.forget(ctx, e)
 }
 
 // settleLeft ends every run that another process left live.

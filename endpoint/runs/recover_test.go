@@ -75,6 +75,27 @@ func TestRecoverOfManyRuns(t *testing.T) {
 	}
 }
 
+// TestRecoverDropsTheRemnantOfASweptRun has the first record of a run that
+// ended long ago come back, as an unfinished delete can leave it.
+func TestRecoverDropsTheRemnantOfASweptRun(t *testing.T) {
+	ctx := context.Background()
+	r := newRig(t)
+	p := newPlugin()
+	old := r.done(request(model.PowerCycle, p), p)
+	old.Delivered()
+	r.done(request(model.PowerReset, p), p)
+	must(t, r.store.DeleteRecord(ctx, 2)) // the first run's end
+	r.crash("boot-2")
+	if _, err := r.Get(ctx, old.ID()); model.KindOf(err) != model.NotFound {
+		t.Errorf("the swept run is back: %v", err)
+	}
+	if n := r.records("u1"); n != 2 {
+		t.Errorf("%d records, want those of the second run", n)
+	}
+	r.clock.forward(time.Minute)
+	r.done(request(model.PowerCycle, p), p)
+}
+
 func TestRecoverSkipsADamagedRecord(t *testing.T) {
 	ctx := context.Background()
 	r := newRig(t)

@@ -154,5 +154,6 @@ func (m *Manager) forget(ctx context.Context, e *entry) error {
 	e.obj.count -= len(e.seqs)
 	e.obj.runs = slices.DeleteFunc(slices.Clone(e.obj.runs), func(o *entry) bool { return o == e })
 	delete(m.byID, e.id)
+	delete(m.active, e)
 	return nil
 }
