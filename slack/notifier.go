@@ -272,7 +272,7 @@ func (n *notifier) post(ctx context.Context, c config, text string) (time.Durati
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return 5 * time.Second, err
 	case err == nil && ts == "":
-		return 0, errors.New("Slack's answer has no message timestamp")
+		return 0, errors.New("answer without a message timestamp")
 	}
 	return 0, err
 }

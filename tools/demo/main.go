@@ -121,8 +121,7 @@ func verdict(w *world, s sabotage, err error) int {
 
 // text is an error's text for people: without the wire's head.
 func text(err error) string {
-	var e *model.Error
-	if errors.As(err, &e) && err == error(e) {
+	if e, ok := err.(*model.Error); ok { //nolint:errorlint // a wrapped one has its own text
 		return e.Text()
 	}
 	return err.Error()

@@ -238,11 +238,11 @@ func (w *world) newestRuns(ctx context.Context) (map[string]model.Run, error) {
 func (w *world) readBack(ctx context.Context) error {
 	w.say("(somebody holds the power button of %s)", machine(pressed))
 	w.fleet.BMC(pressed).SetPower(false)
-	r, err := w.oob(ctx, "power", "status", "--all")
-	if err != nil {
+	if _, err := w.oob(ctx, "power", "status", "--all"); err != nil {
 		return err
 	}
-	if r, err = w.quiet(ctx, "power", "status", "--all", "--json"); err != nil {
+	r, err := w.quiet(ctx, "power", "status", "--all", "--json")
+	if err != nil {
 		return err
 	}
 	states, err := parseStates(r.out)
