@@ -134,16 +134,19 @@ func invokeAll(ctx context.Context, a *app, c *client.Client, inv invocation) er
 	for _, name := range inv.missing {
 		r.add(answer{machine: machine{name: name}, err: model.Errorf(model.NotFound, "no such machine")})
 	}
-	fanOut(ctx, inv.machines, inv.o.parallel, func(ctx context.Context, m machine) answer {
-		return invoke(ctx, c, inv, m)
-	}, r.add)
+	fan[machine, answer]{
+		parallel: inv.o.parallel,
+		call:     func(ctx context.Context, m machine) answer { return invoke(ctx, c, inv, m) },
+		each:     r.add,
+		tick:     r.progress,
+	}.run(ctx, inv.machines)
 	return r.finish()
 }
 
 // invoke sends the action to one machine.
 func invoke(ctx context.Context, c *client.Client, inv invocation, m machine) answer {
 	if ctx.Err() != nil {
-		return answer{machine: m, err: model.Errorf(model.Unreachable, "interrupted before it was sent: nothing was done")}
+		return answer{machine: m, err: notSent()}
 	}
 	bound := time.Duration(inv.o.timeout)
 	if bound == 0 {
@@ -166,13 +169,18 @@ func invoke(ctx context.Context, c *client.Client, inv invocation, m machine) an
 	return out
 }
 
+// notSent is the error for a machine whose turn never came.
+func notSent() *model.Error {
+	return model.Errorf(model.Unreachable, "interrupted before it was sent: nothing was done")
+}
+
 // actionError is the error of an action, with words for what only the command
 // line knows.
 func actionError(err error, command string) *model.Error {
 	e := model.AsError(err)
 	switch {
 	case errors.Is(err, context.Canceled):
-		e.Messages = []string{"interrupted: nobody waits for the answer any more; `oob runs list` tells it"}
+		e.Messages = []string{"interrupted while waiting; what was begun goes on: `oob runs list` shows how it ends"}
 	case e.Kind() == model.NotFound:
 		// The machine was found a moment ago.
 		e.Messages = []string{"no plugin offers " + command + " for this machine (" + e.Text() + ")"}

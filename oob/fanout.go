@@ -3,19 +3,33 @@ package main
 import (
 	"context"
 	"sync"
+	"time"
 )
 
-// fanOut calls call for each item, at most parallel at once, and each with
-// each answer as it comes, from the calling goroutine. Every item is answered:
-// call itself must look at ctx. All its goroutines have ended when it returns.
-func fanOut[T, R any](ctx context.Context, items []T, parallel int, call func(context.Context, T) R, each func(R)) {
+// fan says how items are worked on.
+type fan[T, R any] struct {
+	// parallel is how many calls run at once.
+	parallel int
+	// call works on one item. Every item is called: it must look at ctx.
+	call func(context.Context, T) R
+	// each takes the answers as they come; tick, unless nil, is called every
+	// tickEvery in between. Both run on the calling goroutine.
+	each func(R)
+	tick func()
+}
+
+// tickEvery is the time between two ticks.
+const tickEvery = 200 * time.Millisecond
+
+// run works on all items. All its goroutines have ended when it returns.
+func (f fan[T, R]) run(ctx context.Context, items []T) {
 	queue := make(chan T)
 	answers := make(chan R)
 	var workers sync.WaitGroup
-	for range min(parallel, len(items)) {
+	for range min(f.parallel, len(items)) {
 		workers.Go(func() {
 			for item := range queue {
-				answers <- call(ctx, item)
+				answers <- f.call(ctx, item)
 			}
 		})
 	}
@@ -29,7 +43,21 @@ func fanOut[T, R any](ctx context.Context, items []T, parallel int, call func(co
 		workers.Wait()
 		close(answers)
 	}()
-	for answer := range answers {
-		each(answer)
+	var ticks <-chan time.Time
+	if f.tick != nil {
+		ticker := time.NewTicker(tickEvery)
+		defer ticker.Stop()
+		ticks = ticker.C
+	}
+	for {
+		select {
+		case answer, ok := <-answers:
+			if !ok {
+				return
+			}
+			f.each(answer)
+		case <-ticks:
+			f.tick()
+		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"time"
 
 	"provision-plugins/oob/hostlist"
 	"provision-plugins/shared/model"
@@ -30,8 +29,8 @@ type report struct {
 	exit   int
 	good   *folder[string]
 	bad    *folder[string]
-	shown  time.Time // of the progress line
-	err    error     // of printing
+	shown  bool  // a progress line
+	err    error // of printing
 }
 
 // newReport starts a report on total machines.
@@ -73,7 +72,6 @@ func (r *report) add(ans answer) {
 	} else {
 		r.fold(r.good, ans)
 	}
-	r.progress()
 }
 
 // fold adds an answer to those like it. A machine that is alone with its
@@ -98,26 +96,26 @@ func (r *report) print(bad bool, names, text string) {
 	}
 }
 
-// progressEvery is how often the progress line is written.
-const progressEvery = 100 * time.Millisecond
-
 // progress rewrites the progress line on a terminal.
 func (r *report) progress() {
-	if !r.app.progress || time.Since(r.shown) < progressEvery {
+	if !r.app.progress || r.app.flags.json || r.each || r.total == 1 {
 		return
 	}
-	r.shown = time.Now()
+	r.shown = true
 	text := fmt.Sprintf("%s: %d of %d answered", r.verb, r.done, r.total)
 	if r.failed > 0 {
 		text += fmt.Sprintf(", %d failed", r.failed)
 	}
-	fmt.Fprintf(r.app.stderr, "\r\x1b[K%s", text)
+	fmt.Fprint(r.app.stderr, eraseLine+text)
 }
+
+// eraseLine goes to the beginning of a terminal's line and empties it.
+const eraseLine = "\r\x1b[K"
 
 // finish prints what was folded, and returns the error to exit with.
 func (r *report) finish() error {
-	if !r.shown.IsZero() {
-		fmt.Fprint(r.app.stderr, "\r\x1b[K")
+	if r.shown {
+		fmt.Fprint(r.app.stderr, eraseLine)
 	}
 	r.printFolds(r.good, false)
 	r.printFolds(r.bad, true)
@@ -129,7 +127,7 @@ func (r *report) finish() error {
 	case r.total == 1:
 		return &failure{code: r.exit}
 	}
-	return &failure{r.exit, fmt.Sprintf("%s failed on %d of %s", r.verb, r.failed, count(r.total, "machine"))}
+	return &failure{r.exit, fmt.Sprintf("%s did not succeed on %d of %s", r.verb, r.failed, count(r.total, "machine"))}
 }
 
 // printFolds prints one line for each fold.

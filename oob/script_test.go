@@ -25,7 +25,7 @@ func (l leakChecked) Run() int {
 }
 
 func TestMain(m *testing.M) {
-	os.Exit(testscript.RunMain(leakChecked{m}, map[string]func() int{"oob": mainCode}))
+	os.Exit(testscript.RunMain(leakChecked{m}, map[string]func() int{"oob": mainCode, "toy": toyMain}))
 }
 
 // TestScripts runs each script against a fake endpoint that serves the

@@ -185,19 +185,23 @@ func lookUp(ctx context.Context, c *client.Client, names []string, parallel int)
 	var got []machine
 	var missing []string
 	var failed error
-	fanOut(ctx, names, parallel, func(ctx context.Context, name string) looked {
-		m, err := get[model.Machine](ctx, c, machinePath(name))
-		return looked{name, m, err}
-	}, func(l looked) {
-		switch {
-		case l.err == nil:
-			got = append(got, newMachine(&l.m))
-		case model.KindOf(l.err) == model.NotFound:
-			missing = append(missing, l.name)
-		default:
-			failed = l.err
-		}
-	})
+	fan[string, looked]{
+		parallel: parallel,
+		call: func(ctx context.Context, name string) looked {
+			m, err := get[model.Machine](ctx, c, machinePath(name))
+			return looked{name, m, err}
+		},
+		each: func(l looked) {
+			switch {
+			case l.err == nil:
+				got = append(got, newMachine(&l.m))
+			case model.KindOf(l.err) == model.NotFound:
+				missing = append(missing, l.name)
+			default:
+				failed = l.err
+			}
+		},
+	}.run(ctx, names)
 	if failed != nil {
 		return nil, nil, failed
 	}

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestReal runs each script with the real daemon and a toy plugin.
+func TestReal(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "real"),
+		Setup: func(env *testscript.Env) error {
+			d := &daemons{running: map[string]*daemon{}}
+			env.Values[daemonsKey{}] = d
+			env.Defer(d.killAll)
+			for name, value := range map[string]string{
+				"OOB_SOCKET": filepath.Join(env.WorkDir, "d", "oob.sock"), "OOB_ENDPOINT": "", "OOB_TOKEN": "", "HOME": env.WorkDir, "TZ": "UTC",
+			} {
+				env.Setenv(name, value)
+			}
+			return installToy(filepath.Join(env.WorkDir, "plugins"))
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits":      cmdExits,
+			"start":      cmdStart,
+			"term":       cmdTerm,
+			"eventually": cmdEventually,
+			"until":      cmdUntil,
+			"setoutput":  cmdSetOutput,
+		},
+	})
+}
+
+// installToy puts the toy plugin into a plugin directory.
+func installToy(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	binary, err := exec.LookPath("toy")
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, "toy")
+	if os.Link(binary, path) != nil {
+		raw, err := os.ReadFile(binary)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, raw, 0o755); err != nil {
+			return err
+		}
+	}
+	// Not writable by others, whatever the umask, and old: a file that was
+	// changed a moment ago is watched for a second before it is run.
+	old := time.Now().Add(-time.Hour)
+	return errors.Join(os.Chmod(dir, 0o755), os.Chmod(path, 0o755), os.Chtimes(path, old, old))
+}
+
+// bound is how long a script waits for what must come.
+const bound = 60 * time.Second
+
+// daemonsKey is the key of a script's daemons.
+type daemonsKey struct{}
+
+// daemons are the processes a script has started, by name.
+type daemons struct{ running map[string]*daemon }
+
+// daemon is a process in the background.
+type daemon struct {
+	cmd   *exec.Cmd
+	lines *lineBuffer
+	ended chan error
+}
+
+// lineBuffer keeps output and tells when it grows.
+type lineBuffer struct {
+	mu    sync.Mutex // guards what follows
+	text  bytes.Buffer
+	grown chan struct{} // closed and replaced at every write
+}
+
+// Write keeps output.
+func (b *lineBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.text.Write(p)
+	close(b.grown)
+	b.grown = make(chan struct{})
+	return len(p), nil
+}
+
+// look returns the output so far, and a channel that closes when it grows.
+func (b *lineBuffer) look() (string, <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String(), b.grown
+}
+
+// killAll ends what a script has left running.
+func (d *daemons) killAll() {
+	for _, p := range d.running {
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-p.ended:
+		case <-time.After(bound):
+			_ = p.cmd.Process.Kill()
+			<-p.ended
+		}
+	}
+}
+
+// cmdStart starts oob in the background and waits for a line of its output:
+// start NAME REGEXP ARGS...
+func cmdStart(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 3 {
+		ts.Fatalf("usage: start NAME REGEXP ARGS...")
+	}
+	path, err := exec.LookPath("oob")
+	ts.Check(err)
+	p := &daemon{cmd: exec.Command(path, args[2:]...), ended: make(chan error, 1)}
+	p.lines = &lineBuffer{grown: make(chan struct{})}
+	p.cmd.Dir = ts.MkAbs(".")
+	p.cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("WORK"), "OOB_SOCKET="+ts.Getenv("OOB_SOCKET"), "TZ=UTC")
+	log := &bytes.Buffer{}
+	p.cmd.Stdout, p.cmd.Stderr = p.lines, io.Writer(log)
+	ts.Check(p.cmd.Start())
+	go func() { p.ended <- p.cmd.Wait() }()
+	ts.Value(daemonsKey{}).(*daemons).running[args[0]] = p
+	wanted := regexp.MustCompile("(?m)" + args[1])
+	timeout := time.After(bound)
+	for {
+		text, grown := p.lines.look()
+		if wanted.MatchString(text) {
+			return
+		}
+		select {
+		case <-grown:
+		case err := <-p.ended:
+			p.ended <- err
+			ts.Fatalf("%s ended: %v\n%s%s", args[0], err, text, log)
+		case <-timeout:
+			ts.Fatalf("%s does not print %s:\n%s", args[0], args[1], text)
+		}
+	}
+}
+
+// cmdTerm ends a process by SIGTERM and wants it to exit with 0; its stdout
+// goes to a file: term NAME FILE
+func cmdTerm(ts *testscript.TestScript, _ bool, args []string) {
+	all := ts.Value(daemonsKey{}).(*daemons)
+	p := all.running[args[0]]
+	ts.Check(p.cmd.Process.Signal(syscall.SIGTERM))
+	select {
+	case err := <-p.ended:
+		delete(all.running, args[0])
+		ts.Check(err)
+	case <-time.After(bound):
+		ts.Fatalf("%s does not end", args[0])
+	}
+	text, _ := p.lines.look()
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
+}
+
+// cmdSetOutput sets a variable to what a regexp's group finds in the output of
+// a daemon: setoutput VAR NAME REGEXP
+func cmdSetOutput(ts *testscript.TestScript, _ bool, args []string) {
+	text, _ := ts.Value(daemonsKey{}).(*daemons).running[args[1]].lines.look()
+	found := regexp.MustCompile("(?m)" + args[2]).FindStringSubmatch(text)
+	if found == nil {
+		ts.Fatalf("%s is not in:\n%s", args[2], text)
+	}
+	ts.Setenv(args[0], found[1])
+}
+
+// cmdEventually runs a command again and again until its output matches:
+// eventually REGEXP COMMAND...
+func cmdEventually(ts *testscript.TestScript, _ bool, args []string) {
+	repeat(ts, args[0], args[1:], func() string { return ts.ReadFile("stdout") + ts.ReadFile("stderr") })
+}
+
+// cmdUntil runs a command again and again until the output of a daemon
+// matches: until NAME REGEXP COMMAND...
+func cmdUntil(ts *testscript.TestScript, _ bool, args []string) {
+	p := ts.Value(daemonsKey{}).(*daemons).running[args[0]]
+	repeat(ts, args[1], args[2:], func() string {
+		text, _ := p.lines.look()
+		return text
+	})
+}
+
+// repeat runs a command until output matches a regexp.
+func repeat(ts *testscript.TestScript, want string, command []string, output func() string) {
+	wanted := regexp.MustCompile("(?m)" + want)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	timeout := time.After(bound)
+	for {
+		// Its error shows in its output; what counts is that it ends.
+		_ = ts.Exec(command[0], command[1:]...)
+		if wanted.MatchString(output()) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-timeout:
+			ts.Fatalf("%s: never %s, but:\n%s", strings.Join(command, " "), want, output())
+		}
+	}
+}
