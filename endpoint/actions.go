@@ -122,23 +122,31 @@ type control struct {
 	wait         bool
 }
 
+// controlParams are for the endpoint, not for the plugin.
+var controlParams = [...]string{"oob/reason", "oob/after-unknown", "oob/wait"}
+
 // takeControl reads the control params and removes them from the body.
-func takeControl(body model.Params) (control, error) {
+func (a *actions) takeControl(command string, body model.Params) (control, error) {
 	var c control
-	var err error
-	if c.reason, err = body.String("oob/reason", ""); err != nil {
+	found := model.Params{}
+	for _, name := range controlParams {
+		if v, ok := body[name]; ok {
+			found[name] = v
+			delete(body, name)
+		}
+	}
+	err := a.cat.checkAction(command, found)
+	if err != nil {
 		return c, err
 	}
-	if c.afterUnknown, err = body.String("oob/after-unknown", ""); err != nil {
+	if c.reason, err = found.String("oob/reason", ""); err != nil {
 		return c, err
 	}
-	if c.wait, err = body.Bool("oob/wait", true); err != nil {
+	if c.afterUnknown, err = found.String("oob/after-unknown", ""); err != nil {
 		return c, err
 	}
-	for _, name := range []string{"oob/reason", "oob/after-unknown", "oob/wait"} {
-		delete(body, name)
-	}
-	return c, nil
+	c.wait, err = found.Bool("oob/wait", true)
+	return c, err
 }
 
 // invoke runs an action and waits for its end, unless the caller would rather
@@ -170,7 +178,7 @@ func (a *actions) resolve(in invocation) (*call, error) {
 	}
 	in.body = dropMasked(in.body)
 	c := &call{invocation: in, subject: s}
-	if c.control, err = takeControl(in.body); err != nil {
+	if c.control, err = a.takeControl(in.command, in.body); err != nil {
 		return nil, err
 	}
 	if c.offer, err = a.choose(c); err != nil {

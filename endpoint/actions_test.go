@@ -47,6 +47,7 @@ func TestBadRequests(t *testing.T) {
 		{"bad timeout", "m1", "poweron", model.Params{"oob/timeout": "soon"}, model.Invalid, []string{"oob/timeout"}},
 		{"huge timeout", "m1", "poweron", model.Params{"oob/timeout": 1e9}, model.Invalid, []string{"oob/timeout"}},
 		{"bad wait", "m1", "poweron", model.Params{"oob/wait": "no"}, model.Invalid, []string{"oob/wait", "boolean"}},
+		{"long reason", "m1", "poweron", model.Params{"oob/reason": strings.Repeat("x", 501)}, model.Invalid, []string{"oob/reason"}},
 		{"empty default is no value", "m1", "getLabel", nil, model.Invalid, []string{"Missing Parameter toy/label"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -12,6 +12,10 @@ import (
 	"provision-plugins/shared/plugin"
 )
 
+// listenerGrace is how long a plugin without actions has to stop, before each
+// signal.
+const listenerGrace = 5 * time.Second
+
 // life is what a unit's loop knows; nobody else touches it.
 type life struct {
 	*unit
@@ -219,12 +223,28 @@ func (s *supervisor) launch(ctx context.Context, u *unit, want *desired) (*plugi
 			return nil, model.Errorf(model.Internal, "cannot make %s: %w", dir, cause(err))
 		}
 	}
-	return plugin.Launch(ctx, plugin.LaunchOptions{
+	log := s.log.With("plugin", u.name)
+	if err := awaitLeftover(ctx, state, s.timing.leftover, log); err != nil {
+		return nil, err
+	}
+	o := plugin.LaunchOptions{
 		Exec:       plugin.Exec{Path: want.binary.path, Env: s.env(s.tokens.issue(u.name)), Dir: scratch},
 		Name:       u.name,
 		RuntimeDir: s.dirs.runtime,
 		StateDir:   state,
 		Handler:    &handler{unit: u},
-		Logger:     s.log.With("plugin", u.name),
-	})
+		Logger:     log,
+	}
+	if p := want.binary.provider; p.HasPublish && len(p.AvailableActions) == 0 {
+		// It owes nothing to any device, and is stopped after those that do.
+		o.TermAfter, o.KillAfter = listenerGrace, listenerGrace
+	}
+	proc, err := plugin.Launch(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := noteProcess(state, proc.Pid()); err != nil {
+		log.Warn("cannot note the plugin's process", "error", err)
+	}
+	return proc, nil
 }

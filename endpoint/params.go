@@ -127,9 +127,12 @@ func (c *catalog) actionParams(of offer, body model.Params, from chain) (model.P
 		}
 	}
 	for name, v := range from.merged() {
-		if strings.HasPrefix(name, "oob/") && !slices.Contains(ownParams[:], name) && !out.Has(name) {
+		if strings.HasPrefix(name, "oob/") && !out.Has(name) {
 			out[name] = v
 		}
+	}
+	for _, name := range ownParams {
+		delete(out, name)
 	}
 	return out, c.checkAction(command, out)
 }

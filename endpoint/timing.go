@@ -15,6 +15,8 @@ type timing struct {
 	crashWindow time.Duration
 	// firstScan is how long the first actions wait for plugins being defined.
 	firstScan time.Duration
+	// leftover is how long the process of an earlier endpoint may take to end.
+	leftover time.Duration
 	// readyWait is how long a read waits for a plugin that is starting.
 	readyWait time.Duration
 }
@@ -26,6 +28,6 @@ func defaultTiming() timing {
 		retry:      time.Minute,
 		backoffMin: 250 * time.Millisecond, backoffMax: 30 * time.Second,
 		maxCrashes: 5, crashWindow: 10 * time.Minute,
-		firstScan: 3 * time.Second, readyWait: 10 * time.Second,
+		firstScan: 3 * time.Second, leftover: 10 * time.Second, readyWait: 10 * time.Second,
 	}
 }
