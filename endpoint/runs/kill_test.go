@@ -225,29 +225,25 @@ func (b *ledgerBook) audit() {
 	}
 }
 
-// compare looks for everything that was acknowledged. Runs that the history no
-// longer keeps are let go.
+// compare looks for everything that was acknowledged. A run is gone by right
+// only if as many younger ones of its machine are there as history keeps.
 func (b *ledgerBook) compare(found map[string]*model.Run) {
 	b.t.Helper()
-	kept := map[string]int{}
-	oldest := map[string]string{}
-	for id, run := range found {
-		kept[run.Key]++
-		// An unknown run may outlive younger ones, since it holds others back.
-		if run.State != model.RunUnknown && (oldest[run.Key] == "" || id < oldest[run.Key]) {
-			oldest[run.Key] = id
-		}
-	}
 	for id, ack := range b.states {
-		run, state := found[id], ack.state
+		run, younger := found[id], 0
+		for other, r := range found {
+			if r.Key == ack.key && other > id {
+				younger++
+			}
+		}
 		switch {
-		case run == nil && (kept[ack.key] < keptRuns || id > oldest[ack.key]):
-			b.t.Errorf("run %s of %s was acknowledged as %s and is lost; %d are kept, the oldest %s", id, ack.key, state, kept[ack.key], oldest[ack.key])
+		case run == nil && younger < keptRuns:
+			b.t.Errorf("run %s of %s was acknowledged as %s and is lost; %d younger ones are there", id, ack.key, ack.state, younger)
 		case run == nil:
 			delete(b.states, id)
-		case state.Terminal() && run.State != state:
-			b.t.Errorf("run %s was acknowledged as %s and is %s", id, state, run.State)
-		case state == model.RunSent && run.State != model.RunDone && run.State != model.RunUnknown:
+		case ack.state.Terminal() && run.State != ack.state:
+			b.t.Errorf("run %s was acknowledged as %s and is %s", id, ack.state, run.State)
+		case ack.state == model.RunSent && run.State != model.RunDone && run.State != model.RunUnknown:
 			b.t.Errorf("run %s was acknowledged as sent and is %s", id, run.State)
 		}
 	}

@@ -23,18 +23,23 @@ func (m *Manager) Submit(ctx context.Context, r Request) (*Ticket, error) {
 		return nil, err
 	}
 	defer m.work.Done()
+	obj := &object{prefix: systemPrefix}
+	if r.Prefix == "" {
+		m.systemMu.Lock()
+		defer m.systemMu.Unlock()
+	} else {
+		obj = m.object(r.Prefix, r.Key)
+	}
+	obj.mu.Lock()
+	defer obj.mu.Unlock()
+	// Named under the lock, the runs of one object are in the order of their ids.
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, model.Errorf(model.Internal, "cannot name a run: %w", err)
 	}
-	obj := m.object(r.Prefix, r.Key)
 	if r.Prefix == "" {
-		m.systemMu.Lock()
-		defer m.systemMu.Unlock()
-		obj = &object{prefix: systemPrefix, key: id.String()}
+		obj.key = id.String()
 	}
-	obj.mu.Lock()
-	defer obj.mu.Unlock()
 	for range writeAttempts {
 		t, err := m.attempt(ctx, obj, &r, id.String())
 		if t != nil || err == nil || model.KindOf(err) != model.Conflict || !obj.stale {
