@@ -260,3 +260,22 @@ func TestRetryAfterIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// A plugin that closes its end after each answer, without saying so, must not
+// cost the next action its answer.
+func TestClosedConnectionsCostNothing(t *testing.T) {
+	socket := fakePlugin(t, func(conn net.Conn) {
+		req, err := http.ReadRequest(bufio.NewReader(conn))
+		if err != nil {
+			return
+		}
+		_, _ = io.Copy(io.Discard, req.Body)
+		_, _ = io.WriteString(conn, ok200(4)+"true")
+	})
+	p := process(socket)
+	for range 200 {
+		if got, err := p.Action(t.Context(), &model.Action{Command: "powercycle"}); err != nil || string(got) != "true" {
+			t.Fatalf("%s %v", got, err)
+		}
+	}
+}

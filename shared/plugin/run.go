@@ -131,7 +131,8 @@ func (p *program) actorFor(action string) (Actor, error) {
 // params of the command line.
 func (p *program) configureAlone(ctx context.Context, stderr io.Writer, params model.Params) error {
 	if impl, ok := p.impl.(Logged); ok {
-		impl.SetLogger(slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+		// How each machine failed is in its line of output already.
+		impl.SetLogger(slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError})))
 	}
 	c, err := newClient()
 	if err != nil {
