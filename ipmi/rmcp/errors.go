@@ -1,6 +1,7 @@
 package rmcp
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/bougou/go-ipmi/pkg/types"
@@ -59,6 +60,20 @@ func (e *Error) Error() string {
 
 // Unwrap returns the detail.
 func (e *Error) Unwrap() error { return e.Err }
+
+// unanswered is the number of tries that had no answer.
+type unanswered int
+
+// Error tells the number.
+func (n unanswered) Error() string { return fmt.Sprintf("no answer to %d tries", int(n)) }
+
+// Details of failures.
+var (
+	errAlgorithm = errors.New("the BMC chose another algorithm than was proposed")
+	errNoID      = errors.New("the BMC's session ID is 0")
+	errProof     = errors.New("the BMC's proof does not match")
+	errCheck     = errors.New("the integrity check value does not match")
+)
 
 // Refusal is a command that the BMC answered with a completion code other than
 // 00h: it was not executed.

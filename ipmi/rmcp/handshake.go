@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"encoding/binary"
-	"fmt"
 	"time"
 )
 
@@ -191,12 +190,12 @@ func (h *handshake) openSession(ctx context.Context) *Error {
 	}
 	h.keys.managedID = binary.LittleEndian.Uint32(a.data[8:])
 	for i, alg := range h.algorithms() {
-		if got := a.data[12+8*i+4] & typeMask; got != alg {
-			return fail(NoSuite, stepOpen.name, fmt.Errorf("asked for algorithm %02Xh, got %02Xh", alg, got))
+		if a.data[12+8*i+4]&typeMask != alg {
+			return fail(NoSuite, stepOpen.name, errAlgorithm)
 		}
 	}
 	if h.keys.managedID == 0 {
-		return fail(Protocol, stepOpen.name, fmt.Errorf("session ID 0"))
+		return fail(Protocol, stepOpen.name, errNoID)
 	}
 	return nil
 }
@@ -227,7 +226,7 @@ func (h *handshake) rakp12(ctx context.Context) *Error {
 	copy(k.managedRnd[:], a.data[8:])
 	copy(k.guid[:], a.data[24:])
 	if !hmac.Equal(k.rakp2(), a.data[40:a.n]) {
-		return fail(BadPassword, stepRAKP1.name, fmt.Errorf("the BMC's proof does not match"))
+		return fail(BadPassword, stepRAKP1.name, errProof)
 	}
 	h.proved = true
 	return nil
@@ -267,7 +266,7 @@ func (h *handshake) rakp34(ctx context.Context) (*Session, *Error) {
 		return append(dst, code...)
 	})
 	if err == nil && !hmac.Equal(k.rakp4(sik), a.data[8:a.n]) {
-		err = fail(BadKg, stepRAKP3.name, fmt.Errorf("the integrity check value does not match"))
+		err = fail(BadKg, stepRAKP3.name, errCheck)
 	}
 	if err != nil {
 		// The BMC may have the session open, with these keys.
@@ -321,7 +320,7 @@ func (h *handshake) exchange(ctx context.Context, st *step, body func([]byte) []
 		}
 		wait = min(2*wait, maxTry)
 	}
-	return nil, fail(Silent, st.name, fmt.Errorf("no answer to %d tries", len(out)))
+	return nil, fail(Silent, st.name, unanswered(len(out)))
 }
 
 // transmit sends the message of a step once.

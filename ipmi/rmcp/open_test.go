@@ -32,7 +32,7 @@ func TestOpen(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := startBMC(t, tc.bmc)
-			b.chassis.On = true
+			b.chassis.set(t, true)
 			s, err := newTestTransport(t).Open(testContext(t), Target{Peer: b.addr, Login: tc.login})
 			if err != nil {
 				t.Fatal(err)
@@ -193,8 +193,8 @@ func TestOpenWhileOthersAreRefused(t *testing.T) {
 		}
 	}
 	<-done
-	if b.chassis.ColdResets != 200 {
-		t.Errorf("%d resets, want 200", b.chassis.ColdResets)
+	if b.chassis.resets.Load() != 200 {
+		t.Errorf("%d resets, want 200", b.chassis.resets.Load())
 	}
 }
 
@@ -282,7 +282,7 @@ func TestOpenWithCrossingAnswers(t *testing.T) {
 // TestOpenDuplicates gets every datagram twice.
 func TestOpenDuplicates(t *testing.T) {
 	b := startBMC(t, bmcOptions{})
-	b.chassis.On = true
+	b.chassis.set(t, true)
 	p := udptest.New(t, b.addr, func(d udptest.Datagram) [][]byte {
 		return [][]byte{d.Data, d.Data}
 	})

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/bougou/go-ipmi/pkg/bmc"
 	"github.com/bougou/go-ipmi/pkg/command/app"
 	"github.com/bougou/go-ipmi/pkg/command/chassis"
+	"github.com/bougou/go-ipmi/pkg/hal"
 	"github.com/bougou/go-ipmi/pkg/hal/mock"
 	"github.com/bougou/go-ipmi/pkg/server"
 	"github.com/bougou/go-ipmi/pkg/transport/udp"
@@ -31,8 +33,37 @@ const (
 type testBMC struct {
 	*bmc.BMC
 	addr    netip.AddrPort
-	chassis *mock.Chassis
+	chassis *testChassis
 }
+
+// testChassis is a machine that is on or off, and counts its resets.
+type testChassis struct {
+	*mock.Chassis
+	resets atomic.Int32
+}
+
+// ColdReset counts.
+func (c *testChassis) ColdReset(context.Context) error {
+	c.resets.Add(1)
+	return nil
+}
+
+// set switches the machine.
+func (c *testChassis) set(tb testing.TB, on bool) {
+	tb.Helper()
+	if err := c.SetPower(context.Background(), on); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// testHAL is hardware with such a machine.
+type testHAL struct {
+	*mock.HAL
+	chassis *testChassis
+}
+
+// Chassis is the machine.
+func (h *testHAL) Chassis() hal.ChassisHAL { return h.chassis }
 
 // options of a testBMC.
 type bmcOptions struct {
@@ -63,7 +94,7 @@ func startBMC(tb testing.TB, o bmcOptions) *testBMC {
 	if err != nil {
 		tb.Skip("no such address here:", err)
 	}
-	h := mock.New()
+	h := &testHAL{mock.New(), &testChassis{Chassis: &mock.Chassis{}}}
 	b := bmc.New(bmc.DeviceInfo{IPMIVersion: 0x20}, [16]byte{1, 2, 3}, h,
 		bmc.WithKG([]byte(o.kg)), bmc.WithCipherSuites(o.suites))
 	b.Sessions = bmc.NewSessionStoreWithOptions(b.Clock(), bmc.WithMaxSessions(o.sessions))
@@ -76,8 +107,7 @@ func startBMC(tb testing.TB, o bmcOptions) *testBMC {
 	u.ChannelAccess[1] = bmc.UserChannelAccess{MaxPrivilege: o.privilege, Enabled: true}
 	serve(tb, server.NewServer(b, udp.Wrap(conn, udp.WithReadTimeout(0))))
 	addr := netip.MustParseAddrPort(conn.LocalAddr().String())
-	chas, _ := h.Chassis().(*mock.Chassis)
-	return &testBMC{BMC: b, addr: addr, chassis: chas}
+	return &testBMC{BMC: b, addr: addr, chassis: h.chassis}
 }
 
 // serve runs the server until the test ends.

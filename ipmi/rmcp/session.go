@@ -3,7 +3,6 @@ package rmcp
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"net/netip"
 	"sync"
 	"time"
@@ -195,7 +194,7 @@ func (s *Session) transact(ctx context.Context, c *Call, command types.Command, 
 		}
 		wait = min(2*wait, maxTry)
 	}
-	return &Error{Reason: Silent, Step: command.Name, Err: fmt.Errorf("no answer to %d tries", tries), Sent: true}
+	return &Error{Reason: Silent, Step: command.Name, Err: unanswered(tries), Sent: true}
 }
 
 // await waits for an outcome, the timer, or the end of the caller, the session
