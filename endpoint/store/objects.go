@@ -100,7 +100,7 @@ func (s *Store) Create(ctx context.Context, o Object, unique map[string]string) 
 	if errors.Is(err, errStale) {
 		err = exists(o.Prefix, o.ID)
 	}
-	release(err == nil)
+	defer release(err == nil) // once the view has the object: a claim is judged by the view
 	if err != nil {
 		return Object{}, err
 	}
@@ -129,7 +129,7 @@ func (s *Store) Update(ctx context.Context, o Object, unique map[string]string) 
 	if errors.Is(err, errStale) {
 		err = changed(o.Prefix, o.ID)
 	}
-	release(err == nil)
+	defer release(err == nil)
 	if err != nil {
 		return Object{}, err
 	}
@@ -161,7 +161,7 @@ func (s *Store) Delete(ctx context.Context, prefix, id string, rev uint64) (Obje
 	if errors.Is(err, errStale) {
 		err = changed(prefix, id)
 	}
-	release(err == nil)
+	defer release(err == nil)
 	if err != nil {
 		return Object{}, err
 	}

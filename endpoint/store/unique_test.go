@@ -120,7 +120,7 @@ func TestLeftOverReservationIsTakenOver(t *testing.T) {
 func TestManyCreatesOfOneName(t *testing.T) {
 	ctx := context.Background()
 	s := open(t, t.TempDir())
-	for round := range 5 {
+	for round := range 20 {
 		name := fmt.Sprintf("n%d", round)
 		wins := make(chan string, 16)
 		var writers sync.WaitGroup
