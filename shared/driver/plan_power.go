@@ -81,6 +81,10 @@ func (r *run) notReached(want model.PowerState, err error) error {
 	if err != nil {
 		taken = "had no reply"
 	}
+	if r.blind && r.lookErr != nil {
+		return model.Errorf(model.KindOf(r.lookErr), "the order %q %s, but its effect cannot be seen; %s",
+			r.sent[len(r.sent)-1], taken, r.lastState())
+	}
 	return model.Errorf(model.Timeout, "the order %q %s, but %s was not seen within %v; %s",
 		r.sent[len(r.sent)-1], taken, want, r.req.timeout, r.lastState())
 }

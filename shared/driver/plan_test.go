@@ -41,6 +41,9 @@ func runPlans(t *testing.T, rows []planRow) {
 					wantErr(t, err, row.kind, row.text)
 				}
 				r.wantExecuted(row.done)
+				if n := r.device.Refused(); n > 1 {
+					t.Errorf("%d logins were refused", n)
+				}
 				if n := r.device.Sessions(); n != 0 {
 					synctest.Wait()
 					if n = r.device.Sessions(); n != 0 {
@@ -171,6 +174,11 @@ func TestCycle(t *testing.T) {
 			name: "steps", mode: toy.Steps, device: slow(2 * time.Second), command: model.PowerCycle,
 			want: `{"power":"on","raw":"power is on","changed":true,` + evidence + `2s, on at 4.2s","attempts":1,"tookMs":4195,"driver":"toy"}`,
 			done: map[string]int{model.PowerOff: 1, model.PowerOn: 1},
+		},
+		{
+			name: "steps, from off", mode: toy.Steps, off: true, command: model.PowerCycle,
+			want: `{"power":"on","raw":"power is on","changed":true,"outcome":"verified","evidence":"state on at 0.1s","attempts":1,"tookMs":50,"driver":"toy","note":"it was off: switched on instead of cycled"}`,
+			done: map[string]int{model.PowerOn: 1},
 		},
 		{
 			name: "steps, refused", mode: toy.Steps, device: fault(toy.Refuse, model.PowerOff), command: model.PowerCycle,

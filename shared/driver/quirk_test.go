@@ -220,6 +220,38 @@ func TestDeviceThatDiesInMidPlan(t *testing.T) {
 	}
 }
 
+// fading is a session that answers one reading only.
+type fading struct {
+	*toy.NativeSession
+	reads *int
+}
+
+func (f fading) PowerState(ctx context.Context) (driver.Reading, error) {
+	if *f.reads++; *f.reads > 1 {
+		return driver.Reading{}, model.Errorf(model.Unreachable, "no answer")
+	}
+	return f.NativeSession.PowerState(ctx)
+}
+
+func TestLoginRefusedInMidPlan(t *testing.T) {
+	var reads, opened int
+	open := func(n int, s *toy.NativeSession) (driver.Session, error) {
+		opened = n
+		if n > 1 {
+			return nil, model.Errorf(model.DeviceAuth, "the password was changed")
+		}
+		return fading{s, &reads}, nil
+	}
+	withQuirk(t, open, func(r *rig) {
+		_, err := r.run(model.PowerOff, nil)
+		wantErr(r.T, err, model.DeviceAuth, `cannot poweroff m1: the order "power off" was taken, but its effect cannot be seen; `+
+			`last state on ("power is on") at 0.0s, not readable since: the password was changed`)
+		if opened != 2 {
+			r.Errorf("%d logins, want no more after the one that was refused", opened)
+		}
+	})
+}
+
 func TestModeChangesInMidPlan(t *testing.T) {
 	open := func(n int, s *toy.NativeSession) (driver.Session, error) {
 		if n == 1 {

@@ -271,6 +271,17 @@ func TestBrokenDriversFail(t *testing.T) {
 				return s, nil
 			}}
 		}},
+		{"tries a refused login again and again", "credentials/poweron", "refused 4 logins", func(*testing.T, *slog.Logger) driver.Driver {
+			inner := &toy.Driver{}
+			return &badOpen{inner, func(ctx context.Context, t *driver.Target, s driver.Session, err error) (driver.Session, error) {
+				for range 3 {
+					if err != nil {
+						s, err = inner.Open(ctx, t)
+					}
+				}
+				return s, err
+			}}
+		}},
 		{"logs the password", "powerstatus", "a log line shows a secret", func(_ *testing.T, log *slog.Logger) driver.Driver {
 			return &badOpen{&toy.Driver{}, func(_ context.Context, t *driver.Target, s driver.Session, err error) (driver.Session, error) {
 				log.Debug("opened", "params", t.Params)

@@ -156,6 +156,11 @@ func checkClosed(l *lab, r faultRow, f Fault, kind model.Kind) {
 	l.fault(f, "")
 	l.want(r.action, l.act(r.action, l.cfg.Short), kind)
 	l.untouched()
+	if f == Credentials && l.rig.Refused != nil {
+		if n := l.rig.Refused(); n < 1 || n > 2 {
+			l.Errorf("%s: the device refused %d logins, want 1 or 2", r.action, n)
+		}
+	}
 	l.checkOpenError()
 }
 

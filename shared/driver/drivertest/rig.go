@@ -52,6 +52,9 @@ type Rig struct {
 	Fault func(f Fault, command string) model.Params
 	// Boot reads the override on the device; nil if it cannot be seen there.
 	Boot func() model.BootOverride
+	// Refused counts the logins that the device has refused; nil if it cannot be
+	// told. Two for one action are the most: devices lock out who tries on.
+	Refused func() int
 	// Sessions counts the sessions open on the device; nil if it cannot be told.
 	Sessions func() int
 }

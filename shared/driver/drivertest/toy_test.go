@@ -39,7 +39,7 @@ func toyRig(tb testing.TB, mode string, d driver.Driver) *Rig {
 		name, often, _ := strings.Cut(device.Boot(), " ")
 		return model.BootOverride{Device: model.BootDevice(name), Persistent: often == "always", Valid: true}
 	}
-	return &Rig{Driver: d, Params: params, Device: device, Fault: fault, Boot: boot, Sessions: device.Sessions}
+	return &Rig{Driver: d, Params: params, Device: device, Fault: fault, Boot: boot, Sessions: device.Sessions, Refused: device.Refused}
 }
 
 // closedPort returns an address nobody listens at.

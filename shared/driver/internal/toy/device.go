@@ -40,6 +40,7 @@ type Device struct {
 	power    bool
 	coming   []change
 	executed map[string]int
+	refused  int // logins
 	fault    string
 	command  string // that the fault hits; "" for all
 	boot     string // as in a reply
@@ -140,7 +141,7 @@ func (d *Device) talk(c net.Conn) {
 		}
 		reply := "denied"
 		if words[0] == "login" {
-			known = len(words) == 3 && words[1] == d.User && words[2] == d.Password
+			known = d.admits(words)
 		}
 		if known {
 			reply = d.answer(words)
@@ -152,6 +153,17 @@ func (d *Device) talk(c net.Conn) {
 			return
 		}
 	}
+}
+
+// admits checks a login.
+func (d *Device) admits(words []string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	ok := len(words) == 3 && words[1] == d.User && words[2] == d.Password
+	if !ok {
+		d.refused++
+	}
+	return ok
 }
 
 // answer executes a request and returns the reply, "" when it is lost.
@@ -272,6 +284,13 @@ func (d *Device) Lit() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.lit
+}
+
+// Refused counts the logins that were refused.
+func (d *Device) Refused() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.refused
 }
 
 // Sessions counts the open connections.
