@@ -12,6 +12,7 @@ import (
 // TestCycleLosingEach loses each single datagram of a power cycle in turn: with
 // no session open, and with a warm one.
 func TestCycleLosingEach(t *testing.T) {
+	t.Parallel()
 	for _, warm := range []bool{false, true} {
 		t.Run(fmt.Sprintf("warm=%v", warm), func(t *testing.T) {
 			all := cycleLosing(t, 0, warm)
@@ -52,6 +53,7 @@ func cycleLosing(t *testing.T, n int, warm bool) int {
 // TestOnceLosingReply loses the only reply: the command is not sent again, even
 // to a BMC that would execute a replay.
 func TestOnceLosingReply(t *testing.T) {
+	t.Parallel()
 	for command, name := range map[string]string{
 		model.PowerReset: bmc.PowerReset, model.PowerNMI: bmc.PowerDiag, model.PowerCycle: bmc.PowerCycle,
 	} {
@@ -71,6 +73,7 @@ func TestOnceLosingReply(t *testing.T) {
 // TestStaleSessionIsDiscarded: after a reply was lost, the next change goes out
 // in another session, and the BMC knows that the first has ended.
 func TestStaleSessionIsDiscarded(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{On: true, Sessions: 1})
 	p := newProvider(t)
 	b.SetFaults(bmc.Faults{DropReplies: map[string]int{bmc.PowerReset: 1}})
@@ -92,6 +95,7 @@ func TestStaleSessionIsDiscarded(t *testing.T) {
 // TestLossyFleet reads and switches machines through a network that loses and
 // doubles a part of everything.
 func TestLossyFleet(t *testing.T) {
+	t.Parallel()
 	const n = 24
 	f := startFleet(t, bmc.Options{Count: n, On: true, Seed: 7})
 	p := newProvider(t)

@@ -178,6 +178,7 @@ var peerLacks = map[string]struct {
 
 // TestPeer drives OpenIPMI's simulator, which has suite 3 only.
 func TestPeer(t *testing.T) {
+	t.Parallel()
 	s := startIPMISim(t)
 	p := newProvider(t)
 	for _, step := range []struct {
@@ -211,6 +212,7 @@ func TestPeer(t *testing.T) {
 
 // TestPeerLacks holds the exclusions: one that is no longer true must go.
 func TestPeerLacks(t *testing.T) {
+	t.Parallel()
 	s := startIPMISim(t)
 	for command, lack := range peerLacks {
 		t.Run(command, func(t *testing.T) {
@@ -225,6 +227,7 @@ func TestPeerLacks(t *testing.T) {
 
 // TestPeerRefuses holds what is said of wrong credentials.
 func TestPeerRefuses(t *testing.T) {
+	t.Parallel()
 	s := startIPMISim(t)
 	p := newProvider(t)
 	for want, params := range map[string]model.Params{
@@ -241,6 +244,7 @@ func TestPeerRefuses(t *testing.T) {
 // TestPeerCycleLosingEach loses each datagram of a power cycle of OpenIPMI's
 // simulator in turn.
 func TestPeerCycleLosingEach(t *testing.T) {
+	t.Parallel()
 	const workers = 6
 	first := startIPMISim(t)
 	all := peerCycleLosing(t, first, 0)

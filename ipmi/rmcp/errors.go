@@ -3,6 +3,7 @@ package rmcp
 import (
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/bougou/go-ipmi/pkg/types"
 )
@@ -60,6 +61,14 @@ func (e *Error) Error() string {
 
 // Unwrap returns the detail.
 func (e *Error) Unwrap() error { return e.Err }
+
+// unsent makes an error of a datagram that did not leave.
+func unsent(step string, cause error) *Error {
+	if errors.Is(cause, net.ErrClosed) {
+		return fail(Closed, step, cause)
+	}
+	return fail(Unsent, step, cause)
+}
 
 // unanswered is the number of tries that had no answer.
 type unanswered int

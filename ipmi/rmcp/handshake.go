@@ -308,7 +308,7 @@ func (h *handshake) exchange(ctx context.Context, st *step, body func([]byte) []
 		h.tag++
 		out = append(out, sent{h.tag, time.Now()})
 		if err := h.transmit(st, body); err != nil {
-			return nil, fail(Unsent, st.name, err)
+			return nil, unsent(st.name, err)
 		}
 		timer.Reset(min(wait, left))
 		a, err := h.await(ctx, st, out, timer)

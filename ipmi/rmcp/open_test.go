@@ -305,7 +305,7 @@ func TestDiscard(t *testing.T) {
 		t.Errorf("%d sessions left on the BMC", b.Sessions.Count())
 	}
 	req := &app.SetSessionPrivilegeLevelRequest{}
-	if err := s.Do(testContext(t), &Call{Request: req, Class: model.Read}); reasonIn(err) != Unsent {
-		t.Errorf("Do after Discard: %v, want %q", err, Unsent)
+	if err := s.Do(testContext(t), &Call{Request: req, Class: model.Read}); reasonIn(err) != Closed {
+		t.Errorf("Do after Discard: %v, want %q", err, Closed)
 	}
 }

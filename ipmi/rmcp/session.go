@@ -3,6 +3,7 @@ package rmcp
 import (
 	"context"
 	"encoding/binary"
+	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -180,7 +181,9 @@ func (s *Session) transact(ctx context.Context, c *Call, command types.Command, 
 			s.mark(c.Class != model.Read)
 		}
 		if err := s.transmit(n, command, data); err != nil {
-			return &Error{Reason: Unsent, Step: command.Name, Err: err, Sent: n > 0}
+			failure := unsent(command.Name, err)
+			failure.Sent = n > 0
+			return failure
 		}
 		if err := s.await(ctx, timer.C, command.Name); err != nil {
 			err.Sent = true
@@ -239,7 +242,7 @@ func (s *Session) transmit(n int, command types.Command, data []byte) error {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
-		return fail(Closed, command.Name, nil)
+		return net.ErrClosed
 	}
 	s.out = s.seal(s.out[:0], command, data)
 	s.pending.seqs |= 1 << s.rqSeq
