@@ -26,8 +26,9 @@ type fake struct {
 	server      *http.Server
 	served      chan struct{} // closed when the server has ended
 
-	mu   sync.Mutex // guards sent
-	sent []string
+	mu      sync.Mutex // guards what follows
+	sent    []string
+	created map[string][]map[string]any // by prefix
 }
 
 // canned is the answer to one action.
@@ -44,7 +45,7 @@ func startFake(socket, dir string) (*fake, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &fake{socket: socket, dir: dir, served: make(chan struct{})}
+	f := &fake{socket: socket, dir: dir, served: make(chan struct{}), created: map[string][]map[string]any{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v3/ws", f.stream)
 	mux.HandleFunc("GET /api/v3/events/recent", f.list)
@@ -93,17 +94,20 @@ func reply(w http.ResponseWriter, status int, body any) {
 	_ = model.Encode(w, body)
 }
 
-// objects reads the file of a prefix; none is an empty list.
+// objects reads the file of a prefix, if there is one, and adds what was
+// created.
 func (f *fake) objects(prefix string) ([]map[string]any, error) {
+	list := []map[string]any{}
 	raw, err := os.ReadFile(filepath.Join(f.dir, prefix+".json"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return []map[string]any{}, nil
-	}
-	var list []map[string]any
 	if err == nil {
 		err = model.Unmarshal(raw, &list)
 	}
-	return list, err
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append(list, f.created[prefix]...), err
 }
 
 // list serves the objects of a prefix that the query selects. Some files are
@@ -211,9 +215,17 @@ func (f *fake) change(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		body = []byte(object.Name + " " + string(object.Params))
+		f.create(path, object.Name)
 	}
 	f.note(strings.TrimSpace(r.Method + " " + path + " " + string(body)))
 	reply(w, 200, map[string]any{})
+}
+
+// create keeps an object that is well.
+func (f *fake) create(prefix, name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.created[prefix] = append(f.created[prefix], map[string]any{"Name": name, "Uuid": "uuid-of-" + name, "Available": true})
 }
 
 // stream serves the events of events.json to who has registered, then closes.

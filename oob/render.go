@@ -30,9 +30,9 @@ func (ans answer) describe(detail bool) string {
 	if ans.err != nil {
 		return ans.errorText(detail)
 	}
-	var word string
-	if json.Unmarshal(ans.raw, &word) == nil {
-		return word
+	var word *string
+	if json.Unmarshal(ans.raw, &word) == nil && word != nil {
+		return *word
 	}
 	var res model.Result
 	if json.Unmarshal(ans.raw, &res) == nil && (res.Power != "" || res.Boot != nil || res.Outcome != "") {
@@ -49,7 +49,7 @@ func (ans answer) describe(detail bool) string {
 func (ans answer) errorText(detail bool) string {
 	text := strings.TrimPrefix(ans.err.Text(), ans.machine.name+": ")
 	text = string(ans.err.Kind()) + ": " + strings.TrimPrefix(text, string(ans.err.Kind())+": ")
-	if detail && ans.run != "" && ans.err.Kind() == model.UnknownOutcome {
+	if detail && ans.err.Kind() == model.UnknownOutcome && !strings.Contains(text, ans.run) {
 		text += " (run " + ans.run + ")"
 	}
 	return text
@@ -57,38 +57,51 @@ func (ans answer) errorText(detail bool) string {
 
 // resultText is the result of a power or boot action for people.
 func resultText(res *model.Result, detail bool) string {
-	text := "done"
-	switch {
-	case res.Outcome == model.Accepted:
-		text = "accepted"
+	if res.Outcome == model.Accepted {
 		if detail && res.Run != "" {
-			text += ", run " + res.Run
+			return "accepted, run " + res.Run
 		}
-		return text
-	case res.Boot != nil:
-		text = bootText(res.Boot)
-	case res.Power == model.StateUnknown && res.Raw != "":
-		text = "unknown (" + res.Raw + ")"
-	case res.Power != "":
-		text = string(res.Power)
+		return "accepted"
 	}
-	unchanged := res.Changed != nil && !*res.Changed
-	if unchanged {
-		text = "already " + text
+	text := stateText(res)
+	if res.Changed != nil && !*res.Changed {
+		// What is unchanged needs no note.
+		return "already " + text + outcomeText(res, detail)
 	}
-	switch {
-	case res.Outcome != "" && res.Evidence != "" && detail:
-		text += " (" + string(res.Outcome) + ": " + res.Evidence + ")"
-	case res.Outcome != "":
-		text += " (" + string(res.Outcome) + ")"
-	case res.Evidence != "" && detail:
-		text += " (" + res.Evidence + ")"
-	}
-	// What is unchanged needs no note, and notes with times do not fold.
-	if res.Note != "" && !unchanged && (detail || !timePattern.MatchString(res.Note)) {
+	text += outcomeText(res, detail)
+	// Notes with times do not fold.
+	if res.Note != "" && (detail || !timePattern.MatchString(res.Note)) {
 		text += "; " + res.Note
 	}
 	return text
+}
+
+// stateText is the state that a result tells.
+func stateText(res *model.Result) string {
+	switch {
+	case res.Boot != nil:
+		return bootText(res.Boot)
+	case res.Power == model.StateUnknown && res.Raw != "":
+		return "unknown (" + res.Raw + ")"
+	case res.Power != "":
+		return string(res.Power)
+	}
+	return "done"
+}
+
+// outcomeText is the outcome in brackets, with its evidence if detail is set.
+func outcomeText(res *model.Result, detail bool) string {
+	words := []string{}
+	if res.Outcome != "" {
+		words = append(words, string(res.Outcome))
+	}
+	if res.Evidence != "" && detail {
+		words = append(words, res.Evidence)
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(words, ": ") + ")"
 }
 
 // bootText is a boot override for people.
@@ -192,19 +205,20 @@ func (ans answer) common(text string) string {
 // replaceWord replaces a value where it stands as a word of its own.
 func replaceWord(text, value, word string) string {
 	var out strings.Builder
-	for {
-		i := strings.Index(text, value)
+	from := 0 // what is not yet written
+	for at := 0; ; {
+		i := strings.Index(text[at:], value)
 		if i < 0 {
-			out.WriteString(text)
+			out.WriteString(text[from:])
 			return out.String()
 		}
-		end := i + len(value)
-		if i > 0 && inWord(text[i-1]) || end < len(text) && inWord(text[end]) {
-			out.WriteString(text[:end])
-		} else {
-			out.WriteString(text[:i] + word)
+		begin, end := at+i, at+i+len(value)
+		at = end
+		if begin > 0 && inWord(text[begin-1]) || end < len(text) && inWord(text[end]) {
+			continue
 		}
-		text = text[end:]
+		out.WriteString(text[from:begin] + word)
+		from = end
 	}
 }
 

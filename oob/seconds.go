@@ -33,8 +33,8 @@ func (s *seconds) Set(text string) error {
 			return errors.New("want a duration such as 90s or 2m")
 		}
 	}
-	if d <= 0 || d > maxSeconds {
-		return errors.New("want more than 0 and at most 24h")
+	if d < time.Millisecond || d > maxSeconds {
+		return errors.New("want at least 1ms and at most 24h")
 	}
 	*s = seconds(d)
 	return nil

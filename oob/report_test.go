@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"provision-plugins/shared/model"
+)
+
+// testApp is an app that prints into buffers.
+func testApp(in string) (a *app, stdout, stderr *bytes.Buffer) {
+	stdout, stderr = &bytes.Buffer{}, &bytes.Buffer{}
+	a = &app{stdin: strings.NewReader(in), stdout: stdout, stderr: stderr, getenv: func(string) string { return "" }}
+	return a, stdout, stderr
+}
+
+// result is an answer with a result.
+func result(name, raw string) answer {
+	return answer{machine: machine{name: name}, raw: []byte(raw)}
+}
+
+// fault is an answer with an error.
+func fault(name string, kind model.Kind, text string) answer {
+	return answer{machine: machine{name: name}, err: model.Errorf(kind, "%s", text)}
+}
+
+func TestReportFolds(t *testing.T) {
+	a, stdout, stderr := testApp("")
+	r := newReport(a, "power cycle", 9, false)
+	for i := range 4 {
+		r.add(result(fmt.Sprintf("n%d", 12-i), fmt.Sprintf(`{"power":"on","outcome":"verified","evidence":"on at %d.0s"}`, i)))
+	}
+	r.add(result("m1", `{"power":"on","outcome":"verified","evidence":"on at 1.0s","note":"it was off"}`))
+	r.add(fault("x2", model.Unreachable, "x2: no answer from 10.0.0.2:623"))
+	r.add(fault("x1", model.Unreachable, "x1: no answer from 10.0.0.1:623"))
+	r.add(fault("y2", model.DeviceAuth, "y2: refused"))
+	r.add(fault("y1", model.DeviceAuth, "y1: refused"))
+	err := r.finish()
+	wantOut := "m1: on (verified: on at 1.0s); it was off\nn[9-12]: on (verified)\n"
+	wantErr := "x[1-2]: unreachable: no answer from ADDRESS\ny[1-2]: device-auth: refused\n"
+	if stdout.String() != wantOut || stderr.String() != wantErr {
+		t.Errorf("printed\n%s%swant\n%s%s", stdout, stderr, wantOut, wantErr)
+	}
+	if exitCode(err) != 9 || errorLine(err) != "Error: power cycle did not succeed on 4 of 9 machines" {
+		t.Errorf("got %d, %s", exitCode(err), errorLine(err))
+	}
+}
+
+func TestReportOfOneMachine(t *testing.T) {
+	a, stdout, stderr := testApp("")
+	r := newReport(a, "power on", 1, false)
+	r.add(fault("m1", model.Timeout, "still off at 60s"))
+	err := r.finish()
+	if stdout.String() != "" || stderr.String() != "m1: timeout: still off at 60s\n" {
+		t.Errorf("printed %q, %q", stdout, stderr)
+	}
+	if exitCode(err) != 10 || errorLine(err) != "" {
+		t.Errorf("got %d, %q", exitCode(err), errorLine(err))
+	}
+}
+
+func TestReportJSONIsOneObjectALine(t *testing.T) {
+	a, stdout, stderr := testApp("")
+	a.flags.json, a.progress = true, true
+	r := newReport(a, "power on", 3, false)
+	r.add(result("m1", `{"power":"on"}`))
+	r.add(result("m2", ``))
+	r.add(fault("m3", model.Busy, "x"))
+	r.progress()
+	err := r.finish()
+	want := `{"machine":"m1","result":{"power":"on"}}
+{"machine":"m2","result":null}
+{"machine":"m3","error":{"Model":"","Key":"","Type":"busy","Messages":["x"],"Code":429}}
+`
+	if stdout.String() != want || stderr.String() != "" || exitCode(err) != 6 {
+		t.Errorf("printed %s%s, exit code %d", stdout, stderr, exitCode(err))
+	}
+}
+
+func TestReportProgress(t *testing.T) {
+	a, stdout, stderr := testApp("")
+	a.progress = true
+	r := newReport(a, "power on", 2, false)
+	r.progress()
+	r.add(fault("m1", model.Busy, "x"))
+	r.progress()
+	r.add(result("m2", `"on"`))
+	if err := r.finish(); exitCode(err) != 6 {
+		t.Errorf("got %v", err)
+	}
+	want := eraseLine + "power on: 0 of 2 answered" + eraseLine + "power on: 1 of 2 answered, 1 failed" + eraseLine + "m1: busy: x\n"
+	if stderr.String() != want || stdout.String() != "m2: on\n" {
+		t.Errorf("printed %q, %q", stderr, stdout)
+	}
+}
+
+// brokenWriter fails every write.
+type brokenWriter struct{}
+
+// Write fails.
+func (brokenWriter) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func TestReportCannotPrint(t *testing.T) {
+	for _, asJSON := range []bool{true, false} {
+		a, _, _ := testApp("")
+		a.stdout, a.flags.json = brokenWriter{}, asJSON
+		r := newReport(a, "power on", 1, false)
+		r.add(result("m1", `"on"`))
+		if err := r.finish(); !errors.Is(err, io.ErrClosedPipe) || exitCode(err) != 11 {
+			t.Errorf("JSON %v: got %v", asJSON, err)
+		}
+	}
+}
+
+func TestErrorLines(t *testing.T) {
+	tests := []struct {
+		err  error
+		code int
+		line string
+	}{
+		{nil, 0, ""},
+		{errors.New("unknown flag: --x"), 2, "Error: unknown flag: --x"},
+		{&failure{code: 9}, 9, ""},
+		{&failure{9, "2 of 3 failed"}, 9, "Error: 2 of 3 failed"},
+		{model.Errorf(model.Forbidden, "no"), 7, "Error: no"},
+		{fmt.Errorf("while at it: %w", model.Errorf(model.Forbidden, "no")), 7, "Error: no"},
+		{model.Errorf(model.NotFound, "Not Found").On("runs", "r7"), 3, "Error: runs/r7: Not Found"},
+		{model.Errorf(model.NotFound, "no run r7").On("runs", "r7"), 3, "Error: no run r7"},
+		{model.Errorf(model.Internal, "a\nb\x1b[2J\tc\n"), 11, "Error: a b?[2J c"},
+	}
+	for _, tt := range tests {
+		if exitCode(tt.err) != tt.code || errorLine(tt.err) != tt.line {
+			t.Errorf("%v: got %d, %q; want %d, %q", tt.err, exitCode(tt.err), errorLine(tt.err), tt.code, tt.line)
+		}
+	}
+}
