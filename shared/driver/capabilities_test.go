@@ -31,9 +31,6 @@ func (b busybody) Extras() []driver.Extra {
 			return nil, errors.New("it broke")
 		case "kind":
 			return nil, model.Errorf(model.NotFound, "no disk")
-		case "panic":
-			var m map[string]int
-			m["x"] = 1
 		case "secret":
 			return map[string]any{"list": []any{"a " + t.Params["toy/password"].(string)}, "n": 1}, nil
 		}

@@ -38,7 +38,8 @@ type Mode struct {
 	Name string
 	// Session is a value, nil pointers included, of the type Open returns in
 	// this mode. The interfaces it implements are the mode's actions. It is nil
-	// for a mode that answers unsupported.
+	// for a mode that answers unsupported. A type that embeds a pointer needs a
+	// value that is not nil, so that BootDevices can be called on it.
 	Session Session
 }
 
@@ -50,6 +51,10 @@ type Mode struct {
 // once action sends its command once at most, at any layer. Its error is of
 // kind unknown-outcome if the command may have been executed, and of any other
 // kind only if it was not.
+//
+// Each call has its own bound in ctx, a part of the time that is left: at most
+// 5 s for a reading, 20 s for an idempotent order, 10 s for the reply to a once
+// command and 3 s for that to a cycle, whose off phase is then watched for.
 type Session interface {
 	// Close gives the session back. It is called once, also after an error,
 	// and must not block on the device.

@@ -37,7 +37,7 @@ func planIdentify(ctx context.Context, r *run) (any, error) {
 // planHealth reads the health.
 func planHealth(ctx context.Context, r *run) (any, error) {
 	var health any
-	err := r.do(ctx, step{name: "read health", call: with(func(ctx context.Context, s HealthReader) error {
+	err := r.do(ctx, step{name: "read health", long: true, call: with(func(ctx context.Context, s HealthReader) error {
 		h, err := s.Health(ctx)
 		health = h
 		return err

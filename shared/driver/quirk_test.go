@@ -317,3 +317,36 @@ func TestDriverWithoutOptions(t *testing.T) {
 		}
 	})
 }
+
+// slowly is a session whose device takes its time to answer.
+type slowly struct{ *toy.NativeSession }
+
+func (s slowly) linger(ctx context.Context) error {
+	select {
+	case <-time.After(12 * time.Second):
+		return nil
+	case <-ctx.Done():
+		return model.Errorf(model.UnknownOutcome, "no reply")
+	}
+}
+
+func (s slowly) SetPower(ctx context.Context, on bool) error {
+	if err := s.linger(ctx); err != nil {
+		return err
+	}
+	return s.NativeSession.SetPower(ctx, on)
+}
+
+func (s slowly) Health(ctx context.Context) (any, error) { return "fine", s.linger(ctx) }
+
+func TestSlowDevicesAreWaitedFor(t *testing.T) {
+	withQuirk(t, func(_ int, s *toy.NativeSession) (driver.Session, error) { return slowly{s}, nil }, func(r *rig) {
+		if res, err := r.run(model.PowerOff, nil); err != nil || res.Attempts != 1 || res.Note != "" {
+			r.Errorf("poweroff: %+v, %v", res, err)
+		}
+		if _, err := r.run(model.Status, nil); err != nil {
+			r.Errorf("status: %v", err)
+		}
+		r.wantExecuted(map[string]int{model.PowerOff: 1})
+	})
+}

@@ -13,10 +13,11 @@ import (
 // Bounds of one try. A device that is slower is tried again, where trying again
 // is harmless.
 const (
-	openTry  = 10 * time.Second       // opening a session
-	callTry  = 5 * time.Second        // one command
-	leastTry = 200 * time.Millisecond // what a try gets near the deadline
-	maxTries = 4
+	openTry   = 10 * time.Second       // opening a session
+	readTry   = 5 * time.Second        // one reading
+	changeTry = 20 * time.Second       // one order; some devices are programs that must start first
+	leastTry  = 200 * time.Millisecond // what a try gets near the deadline
+	maxTries  = 4
 )
 
 // Waits between tries.
@@ -32,8 +33,10 @@ type step struct {
 	// changes marks a step that is recorded, and taken only if the plan may
 	// still begin.
 	changes bool
-	// bound of a try; callTry when it is zero.
+	// bound of a try; readTry or changeTry when it is zero.
 	bound time.Duration
+	// long marks a step that a device may need most of the time left for.
+	long bool
 	// seen looks for the effect between tries; nil means that there is nothing
 	// to see.
 	seen func(ctx context.Context) bool
@@ -102,17 +105,26 @@ func (r *run) take(ctx context.Context, st step, try int) error {
 		}
 		r.attempts = max(r.attempts, try)
 	}
-	bound := st.bound
-	if bound == 0 {
-		bound = callTry
-	}
-	ctx, cancel := tryWithin(ctx, bound, 3)
+	ctx, cancel := st.within(ctx)
 	defer cancel()
 	err := st.call(ctx, r.sess)
 	if err != nil && !refused(err) {
 		r.drop(ctx)
 	}
 	return err
+}
+
+// within bounds one try of a step.
+func (st step) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	switch {
+	case st.bound > 0:
+		return tryWithin(ctx, st.bound, 3)
+	case st.long:
+		return tryWithin(ctx, maxTimeout, 1.2)
+	case st.changes:
+		return tryWithin(ctx, changeTry, 3)
+	}
+	return tryWithin(ctx, readTry, 3)
 }
 
 // open opens a session unless one is open, and checks that it can do what the
