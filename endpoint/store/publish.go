@@ -108,7 +108,7 @@ func (s *Store) last(ctx context.Context, stream jetstream.Stream, subject strin
 }
 
 // removed reports whether a message of the bucket is a delete marker.
-func removed(msg *jetstream.RawStreamMsg) bool { return isMarker(nats.Header(msg.Header)) }
+func removed(msg *jetstream.RawStreamMsg) bool { return isMarker(msg.Header) }
 
 // isMarker reports whether headers are those of a delete marker.
 func isMarker(h nats.Header) bool {
