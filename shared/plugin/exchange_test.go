@@ -200,6 +200,8 @@ func TestManyActionsAtATime(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	r.twin.mu.Lock()
+	defer r.twin.mu.Unlock()
 	if got := r.twin.counts["u"]; got != n {
 		t.Errorf("counted %d", got)
 	}
@@ -229,6 +231,8 @@ func TestHostInbound(t *testing.T) {
 			}
 		})
 	}
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
 	if len(rec.lines) != 2 || len(rec.events) != 1 || len(rec.leaving) != 1 {
 		t.Errorf("%d lines, %d events, %d leaving", len(rec.lines), len(rec.events), len(rec.leaving))
 	}

@@ -28,6 +28,9 @@ const (
 	envMode    = "PLUGIN_TEST_MODE"
 	envWitness = "PLUGIN_TEST_WITNESS" // a unix socket that is told what happens
 	envFast    = "PLUGIN_TEST_FAST"    // short times
+
+	// The race detector lets every process that ends wait for a second.
+	noRaceWait = "GORACE=atexit_sleep_ms=0"
 )
 
 func TestMain(m *testing.M) {
@@ -166,9 +169,10 @@ func twinMain() int {
 func fastTiming() timing {
 	return timing{
 		actionGrace: 200 * time.Millisecond,
-		stopGrace:   400 * time.Millisecond,
-		drainLimit:  600 * time.Millisecond,
-		flushLimit:  200 * time.Millisecond,
+		stopGrace:   time.Second,
+		drainLimit:  2 * time.Second,
+		flushLimit:  time.Second,
+		logLimit:    10 * time.Second,
 		orphanGrace: 400 * time.Millisecond,
 		parentPoll:  5 * time.Millisecond,
 		parentGone:  50 * time.Millisecond,
@@ -325,7 +329,7 @@ func self(t testing.TB, mode string, env ...string) Exec {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Exec{Path: path, Env: append([]string{envMode + "=" + mode}, env...), Dir: t.TempDir()}
+	return Exec{Path: path, Env: append([]string{envMode + "=" + mode, noRaceWait}, env...), Dir: t.TempDir()}
 }
 
 // shortDir is a private directory whose path is short enough for sockets.
@@ -370,6 +374,13 @@ func (r *recorder) Publish(e *model.Event) { r.note(func() { r.events = append(r
 
 // Leaving keeps the reason.
 func (r *recorder) Leaving(e *model.Error) { r.note(func() { r.leaving = append(r.leaving, e) }) }
+
+// first is the first line of the log.
+func (r *recorder) first() *model.Line {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lines[0]
+}
 
 // messages are the log's messages so far, one a line.
 func (r *recorder) messages() string {
@@ -425,7 +436,7 @@ func launch(t testing.TB, o LaunchOptions) *Process {
 func command(t testing.TB, stdin string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	cmd := exec.Command(self(t, "plugin").Path, args...)
-	cmd.Env = []string{envMode + "=plugin", "PLUGIN_TEST_PIN=9876"}
+	cmd.Env = []string{envMode + "=plugin", noRaceWait, "PLUGIN_TEST_PIN=9876"}
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -29,7 +30,7 @@ func TestDefine(t *testing.T) {
 func TestDefineGivesTheEnvironmentExactly(t *testing.T) {
 	t.Setenv("PLUGIN_TEST_LEAK", "x")
 	def, err := Define(t.Context(), self(t, "environment", "A=b"))
-	if err != nil || def.Documentation != envMode+"=environment A=b" {
+	if err != nil || def.Documentation != envMode+"=environment "+noRaceWait+" A=b" {
 		t.Errorf("environment %q, error %v", def.Documentation, err)
 	}
 	e := self(t, "environment")
@@ -156,19 +157,20 @@ func checkStopped(t *testing.T, p *Process) {
 
 func TestLaunchRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
-		exec Exec
-		want string
+		exec  Exec
+		limit time.Duration
+		want  string
 	}{
-		"crash":   {self(t, "crash"), "it ended before it was ready: exit status 3: Error: the licence has run out"},
-		"hang":    {self(t, "hang"), "it was not ready within 300ms"},
-		"garbage": {self(t, "garbage"), "it ended before it was ready"},
-		"flood":   {self(t, "flood"), "it was not ready within 300ms: READY?READY?"},
-		"missing": {Exec{Path: "/nonexistent/plugin"}, "no such file or directory"},
+		"crash":   {self(t, "crash"), 0, "it ended before it was ready: exit status 3: Error: the licence has run out"},
+		"hang":    {self(t, "hang"), 300 * time.Millisecond, "it was not ready within 300ms"},
+		"garbage": {self(t, "garbage"), 0, "it ended before it was ready"},
+		"flood":   {self(t, "flood"), 2 * time.Second, "it was not ready within 2s: READY?READY?"},
+		"missing": {Exec{Path: "/nonexistent/plugin"}, 0, "no such file or directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			runtime := shortDir(t)
-			p, err := Launch(t.Context(), LaunchOptions{Exec: c.exec, Name: "x", RuntimeDir: runtime, ReadyTimeout: 300 * time.Millisecond})
+			p, err := Launch(t.Context(), LaunchOptions{Exec: c.exec, Name: "x", RuntimeDir: runtime, ReadyTimeout: c.limit})
 			if err == nil {
 				t.Fatalf("launched %v", p)
 			}
@@ -213,11 +215,20 @@ func TestPluginKilledInMidAction(t *testing.T) {
 }
 
 func TestActionEndsWithItsContext(t *testing.T) {
-	p := launch(t, LaunchOptions{})
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 100*time.Millisecond, fmt.Errorf("the deadline of the run"))
-	defer cancel()
-	_, err := p.Action(ctx, &model.Action{Command: "hang"})
-	checkError(t, err, model.UnknownOutcome, "the deadline of the run")
+	path, said := witness(t)
+	p := launch(t, LaunchOptions{Exec: self(t, "plugin", envFast+"=1", envWitness+"="+path)})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	lost := make(chan error, 1)
+	go func() {
+		_, err := p.Action(ctx, &model.Action{Command: "hang"})
+		lost <- err
+	}()
+	if line, _ := said(); line != "action hang" {
+		t.Fatalf("the plugin said %q", line)
+	}
+	cancel(errors.New("the deadline of the run"))
+	checkError(t, <-lost, model.UnknownOutcome, "the deadline of the run")
 	if got, err := p.Action(t.Context(), &model.Action{Command: "incrstatus"}); err != nil || string(got) != `"Running"` {
 		t.Errorf("afterwards: %s %v", got, err)
 	}
@@ -295,7 +306,7 @@ func hostMain() int {
 	if err != nil {
 		return 1
 	}
-	env := []string{envMode + "=plugin", envFast + "=1", envWitness + "=" + os.Getenv(envWitness)}
+	env := []string{envMode + "=plugin", noRaceWait, envFast + "=1", envWitness + "=" + os.Getenv(envWitness)}
 	p, err := Launch(context.Background(), LaunchOptions{Exec: Exec{Path: path, Env: env}, Name: "orphan", RuntimeDir: os.Args[1]})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

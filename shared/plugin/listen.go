@@ -21,7 +21,8 @@ type timing struct {
 	actionGrace time.Duration // how long actions go on after stop where nothing else tells
 	stopGrace   time.Duration // bounds Stopper.Stop
 	drainLimit  time.Duration // from stop to the last reply
-	flushLimit  time.Duration // bounds each of: writing replies, sending log lines
+	flushLimit  time.Duration // bounds the writing of the last replies
+	logLimit    time.Duration // bounds the sending of the last log lines
 	orphanGrace time.Duration // bounds Orphaner.Orphaned
 	parentPoll  time.Duration // how often a host without lifeline is looked after
 	parentGone  time.Duration // how long its socket is refused before it is dead
@@ -36,6 +37,7 @@ func defaultTiming() timing {
 		stopGrace:   13500 * time.Millisecond,
 		drainLimit:  14 * time.Second,
 		flushLimit:  400 * time.Millisecond,
+		logLimit:    400 * time.Millisecond,
 		orphanGrace: 4 * time.Second,
 		parentPoll:  time.Second,
 		parentGone:  10 * time.Second,
@@ -74,7 +76,7 @@ func (p *program) listen(ctx context.Context, stdout io.Writer, to, from string)
 	queueCtx, endQueue := context.WithCancel(context.WithoutCancel(ctx))
 	queue := newLogQueue(queueCtx, p.def.Name, out.log)
 	defer func() {
-		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.timing.flushLimit)
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.timing.logLimit)
 		queue.close(bounded)
 		cancel()
 		endQueue()

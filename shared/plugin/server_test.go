@@ -49,7 +49,7 @@ func TestVectorV5LogLine(t *testing.T) {
 	r := newRig(t)
 	r.post(t, pathConfig, `{"Name":"x"}`)
 	r.host.await(t, "the line", func() bool { return len(r.host.lines) > 0 })
-	raw, err := model.Marshal(r.host.lines[0])
+	raw, err := model.Marshal(r.host.first())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestVectorV5LogLine(t *testing.T) {
 	if got, want := keysOf(t, string(raw)), keysOf(t, want); got != want {
 		t.Errorf("keys %s, want %s", got, want)
 	}
-	line := r.host.lines[0]
+	line := r.host.first()
 	if line.Service != "incrementer" || line.Level != "info" || line.Seq != 1 || line.Group == 0 || line.Data == nil ||
 		line.Message != "Setting API session" || !strings.HasSuffix(line.File, "handlers.go") || line.Line == 0 || line.Time.IsZero() {
 		t.Errorf("%s", raw)
