@@ -63,8 +63,9 @@ func installToy(dir string) error {
 		}
 	}
 	// Not writable by others, whatever the umask, and old: a file that was
-	// changed a moment ago is watched for a second before it is run.
-	old := time.Now().Add(-time.Hour)
+	// changed a moment ago is watched for a second before it is run. The time is
+	// the same in every script, since they may share the file.
+	old := time.Unix(1_000_000_000, 0)
 	return errors.Join(os.Chmod(dir, 0o755), os.Chmod(path, 0o755), os.Chtimes(path, old, old))
 }
 
