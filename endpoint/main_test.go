@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,7 +38,15 @@ func TestMain(m *testing.M) {
 type toy struct {
 	plugin.Base
 	role, dir string
+	host      *plugin.Outbound
+	log       *slog.Logger
 }
+
+// SetHost takes the way to the endpoint.
+func (t *toy) SetHost(h *plugin.Outbound) { t.host = h }
+
+// SetLogger takes the log.
+func (t *toy) SetLogger(l *slog.Logger) { t.log = l }
 
 const toyContent = `
 meta: {Name: toy, Version: v1.0.0, Description: a toy}
@@ -59,7 +68,8 @@ func toyActions() []model.AvailableAction {
 	}
 	return append(out,
 		model.AvailableAction{Model: "machines", Command: "getLabel", RequiredParams: []string{"toy/label"}},
-		model.AvailableAction{Model: "plugins", Command: "getInventory"})
+		model.AvailableAction{Model: "plugins", Command: "getInventory"},
+		model.AvailableAction{Model: "plugins", Command: "getTalk"})
 }
 
 // definition is what the toy of a role prints at define.
@@ -87,6 +97,8 @@ func definition(role string) *model.PluginProvider {
 		def.Name, def.Content, def.AvailableActions = role, "", nil
 	case "badname":
 		def.Name = "../evil"
+	case "slow":
+		def.Name, def.Content = "slow", ""
 	case "v2":
 		def.Version = "v2.0.0"
 	}
@@ -126,7 +138,7 @@ func (t *toy) note(file, line string) error {
 }
 
 // Config notes the params.
-func (t *toy) Config(_ context.Context, _ *client.Client, params model.Params) error {
+func (t *toy) Config(ctx context.Context, _ *client.Client, params model.Params) error {
 	raw, err := json.Marshal(params)
 	if err != nil {
 		return err
@@ -135,6 +147,8 @@ func (t *toy) Config(_ context.Context, _ *client.Client, params model.Params) e
 		return err
 	}
 	switch t.role {
+	case "slow":
+		return awaitFile(ctx, filepath.Join(t.dir, "configure"))
 	case "crashy":
 		os.Exit(3)
 	case "refusing":
@@ -161,6 +175,8 @@ func (t *toy) Action(ctx context.Context, a *model.Action) (any, error) {
 		return a.Params, t.note("params", string(raw))
 	case "getModel":
 		return a.Model, nil
+	case "getTalk":
+		return t.talk(ctx)
 	case "getLabel", "getInventory":
 		return map[string]any{"plugin": a.Plugin}, nil
 	case "powerstatus":
@@ -172,6 +188,23 @@ func (t *toy) Action(ctx context.Context, a *model.Action) (any, error) {
 		return model.Result{Power: model.PowerState(word), Raw: "is " + word}, nil
 	}
 	return t.change(ctx, a)
+}
+
+// talk sends the endpoint all that a plugin may send of its own accord.
+func (t *toy) talk(ctx context.Context) (any, error) {
+	t.log.InfoContext(ctx, "toy talks", "length", 1)
+	t.log.Warn("toy warns " + strings.Repeat("w", 2*maxLine))
+	for _, e := range []*model.Event{
+		{Type: "toys", Action: "talk", Key: "k", Object: map[string]any{"Params": map[string]any{"toy/password": "pw-12345"}, "Text": "plain"}},
+		{Type: "websocket", Action: "register", Key: "*.*.*"},
+		{Type: "toys", Action: "big", Object: strings.Repeat("z", maxPluginEvent)},
+		{Type: "toys", Action: "end"},
+	} {
+		if err := t.host.Publish(ctx, e); err != nil {
+			return nil, err
+		}
+	}
+	return "said", t.host.Leaving(ctx, model.Errorf(model.Internal, "tired"))
 }
 
 // change executes a mutating action, and waits for the file "go" if there is a

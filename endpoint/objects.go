@@ -59,17 +59,6 @@ func (o *objects) find(k *kind, key string) (store.Object, error) {
 	return found, err
 }
 
-// machine returns a machine with its secrets in clear.
-func (o *objects) machine(key string) (*model.Machine, error) {
-	found, err := o.find(o.kinds["machines"], key)
-	if err != nil {
-		return nil, err
-	}
-	m := &model.Machine{}
-	err = model.Unmarshal(found.Value, m)
-	return m, err
-}
-
 // show encodes a stored object for an answer.
 func (o *objects) show(k *kind, raw json.RawMessage) (json.RawMessage, error) {
 	object, shown, err := o.cat.masked(k, raw)

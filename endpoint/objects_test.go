@@ -119,7 +119,7 @@ func TestSecretsAreMaskedAndKept(t *testing.T) {
 	if err := r.c.Post(ctx, "machines/"+uuid+"/params", params, nil); err != nil {
 		t.Fatal(err)
 	}
-	m, err := r.e.objects.machine(uuid)
+	m, err := r.stored(uuid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,9 +135,20 @@ func TestSecretsAreMaskedAndKept(t *testing.T) {
 	if err := r.c.Post(ctx, "machines/"+uuid+"/params/toy%2Fpassword", "newer-pw", nil); err != nil {
 		t.Fatal(err)
 	}
-	if m, err = r.e.objects.machine(uuid); err != nil || m.Params["toy/password"] != "newer-pw" {
+	if m, err = r.stored(uuid); err != nil || m.Params["toy/password"] != "newer-pw" {
 		t.Errorf("stored %v, %v", m.Params, err)
 	}
+}
+
+// stored returns a machine with its secrets in clear.
+func (r *rig) stored(uuid string) (*model.Machine, error) {
+	found, err := r.e.objects.find(r.e.objects.kinds["machines"], uuid)
+	if err != nil {
+		return nil, err
+	}
+	m := &model.Machine{}
+	err = model.Unmarshal(found.Value, m)
+	return m, err
 }
 
 func TestParamsOfObjects(t *testing.T) {
@@ -263,7 +274,7 @@ func FuzzPatch(f *testing.F) {
 	for _, p := range []string{
 		`[{"op":"test","path":"/Name","from":"","value":"m1"}]`, `[{"op":"remove","path":"/Params/a~1b"}]`,
 		`[{"op":"copy","from":"/Params","path":"/Params/x"}]`, `[{"op":"move","from":"","path":"/x"}]`, `[{}]`, `null`, `[null]`, `{"op":1}`,
-		`[{"op":"add","path":"","value":null}]`, `[{"op":"add","path":"/Profiles/-","value":1}]`, `[{"op":"test","path":"/Params/-1","value":null}]`,
+		`[{"op":"add","path":"","value":null}]`, `[{"op":"test","path":""}]`, `[{"op":"test","path":"","value":null}]`, `[{"op":"add","path":"/Profiles/-","value":1}]`, `[{"op":"test","path":"/Params/-1","value":null}]`,
 	} {
 		f.Add(p)
 	}

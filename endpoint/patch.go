@@ -26,6 +26,9 @@ func applyPatch(document, body []byte) ([]byte, error) {
 	options.AccumulatedCopySizeLimit = model.MaxBody
 	options.EscapeHTML = false
 	for i, op := range patch {
+		if err := checkOp(op); err != nil {
+			return nil, patchFailed(i, err)
+		}
 		if document, err = (jsonpatch.Patch{op}).ApplyWithOptions(document, options); err != nil {
 			return nil, patchFailed(i, err)
 		}
@@ -34,6 +37,33 @@ func applyPatch(document, body []byte) ([]byte, error) {
 		}
 	}
 	return document, nil
+}
+
+// checkOp refuses an operation that lacks a member it must have (RFC 6902 §4),
+// and what the library would stumble over.
+func checkOp(op jsonpatch.Operation) error {
+	path, err := op.Path()
+	if err != nil {
+		return err
+	}
+	value, given := op["value"]
+	switch kind := op.Kind(); kind {
+	case "add", "replace", "test":
+		if !given {
+			return fmt.Errorf("operation %s without a value", kind)
+		}
+		if path == "" && value == nil {
+			return fmt.Errorf("the whole document is not null: %w", jsonpatch.ErrTestFailed)
+		}
+	case "move", "copy":
+		if _, err := op.From(); err != nil {
+			return err
+		}
+	case "remove":
+	default:
+		return fmt.Errorf("unknown operation %.20q", kind)
+	}
+	return nil
 }
 
 // patchFailed words a failed operation as the reference does.

@@ -1,0 +1,126 @@
+package endpoint
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"provision-plugins/shared/model"
+)
+
+// Many machines are acted on at once while the plugin is killed: every run ends,
+// a run that was executed is never called failed, and nothing is executed twice.
+func TestManyActionsWhileThePluginIsKilled(t *testing.T) {
+	r := start(t, "toy")
+	const n = 48
+	for i := range n {
+		r.machine(fmt.Sprintf("m%d", i), nil)
+	}
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			// The outcome is read from the runs below.
+			_, _ = r.act(fmt.Sprintf("m%d", i), "powercycle", nil)
+		})
+	}
+	eventually(t, "some executed", func() bool { return len(r.executed()) >= n/4 })
+	if pid := currentPid(r, "toy"); pid != 0 {
+		proc, err := os.FindProcess(pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := proc.Kill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wg.Wait()
+	var all []*model.Run
+	if err := r.c.Get(t.Context(), "runs", &all); err != nil {
+		t.Fatal(err)
+	}
+	states := map[model.RunState]int{}
+	for _, run := range all {
+		states[run.State]++
+		if !run.State.Terminal() {
+			t.Errorf("run of %s is %s", run.Name, run.State)
+		}
+		if run.State == model.RunFailed && run.Error.Kind() == model.UnknownOutcome {
+			t.Errorf("run of %s failed with an unknown outcome", run.Name)
+		}
+	}
+	executed := len(r.executed())
+	if len(all) != n || executed > n || executed < states[model.RunDone] || executed > states[model.RunDone]+states[model.RunUnknown] {
+		t.Errorf("%d runs: %v; executed %d", len(all), states, executed)
+	}
+}
+
+// A client of the event stream that does not read slows nobody, and is told what
+// it missed.
+func TestAStreamThatIsNotReadSlowsNobody(t *testing.T) {
+	r := start(t)
+	slow, quick := r.dial(), r.dial()
+	say(t, slow, "register bulk.*.*")
+	say(t, quick, "register bulk.*.*")
+	filler := json.RawMessage(`"` + string(make32k()) + `"`)
+	const n = 3_000 // 96 MB: more than the queue and the sockets hold
+	heard := make(chan error, 1)
+	go func() {
+		for range n {
+			if _, _, err := quick.ReadMessage(); err != nil {
+				heard <- err
+				return
+			}
+		}
+		heard <- nil
+	}()
+	if err := quick.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	window := make(chan struct{}, 200) // the quick one gets them at its pace
+	for i := range n {
+		r.e.hub.Publish(&model.Event{Type: "bulk", Action: "x", Key: fmt.Sprint(i), Object: filler})
+		if i%cap(window) == 0 {
+			eventually(t, "the quick one keeps up", func() bool { return len(heard) == 0 })
+		}
+	}
+	missed := 0
+	for missed == 0 {
+		e := hear(t, slow)
+		if e.Type == "websocket" {
+			t.Fatalf("a notice looks like an ack: %+v", e)
+		}
+		if e.Action == "missed" {
+			var body struct{ Missed int }
+			if err := model.Remarshal(e.Object, &body); err != nil || fmt.Sprint(body.Missed) != e.Key {
+				t.Errorf("notice %+v, %v", e, err)
+			}
+			missed = body.Missed
+		}
+	}
+	if missed >= n {
+		t.Errorf("missed %d of %d", missed, n)
+	}
+	// The quick one may have missed some too, on a slow machine: it is enough
+	// that it goes on.
+	if err := quick.WriteMessage(websocket.TextMessage, []byte("deregister bulk.*.*")); err != nil {
+		t.Error(err)
+	}
+	if err := quick.Close(); err != nil {
+		t.Error(err)
+	}
+	<-heard
+}
+
+// make32k is 32 KiB of text.
+func make32k() []byte {
+	out := make([]byte, 32<<10)
+	for i := range out {
+		out[i] = 'x'
+	}
+	return out
+}
