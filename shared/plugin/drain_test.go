@@ -290,3 +290,18 @@ func TestRestingConnectionsDoNotKeepThePlugin(t *testing.T) {
 	r.stop()
 	r.awaitEnd(t)
 }
+
+// The bounds that a host counts on: it sends SIGTERM 15 s after stop.
+func TestDefaultTiming(t *testing.T) {
+	d := defaultTiming()
+	last := d.flushLimit + d.logLimit
+	if end := d.drainLimit + last; end >= 15*time.Second || d.stopGrace >= d.drainLimit {
+		t.Errorf("a stopping plugin may take %v", end)
+	}
+	if end := d.orphanGrace + last; end >= 5*time.Second {
+		t.Errorf("an orphan may take %v", end)
+	}
+	if d.actionGrace != 10*time.Second || d.parentGone != 10*time.Second || d.maxActions != 16384 {
+		t.Errorf("%+v", d)
+	}
+}

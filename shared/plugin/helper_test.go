@@ -436,7 +436,7 @@ func launch(t testing.TB, o LaunchOptions) *Process {
 func command(t testing.TB, stdin string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	cmd := exec.Command(self(t, "plugin").Path, args...)
-	cmd.Env = []string{envMode + "=plugin", noRaceWait, "PLUGIN_TEST_PIN=9876"}
+	cmd.Env = []string{envMode + "=plugin", noRaceWait, "PLUGIN_TEST_PIN=9876", "GOCOVERDIR=" + t.TempDir()}
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
