@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"provision-plugins/shared/model"
 	"provision-plugins/sim/bmc"
@@ -89,6 +90,21 @@ func TestStaleSessionIsDiscarded(t *testing.T) {
 	}
 	if got := b.Executed(bmc.SessionOpen); got != 2 {
 		t.Errorf("%d sessions opened, want 2", got)
+	}
+}
+
+// TestSlowBMC answers later than a first try waits: that is no loss, and no wrong
+// password.
+func TestSlowBMC(t *testing.T) {
+	t.Parallel()
+	b := startBMC(t, bmc.Options{On: true})
+	b.SetFaults(bmc.Faults{Delay: 700 * time.Millisecond})
+	p := newProvider(t)
+	if res := mustAct(t, p, model.PowerReset, b.Addr()); res.Outcome != model.Acknowledged {
+		t.Errorf("%+v", res)
+	}
+	if b.Executed(bmc.PowerReset) != 1 || b.Executed(bmc.LoginRefused) != 0 {
+		t.Errorf("executed %v", b.Ledger())
 	}
 }
 

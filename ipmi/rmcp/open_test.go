@@ -253,29 +253,58 @@ func TestOpenLosingEach(t *testing.T) {
 	}
 }
 
-// TestOpenWithCrossingAnswers is a BMC slower than the first try: every answer
-// is to a message that has gone out again since.
+// TestOpenWithCrossingAnswers is a BMC slower than the first try: the first
+// answer of each kind comes when its message has gone out again. Only the answer
+// to the second RAKP 1 holds by then.
 func TestOpenWithCrossingAnswers(t *testing.T) {
 	b := startBMC(t, bmcOptions{})
-	var held [][]byte
+	held := map[byte][]byte{}
+	rakp3 := 0
 	p := udptest.New(t, b.addr, func(d udptest.Datagram) [][]byte {
+		kind := d.Data[offPayload]
 		if d.Direction == udptest.ToServer {
+			if kind == byte(payloadRAKP3) {
+				rakp3++
+			}
 			return udptest.Pass(d)
 		}
-		// The first answer of each kind arrives after the second transmission.
-		out := held
-		held = [][]byte{d.Data}
-		if len(out) > 0 && out[0][offPayload] != d.Data[offPayload] {
-			out = nil
+		first, again := held[kind]
+		held[kind] = d.Data
+		switch {
+		case kind == byte(payloadRAKP4) || again && first == nil:
+			return udptest.Pass(d)
+		case again:
+			held[kind] = nil
+			return [][]byte{first, d.Data}
 		}
-		return out
+		return nil
 	})
-	tr := newTestTransport(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
-	defer cancel()
-	_, err := tr.Open(ctx, Target{Peer: p.Addr(), Login: login()})
-	if r := reasonIn(err); r == BadPassword || r == BadUsername {
-		t.Fatalf("a slow BMC is taken for wrong credentials: %v", err)
+	openTo(t, newTestTransport(t), p.Addr())
+	p.SetFilter(udptest.Pass) // the filter is done with rakp3
+	if rakp3 != 1 {
+		t.Errorf("%d RAKP 3 were sent, want 1: the answer to the wrong RAKP 1 was taken", rakp3)
+	}
+}
+
+// TestOpenAfterOneMismatch: what does not match once is no proof of wrong
+// credentials.
+func TestOpenAfterOneMismatch(t *testing.T) {
+	for name, kind := range map[string]payloadType{"RAKP 2": payloadRAKP2, "RAKP 4": payloadRAKP4} {
+		t.Run(name, func(t *testing.T) {
+			b := startBMC(t, bmcOptions{})
+			altered := 0
+			p := udptest.New(t, b.addr, func(d udptest.Datagram) [][]byte {
+				if d.Direction == udptest.ToServer || d.Data[offPayload] != byte(kind) || altered > 0 {
+					return udptest.Pass(d)
+				}
+				altered++
+				return [][]byte{with(d.Data, func(b []byte) { b[len(b)-1] ^= 1 })}
+			})
+			s := openTo(t, newTestTransport(t), p.Addr())
+			if got := s.Known().Suite; got != 17 {
+				t.Errorf("suite %d, want 17", got)
+			}
+		})
 	}
 }
 

@@ -112,6 +112,24 @@ func TestForgeriesAreNotBelieved(t *testing.T) {
 	}
 }
 
+// TestUnencryptedAnswer: authentic is not enough in a session that encrypts.
+func TestUnencryptedAnswer(t *testing.T) {
+	s, h := fuzzSession(t)
+	s.begin(types.CommandGetChassisStatus)
+	s.pending.seqs = 1 << s.pending.first
+	b := appendHeader(nil, uint8(payloadIPMI)|flagAuthenticated, s.consoleID, 1, len(answer))
+	b = append(append(b, answer...), 0xff, 0xff, 0xff, 3, nextHeader)
+	b = append(b, s.keys.sign(b[offAuthType:])...)
+	p, ok := parsePacket(b)
+	if !ok || !s.keys.authentic(&p) {
+		t.Fatal("the packet is not authentic")
+	}
+	s.receive(&p)
+	if s.answered() || h.t.Drops(DropPlain) != 1 {
+		t.Errorf("answered = %v, %d dropped as %v", s.answered(), h.t.Drops(DropPlain), DropPlain)
+	}
+}
+
 // TestOldSequence takes a genuine answer that was held back until the window
 // has moved on: its command has long been answered.
 func TestOldSequence(t *testing.T) {
