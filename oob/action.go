@@ -180,7 +180,10 @@ func actionError(err error, command string) *model.Error {
 	e := model.AsError(err)
 	switch {
 	case errors.Is(err, context.Canceled):
-		e.Messages = []string{"interrupted while waiting; what was begun goes on: `oob runs list` shows how it ends"}
+		e.Messages = []string{"interrupted while waiting"}
+		if e.Kind() == model.UnknownOutcome {
+			e.Messages[0] += "; what was begun goes on: `oob runs list` shows how it ends"
+		}
 	case e.Kind() == model.NotFound:
 		// The machine was found a moment ago.
 		e.Messages = []string{"no plugin offers " + command + " for this machine (" + e.Text() + ")"}

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -38,11 +37,7 @@ func newEventsCommand(a *app) *cobra.Command {
 
 // followEvents prints events until ctx ends, which is no error.
 func (a *app) followEvents(ctx context.Context, c *client.Client, patterns []string) error {
-	err := c.Events(ctx, patterns, a.printEvent)
-	if errors.Is(err, context.Canceled) {
-		return nil
-	}
-	return err
+	return unlessEnded(ctx, c.Events(ctx, patterns, a.printEvent))
 }
 
 // recentEvents prints the events the endpoint remembers.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -135,7 +134,7 @@ func (a *app) csvRows(o addOptions, cols columnsFunc) ([]inventory.Row, error) {
 		defer f.Close()
 		in, dir = f, filepath.Dir(o.csv)
 	}
-	rows, err := inventory.Read(io.Reader(in), dir, func(driver string) (inventory.Columns, error) {
+	rows, err := inventory.Read(in, dir, func(driver string) (inventory.Columns, error) {
 		if driver == "" {
 			driver = o.driver
 		}

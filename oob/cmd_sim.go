@@ -159,14 +159,9 @@ func (a *app) simSlack(ctx context.Context, o slack.Options) error {
 
 // printMessages prints messages as they are posted, until ctx ends.
 func (a *app) printMessages(ctx context.Context, s *slack.Server) error {
-	printed := 0
-	for {
-		err := s.Wait(ctx, func(all []slack.Message) bool { return len(all) > printed })
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return err
+	for printed := 0; ; {
+		if err := s.Wait(ctx, func(all []slack.Message) bool { return len(all) > printed }); err != nil {
+			return unlessEnded(ctx, err)
 		}
 		all := s.Messages()
 		for _, m := range all[printed:] {

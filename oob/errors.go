@@ -73,6 +73,15 @@ func errorText(e *model.Error) string {
 	return text
 }
 
+// unlessEnded is err unless it tells that ctx has ended, which is how commands
+// that go on until they are interrupted end.
+func unlessEnded(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
+}
+
 // usage is an error about the command line.
 func usage(format string, args ...any) error {
 	return model.Errorf(model.Invalid, format, args...)

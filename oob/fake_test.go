@@ -25,6 +25,7 @@ type fake struct {
 	socket, dir string
 	server      *http.Server
 	served      chan struct{} // closed when the server has ended
+	noted       chan string   // what is noted, as far as there is room
 
 	mu      sync.Mutex // guards what follows
 	sent    []string
@@ -45,7 +46,7 @@ func startFake(socket, dir string) (*fake, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &fake{socket: socket, dir: dir, served: make(chan struct{}), created: map[string][]map[string]any{}}
+	f := &fake{socket: socket, dir: dir, served: make(chan struct{}), noted: make(chan string, 1), created: map[string][]map[string]any{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v3/ws", f.stream)
 	mux.HandleFunc("GET /api/v3/events/recent", f.list)
@@ -72,6 +73,10 @@ func (f *fake) note(line string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.sent = append(f.sent, line)
+	select {
+	case f.noted <- line:
+	default:
+	}
 }
 
 // takeSent returns what was asked since the last time, sorted.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -122,7 +121,7 @@ func (a *app) readSecret(file string) (string, error) {
 	if file != "-" {
 		return inventory.ReadSecret(file)
 	}
-	secret, err := inventory.TrimSecret(io.Reader(a.stdin))
+	secret, err := inventory.TrimSecret(a.stdin)
 	if err != nil {
 		return "", errors.New("cannot read the secret from stdin: " + err.Error())
 	}

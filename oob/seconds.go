@@ -22,8 +22,8 @@ func (s *seconds) String() string {
 // Type is the flag's word in help texts.
 func (*seconds) Type() string { return "DURATION" }
 
-// maxSeconds bounds what the flag takes.
-const maxSeconds = 24 * time.Hour
+// longest bounds what the flag takes.
+const longest = 24 * time.Hour
 
 // Set reads "90", "1.5" or "1m30s".
 func (s *seconds) Set(text string) error {
@@ -33,7 +33,7 @@ func (s *seconds) Set(text string) error {
 			return errors.New("want a duration such as 90s or 2m")
 		}
 	}
-	if d < time.Millisecond || d > maxSeconds {
+	if d < time.Millisecond || d > longest {
 		return errors.New("want at least 1ms and at most 24h")
 	}
 	*s = seconds(d)

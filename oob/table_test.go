@@ -98,7 +98,7 @@ func FuzzSeconds(f *testing.F) {
 	f.Add("1m30s")
 	f.Fuzz(func(t *testing.T, text string) {
 		var s seconds
-		if s.Set(text) == nil && (time.Duration(s) <= 0 || time.Duration(s) > maxSeconds) {
+		if s.Set(text) == nil && (time.Duration(s) <= 0 || time.Duration(s) > longest) {
 			t.Fatalf("%q is taken as %s", text, time.Duration(s))
 		}
 	})

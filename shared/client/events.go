@@ -33,7 +33,7 @@ func (c *Client) Events(ctx context.Context, patterns []string, fn func(*model.E
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer s.conn.Close()
 	return s.Each(ctx, fn)
 }
 
@@ -59,6 +59,9 @@ func (c *Client) Subscribe(ctx context.Context, patterns []string) (*Stream, err
 		Proxy:            c.transport.Proxy,
 	}
 	conn, resp, err := dialer.DialContext(ctx, u.String(), header)
+	if resp != nil {
+		defer resp.Body.Close()
+	}
 	if err != nil {
 		if resp != nil && resp.StatusCode >= http.StatusMultipleChoices {
 			return nil, c.refusal(&request{method: http.MethodGet, path: "ws"}, resp)
