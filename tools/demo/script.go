@@ -301,7 +301,7 @@ func (w *world) loseReply(ctx context.Context) error {
 		return err
 	}
 	found := run.State == model.RunDone && result.Outcome == model.Verified && b.Power()
-	return w.check("its outcome was found by reading the device", r.code == 0 && found, "run %s: %s: %s; %s", run.State, result.Outcome, result.Evidence, result.Note)
+	return w.check("its outcome was found by reading the device", r.code == 0 && found, "run %s: %s: %s", run.State, result.Outcome, result.Evidence)
 }
 
 // faults asks a BMC that is silent and one that refuses the password.
@@ -337,7 +337,10 @@ func (w *world) faults(ctx context.Context) error {
 func (w *world) oneLine(name string, r reply, kind model.Kind, machine string) error {
 	said := strings.TrimSpace(r.out + r.err)
 	good := r.code == kind.Info().Exit && strings.Contains(said, machine) && strings.Contains(said, string(kind)) && !strings.Contains(said, "\n")
-	return w.check(name, good, "exit %d: %s", r.code, said)
+	if !good {
+		return w.check(name, false, "exit %d: %s", r.code, said)
+	}
+	return w.check(name, true, "exit %d", r.code)
 }
 
 // slackPosts waits until Slack has a line for every run and shows the last ones.
