@@ -113,6 +113,7 @@ type twin struct {
 	mu     sync.Mutex // guards the below
 	counts map[string]int64
 	hold   map[string]chan struct{}
+	free   bool // after Stop nothing waits any more
 
 	onStop func(ctx context.Context) error // what Stop does, if it is not nil
 	stuck  chan struct{}                   // what a stuck action waits for
@@ -281,6 +282,9 @@ func (i *twin) holder(name string) chan struct{} {
 	defer i.mu.Unlock()
 	if i.hold[name] == nil {
 		i.hold[name] = make(chan struct{})
+		if i.free {
+			close(i.hold[name])
+		}
 	}
 	return i.hold[name]
 }
@@ -302,6 +306,7 @@ func (i *twin) Stop(ctx context.Context) error {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.free = true
 	for _, c := range i.hold {
 		close(c)
 	}
