@@ -38,7 +38,7 @@ func TestBadRequests(t *testing.T) {
 		{"wrong type", "m1", "poweron", model.Params{"toy/size": "big"}, model.Invalid, []string{"Action poweron: Invalid Parameter: toy/size: : (root): Invalid type. Expected: integer, given: string"}},
 		{"missing param", "bare", "poweron", nil, model.Invalid, []string{"Action poweron Missing Parameter toy/password"}},
 		{"unknown driver", "lost", "poweron", nil, model.Unsupported, []string{"nobody", "oob/driver", "toy"}},
-		{"driver without the action", "odd", "poweroff", nil, model.Unsupported, []string{"plugin other", "no action poweroff", "toy"}},
+		{"driver without the action", "odd", "poweroff", nil, model.Unsupported, []string{"called other", "has the action poweroff", "toy"}},
 		{"no plugin is complete", "neither", "poweron", nil, model.Conflict, []string{"other (lacks other/id)", "toy (lacks toy/address)"}},
 		{"target without credential", "m1", "poweron", model.Params{"toy/address": "evil"}, model.Invalid, []string{"toy/address", "toy/password"}},
 		{"other target without credential", "m1", "powerstatus", model.Params{"toy/port": 9}, model.Invalid, []string{"toy/port", "toy/password"}},

@@ -59,7 +59,7 @@ func (q question) named(name, by string) (offer, error) {
 	if len(q.offers) == 0 {
 		return offer{}, q.noAction()
 	}
-	return offer{}, model.Errorf(model.Unsupported, "plugin %s (named by %s) has no action %s; those that have it: %s",
+	return offer{}, model.Errorf(model.Unsupported, "no plugin in use called %s (named by %s) has the action %s; those that have it: %s",
 		name, by, q.command, strings.Join(q.plugins(), ", ")).On(q.model, q.key)
 }
 

@@ -64,6 +64,8 @@ type discovery struct {
 	done    chan struct{}
 	results chan result
 	workers sync.WaitGroup
+	// unread notes that the directory cannot be read, so that it is logged once.
+	unread bool
 	// settled is closed when all that was there at the start has been asked.
 	settled chan struct{}
 
@@ -134,9 +136,13 @@ func (d *discovery) busy() bool {
 func (d *discovery) scan(ctx context.Context) {
 	files, err := os.ReadDir(d.dir)
 	if err != nil {
-		d.log.Error("cannot read the plugin directory", "dir", d.dir, "error", cause(err))
+		if !d.unread {
+			d.log.Error("cannot read the plugin directory", "dir", d.dir, "error", cause(err))
+		}
+		d.unread = true
 		return
 	}
+	d.unread = false
 	dirFault := trusted(d.dir)
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -146,7 +146,7 @@ func (e *Endpoint) changed(emit *emitter, c store.Change) {
 
 // openPlugins prepares the plugins' surroundings.
 func (e *Endpoint) openPlugins(context.Context) error {
-	runtimeDir, remove, err := makeRuntimeDir(e.opts.RuntimeDir)
+	runtimeDir, remove, err := makeRuntimeDir(e.opts.RuntimeDir, e.opts.DataDir)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ const patience = 30 * time.Second
 
 // rig is an endpoint under test and what surrounds it.
 type rig struct {
-	t    *testing.T
+	t    testing.TB
 	dir  string // of the toys
 	opts Options
 	e    *Endpoint
@@ -50,7 +50,7 @@ func (b *logBuffer) String() string {
 }
 
 // shortDir makes a directory with a path short enough for sockets.
-func shortDir(t *testing.T) string {
+func shortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ep")
 	if err != nil {
@@ -66,7 +66,7 @@ func shortDir(t *testing.T) string {
 
 // newRig prepares an endpoint with toys of the roles in its plugin directory;
 // it is not started yet.
-func newRig(t *testing.T, roles ...string) *rig {
+func newRig(t testing.TB, roles ...string) *rig {
 	t.Helper()
 	dir := shortDir(t)
 	r := &rig{t: t, dir: filepath.Join(dir, "toys"), log: &logBuffer{}}
@@ -109,7 +109,7 @@ func (r *rig) install(name, role string) string {
 }
 
 // start starts the endpoint and waits for the toy if there is one.
-func start(t *testing.T, roles ...string) *rig {
+func start(t testing.TB, roles ...string) *rig {
 	t.Helper()
 	r := newRig(t, roles...)
 	r.start()
@@ -165,7 +165,7 @@ func (r *rig) stop() {
 }
 
 // eventually waits until the condition holds.
-func eventually(t *testing.T, what string, condition func() bool) {
+func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

@@ -58,8 +58,8 @@ func leftover(dir string) (int, error) {
 		return 0, err
 	}
 	first, start, _ := strings.Cut(strings.TrimSpace(string(raw)), " ")
-	pid, err := strconv.Atoi(first)
-	if err != nil || pid <= 1 || start == "" || startTime(pid) != start {
+	pid, _ := strconv.Atoi(first) // 0 if it is no number
+	if pid <= 1 || start == "" || startTime(pid) != start {
 		return 0, nil // it is gone, or the file says nothing
 	}
 	return pid, nil

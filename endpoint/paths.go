@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"provision-plugins/shared/model"
@@ -42,23 +43,56 @@ func cause(err error) error {
 	return err
 }
 
+// runtimeNote holds, in the data directory, the path of the runtime directory
+// that was made for a process.
+const runtimeNote = "runtime"
+
 // makeRuntimeDir returns a private directory for sockets and what removes it.
-func makeRuntimeDir(dir string) (string, func() error, error) {
-	if dir == "" {
-		made, err := os.MkdirTemp("", "oob-")
-		if err != nil {
-			return "", nil, model.Errorf(model.Invalid, "cannot make a runtime directory: %w", err)
+// One that a killed process left is removed first; the data directory must be
+// held.
+func makeRuntimeDir(dir, data string) (string, func() error, error) {
+	if dir != "" {
+		err := os.MkdirAll(dir, privateDir)
+		if err == nil {
+			err = trusted(dir)
 		}
-		return made, func() error { return os.RemoveAll(made) }, nil
+		if err != nil {
+			return "", nil, model.Errorf(model.Invalid, "cannot use runtime directory %s: %w", dir, cause(err))
+		}
+		return dir, func() error { return nil }, nil
 	}
-	err := os.MkdirAll(dir, privateDir)
+	note := filepath.Join(data, runtimeNote)
+	err := removeStale(note)
 	if err == nil {
-		err = trusted(dir)
+		dir, err = os.MkdirTemp("", runtimePrefix)
+	}
+	if err == nil {
+		err = writePrivate(note, []byte(dir))
 	}
 	if err != nil {
-		return "", nil, model.Errorf(model.Invalid, "cannot use runtime directory %s: %w", dir, cause(err))
+		return "", nil, model.Errorf(model.Invalid, "cannot make a runtime directory: %w", err)
 	}
-	return dir, func() error { return nil }, nil
+	return dir, func() error { return errors.Join(os.RemoveAll(dir), os.Remove(note)) }, nil
+}
+
+// runtimePrefix begins the names of runtime directories.
+const runtimePrefix = "oob-"
+
+// removeStale removes the runtime directory that a note names, if it looks like
+// one.
+func removeStale(note string) error {
+	raw, err := os.ReadFile(note)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	dir := string(raw)
+	if !filepath.IsAbs(dir) || !strings.HasPrefix(filepath.Base(dir), runtimePrefix) {
+		return nil
+	}
+	return os.RemoveAll(dir)
 }
 
 // trusted refuses a file or directory that somebody else could change.

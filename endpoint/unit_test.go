@@ -523,12 +523,20 @@ func TestPrivateWrites(t *testing.T) {
 }
 
 func TestRuntimeDirs(t *testing.T) {
-	made, remove, err := makeRuntimeDir("")
+	data := t.TempDir()
+	stale := filepath.Join(t.TempDir(), runtimePrefix+"stale")
+	if err := errors.Join(os.Mkdir(stale, 0o700), os.WriteFile(filepath.Join(data, runtimeNote), []byte(stale), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	made, remove, err := makeRuntimeDir("", data)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(made); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("%v, %v", info, err)
+	}
+	if _, err := os.Stat(stale); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what a killed process left is still there: %v", err)
 	}
 	if err := remove(); err != nil {
 		t.Error(err)
@@ -537,7 +545,7 @@ func TestRuntimeDirs(t *testing.T) {
 		t.Errorf("left behind: %v", err)
 	}
 	own := filepath.Join(t.TempDir(), "run")
-	if _, remove, err = makeRuntimeDir(own); err != nil {
+	if _, remove, err = makeRuntimeDir(own, data); err != nil {
 		t.Fatal(err)
 	}
 	if err := remove(); err != nil {
@@ -545,6 +553,22 @@ func TestRuntimeDirs(t *testing.T) {
 	}
 	if _, err := os.Stat(own); err != nil {
 		t.Errorf("a given directory was removed: %v", err)
+	}
+}
+
+func TestOnlyRuntimeDirectoriesAreStale(t *testing.T) {
+	dir := t.TempDir()
+	note, precious := filepath.Join(dir, "note"), filepath.Join(dir, "precious")
+	if err := os.Mkdir(precious, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{precious, "", "oob-relative", "/"} {
+		if err := errors.Join(os.WriteFile(note, []byte(text), 0o600), removeStale(note)); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := os.Stat(precious); err != nil {
+		t.Error(err)
 	}
 }
 
