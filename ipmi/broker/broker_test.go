@@ -341,6 +341,7 @@ func TestWaiting(t *testing.T) {
 	if _, err := status(over, h); reasonIn(err) != rmcp.Silent {
 		t.Errorf("turn taken by who gets no answer: %v, want %q", err, rmcp.Silent)
 	}
+	h.owner.silent.Store(false)
 	<-h.owner.turn
 	b.places <- struct{}{}
 	err := control(over, h, chassis.ChassisControlHardReset, model.Once)
