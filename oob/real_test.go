@@ -26,7 +26,7 @@ func TestReal(t *testing.T) {
 			env.Values[daemonsKey{}] = d
 			env.Defer(d.killAll)
 			for name, value := range map[string]string{
-				"OOB_SOCKET": filepath.Join(env.WorkDir, "d", "oob.sock"), "OOB_ENDPOINT": "", "OOB_TOKEN": "", "HOME": env.WorkDir, "TZ": "UTC",
+				"OOB_SOCKET": filepath.Join(env.WorkDir, "d", "oob.sock"), "OOB_ENDPOINT": "", "OOB_TOKEN": "", "HOME": env.WorkDir, "TZ": "UTC", "GORACE": noExitSleep,
 			} {
 				env.Setenv(name, value)
 			}
@@ -133,7 +133,7 @@ func cmdStart(ts *testscript.TestScript, _ bool, args []string) {
 	p := &daemon{cmd: exec.Command(path, args[2:]...), ended: make(chan error, 1)}
 	p.lines = &lineBuffer{grown: make(chan struct{})}
 	p.cmd.Dir = ts.MkAbs(".")
-	p.cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("WORK"), "OOB_SOCKET="+ts.Getenv("OOB_SOCKET"), "TZ=UTC")
+	p.cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("WORK"), "OOB_SOCKET="+ts.Getenv("OOB_SOCKET"), "TZ=UTC", "GORACE="+noExitSleep)
 	log := &bytes.Buffer{}
 	p.cmd.Stdout, p.cmd.Stderr = p.lines, io.Writer(log)
 	ts.Check(p.cmd.Start())

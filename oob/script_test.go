@@ -28,6 +28,10 @@ func TestMain(m *testing.M) {
 	os.Exit(testscript.RunMain(leakChecked{m}, map[string]func() int{"oob": mainCode, "toy": toyMain}))
 }
 
+// noExitSleep is the value of GORACE that has a process under the race detector
+// exit at once: it would sleep for a second, a few hundred times.
+const noExitSleep = "atexit_sleep_ms=0"
+
 // TestScripts runs each script against a fake endpoint that serves the
 // script's own files.
 func TestScripts(t *testing.T) {
@@ -41,7 +45,7 @@ func TestScripts(t *testing.T) {
 			env.Defer(f.close)
 			env.Values[fakeKey{}] = f
 			for name, value := range map[string]string{
-				"OOB_SOCKET": f.socket, "OOB_ENDPOINT": "", "OOB_TOKEN": "", "HOME": env.WorkDir, "TZ": "UTC",
+				"OOB_SOCKET": f.socket, "OOB_ENDPOINT": "", "OOB_TOKEN": "", "HOME": env.WorkDir, "TZ": "UTC", "GORACE": noExitSleep,
 			} {
 				env.Setenv(name, value)
 			}
