@@ -42,12 +42,13 @@ func (a *app) followEvents(ctx context.Context, c *client.Client, patterns []str
 
 // recentEvents prints the events the endpoint remembers.
 func (a *app) recentEvents(ctx context.Context, c *client.Client, patterns []string) error {
-	events, err := get[[]*model.Event](ctx, c, "events/recent")
+	events, err := get[[]model.Event](ctx, c, "events/recent")
 	if err != nil {
 		return err
 	}
-	slices.SortStableFunc(events, func(x, y *model.Event) int { return x.Time.Compare(y.Time) })
-	for _, e := range events {
+	slices.SortStableFunc(events, func(x, y model.Event) int { return x.Time.Compare(y.Time) })
+	for i := range events {
+		e := &events[i]
 		if !slices.ContainsFunc(patterns, func(p string) bool { return matches(p, e) }) {
 			continue
 		}
