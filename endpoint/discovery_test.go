@@ -1,7 +1,9 @@
 package endpoint
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -236,27 +238,48 @@ func TestWhatIsNoPluginIsNotListed(t *testing.T) {
 }
 
 func TestAFileIsLeftAloneWhileItChanges(t *testing.T) {
-	r := newRig(t)
-	r.opts.ScanInterval = time.Hour // scans are called for
-	r.start()
-	r.install("toy", "toy")
-	d := r.e.discovery
-	d.interval = time.Minute // as if scans came every minute
-	d.scan(t.Context())
-	if e := d.entries["toy"]; e == nil || e.state != stateSettling {
-		t.Fatalf("a new file is %v, want settling", e)
-	}
-	d.entries["toy"].since = time.Now().Add(-2 * time.Minute)
-	if err := os.Chtimes(filepath.Join(r.opts.PluginDir, "toy"), time.Now(), time.Now()); err != nil {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	d.scan(t.Context())
-	if e := d.entries["toy"]; e.state != stateSettling {
-		t.Errorf("a file that has just changed is %s", e.state)
+	path := filepath.Join(dir, "toy")
+	d := &discovery{
+		dir: dir, interval: time.Minute, log: slog.New(slog.DiscardHandler), entries: map[string]*entry{}, results: make(chan result),
+		load: func(context.Context, string, *binary) (*binary, error) {
+			return &binary{path: path, provider: &model.PluginProvider{Name: "toy"}}, nil
+		},
 	}
-	d.entries["toy"].since = time.Now().Add(-2 * time.Minute)
-	d.scan(t.Context())
-	r.provider("toy", stateLoaded)
+	state := func() string {
+		t.Helper()
+		d.scan(t.Context())
+		return d.entries["toy"].state
+	}
+	held := func() { d.entries["toy"].since = time.Now().Add(-2 * time.Minute) }
+	if err := os.WriteFile(path, []byte("half of"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got := state(); got != stateSettling {
+		t.Errorf("a new file is %s", got)
+	}
+	held()
+	if err := os.WriteFile(path, []byte("half of it, and more"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got := state(); got != stateSettling {
+		t.Errorf("a file that has grown is %s", got)
+	}
+	if got := state(); got != stateSettling {
+		t.Errorf("a file that has not held still for long is %s", got)
+	}
+	held()
+	if got := state(); got != stateDefining {
+		t.Errorf("a file that held still is %s", got)
+	}
+	d.finish(<-d.results)
+	d.workers.Wait()
+	if got := state(); got != stateLoaded {
+		t.Errorf("a good file is %s", got)
+	}
 }
 
 func TestAnOldFileIsNotWatchedFirst(t *testing.T) {
