@@ -69,12 +69,12 @@ func BenchmarkLaunch(b *testing.B) {
 // BenchmarkRun is what run itself costs for a thousand machines.
 func BenchmarkRun(b *testing.B) {
 	impl := newTwin()
-	r := &runner{program: newProgram("x", "", twinDefinition(), impl), actor: impl, command: "incrstatus"}
+	r := &runner{program: newProgram("x", "", twinDefinition(), impl), actor: impl, command: "incrstatus", concurrency: defaultConcurrency}
 	rows := make([]inventory.Row, 1000)
 	for i := range rows {
 		rows[i] = inventory.Row{Name: "m", Params: model.Params{"a": "b"}}
 	}
 	for b.Loop() {
-		r.run(b.Context(), io.Discard, rows, defaultConcurrency)
+		r.run(b.Context(), b.Context(), io.Discard, rows)
 	}
 }

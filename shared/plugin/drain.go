@@ -50,16 +50,43 @@ func (s *server) serve(ctx context.Context, socket net.Listener, host *hostWatch
 }
 
 // drain refuses new actions and waits, bounded, until those running have
-// ended. A host that dies meanwhile only shortens the bound.
+// ended. A host that dies meanwhile leaves the time of an orphan.
 func (s *server) drain(dead <-chan struct{}) {
 	t := s.program.timing
 	s.gate.close("the plugin is stopping")
-	began := time.Now()
-	limit, cancel := context.WithDeadline(context.Background(), began.Add(t.drainLimit))
+	limit, cancel := context.WithTimeout(context.Background(), t.drainLimit)
 	defer cancel()
-	go hurry(limit, cancel, dead, t.orphanGrace)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.wind(limit)
+	}()
+	select {
+	case <-ended:
+		return
+	case <-dead:
+	}
+	left, done := context.WithTimeout(context.Background(), t.orphanGrace)
+	defer done()
+	if impl, ok := s.program.impl.(Orphaner); ok {
+		s.finish(left, "Orphaned", t.orphanGrace, impl.Orphaned)
+	}
+	s.cancelActions(errStopping)
+	select {
+	case <-ended:
+	case <-left.Done():
+	}
+	cancel()
+	<-ended
+}
+
+// wind stops the implementation and waits for the actions that are running. It
+// returns when ctx ends.
+func (s *server) wind(ctx context.Context) {
+	t := s.program.timing
+	began := time.Now()
 	if stopper, ok := s.program.impl.(Stopper); ok {
-		s.finish(limit, "Stop", t.stopGrace, stopper.Stop)
+		s.finish(ctx, "Stop", t.stopGrace, stopper.Stop)
 	}
 	// Those still running are about to answer, or did not hear of the stop.
 	grace := max(time.Until(began.Add(t.actionGrace)), t.flushLimit)
@@ -67,27 +94,13 @@ func (s *server) drain(dead <-chan struct{}) {
 	case <-s.gate.idle:
 		return
 	case <-time.After(grace):
-	case <-dead:
+	case <-ctx.Done():
+		return
 	}
 	s.logger.Warn("stopping actions that are still running", "actions", s.gate.running())
 	s.cancelActions(errStopping)
 	select {
 	case <-s.gate.idle:
-	case <-limit.Done():
-	}
-}
-
-// hurry calls cancel when grace has passed since the host's death. It ends with
-// ctx.
-func hurry(ctx context.Context, cancel context.CancelFunc, dead <-chan struct{}, grace time.Duration) {
-	select {
-	case <-dead:
-	case <-ctx.Done():
-		return
-	}
-	select {
-	case <-time.After(grace):
-		cancel()
 	case <-ctx.Done():
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -208,6 +209,41 @@ func TestOrphanWithoutLifelineEnds(t *testing.T) {
 		r.program.parent = func() int { return -1 }
 	})
 	if line, _ := said(); line != "orphaned" {
+		t.Errorf("the plugin said %q", line)
+	}
+	r.awaitEnd(t)
+}
+
+// A host that is stopping its plugins may be killed before they have ended: what
+// is owed is then paid as an orphan pays it, not cut off.
+func TestHostDiesWhileThePluginStops(t *testing.T) {
+	option, said := withWitness(t)
+	var dead atomic.Bool
+	r := newRig(t, option, func(r *rig) {
+		r.from = filepath.Join(shortDir(t), "nobody")
+		parent := os.Getppid()
+		r.program.parent = func() int {
+			if dead.Load() {
+				return -1
+			}
+			return parent
+		}
+		r.twin.onStop = func(ctx context.Context) error {
+			<-ctx.Done()
+			r.twin.tell("cut")
+			return nil
+		}
+		r.program.timing.stopGrace, r.program.timing.drainLimit = 15*time.Second, 15*time.Second
+	})
+	r.stop()
+	if line, _ := said(); line != "stop" {
+		t.Fatalf("the plugin said %q", line)
+	}
+	dead.Store(true)
+	if line, _ := said(); line != "orphaned" {
+		t.Errorf("the plugin said %q", line)
+	}
+	if line, _ := said(); line != "cut" {
 		t.Errorf("the plugin said %q", line)
 	}
 	r.awaitEnd(t)

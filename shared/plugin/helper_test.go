@@ -58,7 +58,12 @@ func misbehave(mode string) int {
 		fmt.Fprintln(os.Stderr, "some talk\nError: the licence has run out\nmore talk")
 		return 3
 	case "hang":
-		select {} // until it is killed
+		// Until it is killed; the runtime must not take it for a deadlock.
+		hung, write, err := os.Pipe()
+		if err == nil {
+			_, err = hung.Read(make([]byte, 1))
+		}
+		fmt.Fprintln(os.Stderr, "cannot hang:", err, write)
 	case "garbage":
 		fmt.Println("\x00\x1b[31mnot JSON\xff")
 		return 0
@@ -232,7 +237,7 @@ func (i *twin) Action(ctx context.Context, a *model.Action) (any, error) {
 		return func() {}, nil
 	case "leave":
 		return nil, i.leave(ctx)
-	case "hang":
+	case "hang", "look":
 		<-ctx.Done()
 		return nil, context.Cause(ctx)
 	case "stuck":

@@ -42,8 +42,9 @@ type Stopper interface {
 
 // Orphaner is a plugin that must act when its host dies.
 type Orphaner interface {
-	// Orphaned is called in place of Stop when the host is gone. It pays what is
-	// owed to devices and returns before ctx ends, within five seconds.
+	// Orphaned is called when the host is gone: in place of Stop, or beside a Stop
+	// that is under way. It pays what is owed to devices and returns before ctx
+	// ends, within five seconds.
 	Orphaned(ctx context.Context) error
 }
 

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -89,6 +90,8 @@ func (p *program) run(cmd *cobra.Command, o *runOptions, action string) error {
 	if err != nil {
 		return badInput("cannot run %s: %w", action, err)
 	}
+	// A reader that goes away (run | head) ends the output, not what was begun.
+	defer ignoreBrokenPipes()()
 	ctx, unregister := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer unregister()
 	// A second interrupt ends the process at once.
@@ -96,9 +99,13 @@ func (p *program) run(cmd *cobra.Command, o *runOptions, action string) error {
 	if err := p.configureAlone(ctx, cmd.ErrOrStderr(), params); err != nil {
 		return err
 	}
-	r := &runner{program: p, actor: actor, command: action, params: params}
-	sum := r.run(ctx, cmd.OutOrStdout(), t.rows, o.concurrency)
-	p.stopAlone(ctx, cmd.ErrOrStderr())
+	work, end := p.lasting(ctx, cmd.ErrOrStderr())
+	if model.ActionOf(action, p.def.Meta).Class == model.Read {
+		work = ctx // nothing is lost by ending it
+	}
+	r := &runner{program: p, actor: actor, command: action, params: params, concurrency: o.concurrency}
+	sum := r.run(ctx, work, cmd.OutOrStdout(), t.rows)
+	end()
 	sum.skipped = t.skipped
 	sum.print(cmd.ErrOrStderr(), cmd.CommandPath()+" "+action)
 	if code := sum.exitCode(); code != 0 {
@@ -147,6 +154,34 @@ func (p *program) configureAlone(ctx context.Context, stderr io.Writer, params m
 		return &exitError{code: model.ExitCode(e), cause: fmt.Errorf("cannot configure %s: %s", p.name, e.Text())}
 	}
 	return nil
+}
+
+// lasting returns the context of actions that change something. It outlives ctx:
+// what was begun when an interrupt came goes on, bounded by the implementation's
+// Stop, so that its outcome is told. end stops the implementation if no
+// interrupt did, and waits for that.
+func (p *program) lasting(ctx context.Context, stderr io.Writer) (work context.Context, end func()) {
+	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	finished, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		select {
+		case <-ctx.Done():
+			fmt.Fprintf(stderr, "%s: interrupted: waiting for what was begun; another interrupt ends it at once\n", p.name)
+		case <-finished:
+		}
+		p.stopAlone(ctx, stderr)
+		// Those that are done are about to answer; the others did not hear.
+		select {
+		case <-finished:
+		case <-time.After(p.timing.flushLimit):
+		}
+		cancel(errStopping)
+	}()
+	return work, func() {
+		close(finished)
+		<-stopped
+	}
 }
 
 // stopAlone lets the implementation pay what it owes and close what it holds,

@@ -17,10 +17,11 @@ import (
 
 // runner runs one action on many machines.
 type runner struct {
-	program *program
-	actor   Actor
-	command string
-	params  model.Params
+	program     *program
+	actor       Actor
+	command     string
+	params      model.Params
+	concurrency int // machines at a time
 }
 
 // okLine is the line of a machine that succeeded.
@@ -55,20 +56,24 @@ type answered struct {
 	kind model.Kind // empty for success
 }
 
-// run works through rows with n workers, and writes each answer as it comes.
-func (r *runner) run(ctx context.Context, w io.Writer, rows []inventory.Row, n int) *summary {
+// run works through rows, and writes each answer as it comes. No further row is
+// begun once ctx has ended or the output is lost; those begun have work as their
+// context.
+func (r *runner) run(ctx, work context.Context, w io.Writer, rows []inventory.Row) *summary {
 	sum := &summary{total: len(rows), failed: map[model.Kind]int{}, began: time.Now()}
-	answers := make(chan answered, n)
+	ctx, enough := context.WithCancel(ctx)
+	defer enough()
+	answers := make(chan answered, r.concurrency)
 	var next atomic.Int64
 	var workers sync.WaitGroup
-	for range min(n, len(rows)) {
+	for range min(r.concurrency, len(rows)) {
 		workers.Go(func() {
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
 				if i >= len(rows) {
 					return
 				}
-				answers <- r.one(ctx, &rows[i])
+				answers <- r.one(work, &rows[i])
 			}
 		})
 	}
@@ -76,7 +81,7 @@ func (r *runner) run(ctx context.Context, w io.Writer, rows []inventory.Row, n i
 		workers.Wait()
 		close(answers)
 	}()
-	sum.write(w, answers)
+	sum.write(w, answers, enough)
 	return sum
 }
 
@@ -128,8 +133,9 @@ func panicPlace() string {
 	return "an unknown place"
 }
 
-// write writes lines as they come. It flushes when no further line is ready.
-func (s *summary) write(w io.Writer, answers <-chan answered) {
+// write writes lines as they come. It flushes when no further line is ready, and
+// calls lost when the lines no longer go anywhere.
+func (s *summary) write(w io.Writer, answers <-chan answered, lost func()) {
 	out := bufio.NewWriterSize(w, 64<<10)
 	for a := range answers {
 		if a.kind == "" {
@@ -138,8 +144,11 @@ func (s *summary) write(w io.Writer, answers <-chan answered) {
 			s.failed[a.kind]++
 		}
 		_, _ = out.Write(append(a.line, '\n')) // Flush tells of an error
-		if len(answers) == 0 {
-			s.output = out.Flush()
+		if len(answers) > 0 {
+			continue
+		}
+		if s.output = out.Flush(); s.output != nil {
+			lost()
 		}
 	}
 	s.output = out.Flush()
@@ -161,7 +170,8 @@ func (s *summary) exitCode() int {
 	return worst
 }
 
-// untried is how many machines were left when the run was interrupted.
+// untried is how many machines were left when the run was interrupted, or its
+// output lost.
 func (s *summary) untried() int {
 	n := s.total - s.ok
 	for _, failed := range s.failed {
@@ -178,8 +188,10 @@ func (s *summary) print(w io.Writer, what string) {
 			parts = append(parts, fmt.Sprintf("%d %s", n, row.Kind))
 		}
 	}
-	if n := s.untried(); n > 0 {
+	if n := s.untried(); n > 0 && s.output == nil {
 		parts = append(parts, fmt.Sprintf("%d not tried: interrupted", n))
+	} else if n > 0 {
+		parts = append(parts, fmt.Sprintf("%d not tried", n))
 	}
 	if s.skipped > 0 {
 		parts = append(parts, fmt.Sprintf("%d of other drivers left out", s.skipped))

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"provision-plugins/shared/inventory"
 	"provision-plugins/shared/model"
@@ -254,9 +256,9 @@ func TestRunConcurrencyIsBounded(t *testing.T) {
 		<-c.reached
 		close(c.release)
 	}()
-	r := &runner{program: newProgram("x", "", twinDefinition(), c), actor: c, command: "echo"}
+	r := &runner{program: newProgram("x", "", twinDefinition(), c), actor: c, command: "echo", concurrency: 4}
 	var out strings.Builder
-	sum := r.run(t.Context(), &out, someRows(100), 4)
+	sum := r.run(t.Context(), t.Context(), &out, someRows(100))
 	if sum.ok != 100 || c.above.Load() != 0 || sum.exitCode() != 0 || strings.Count(out.String(), `{"machine":"m","result":null}`) != 100 {
 		t.Errorf("%d ok, %d were too many at a time\n%s", sum.ok, c.above.Load(), out.String())
 	}
@@ -270,9 +272,9 @@ func TestRunInterrupted(t *testing.T) {
 		cancel()
 		close(c.release)
 	}()
-	r := &runner{program: newProgram("x", "", twinDefinition(), c), actor: c, command: "echo"}
+	r := &runner{program: newProgram("x", "", twinDefinition(), c), actor: c, command: "echo", concurrency: 4}
 	var out strings.Builder
-	sum := r.run(ctx, &out, someRows(100), 4)
+	sum := r.run(ctx, ctx, &out, someRows(100))
 	var text strings.Builder
 	sum.print(&text, "x run echo")
 	if n := int(c.total.Load()); sum.untried() != 100-n || sum.untried() < 90 || sum.exitCode() != 10 || !strings.Contains(text.String(), "not tried: interrupted") {
@@ -288,12 +290,80 @@ func (closed) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
 
 func TestRunOutputLost(t *testing.T) {
 	impl := newTwin()
-	r := &runner{program: newProgram("x", "", twinDefinition(), impl), actor: impl, command: "incrstatus"}
-	sum := r.run(t.Context(), closed{}, someRows(3), 2)
+	r := &runner{program: newProgram("x", "", twinDefinition(), impl), actor: impl, command: "incrstatus", concurrency: 2}
+	sum := r.run(t.Context(), t.Context(), closed{}, someRows(10_000))
 	var text strings.Builder
 	sum.print(&text, "x")
-	if sum.exitCode() != 11 || !strings.Contains(text.String(), "output lost: broken pipe") {
+	if sum.exitCode() != 11 || !strings.Contains(text.String(), "output lost: broken pipe") || strings.Contains(text.String(), "interrupted") {
 		t.Errorf("exit %d, %s", sum.exitCode(), text.String())
+	}
+	if sum.untried() == 0 {
+		t.Error("all machines were tried although nobody reads the answers")
+	}
+}
+
+// A reader that goes away, as in run | head, must not kill the process: it may
+// owe a machine something.
+func TestRunOutlivesItsReader(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	defer w.Close()
+	exe := self(t, "plugin")
+	cmd := exec.Command(exe.Path, "run", "incrstatus", "--targets", "-")
+	cmd.Env, cmd.Stdin, cmd.Stdout = exe.Env, strings.NewReader("name\nm1\nm2\n"), w
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	var exit *exec.ExitError
+	if err := cmd.Run(); !errors.As(err, &exit) {
+		t.Fatalf("it ended with %v", err)
+	}
+	if exit.ExitCode() != 11 || !strings.Contains(stderr.String(), "output lost: write /dev/stdout: broken pipe") {
+		t.Errorf("it ended by %v\n%s", exit, stderr.String())
+	}
+}
+
+// An interrupt begins nothing more; what was begun goes on and its outcome is
+// told. A read just ends.
+func TestRunInterruptTellsOutcomes(t *testing.T) {
+	for name, c := range map[string]struct{ action, want string }{
+		"change": {"wait", `{"machine":"m1","result":"waited"}`},
+		"read":   {"look", `"error":{"kind":"timeout"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			option, said := withWitness(t)
+			twinned := &rig{twin: newTwin()}
+			option(twinned)
+			def := twinDefinition()
+			def.Meta[model.MetaClasses] = `{"look":"read"}`
+			def.AvailableActions = append(def.AvailableActions, model.AvailableAction{Model: "machines", Command: "look"})
+			cmd := newProgram("incrementer", "", def, twinned.twin).command("Counts")
+			var stdout, stderr strings.Builder
+			cmd.SetArgs([]string{"run", c.action, "--targets", "-"})
+			cmd.SetIn(strings.NewReader("name\nm1\n"))
+			cmd.SetOut(&stdout)
+			cmd.SetErr(&stderr)
+			ctx, interrupt := context.WithCancel(t.Context())
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				_ = cmd.ExecuteContext(ctx) // what it prints tells how it ended
+			}()
+			if line, _ := said(); line != "action "+c.action {
+				t.Fatalf("the plugin said %q", line)
+			}
+			interrupt()
+			select {
+			case <-ended:
+			case <-time.After(20 * time.Second):
+				t.Fatal("it did not end")
+			}
+			if !strings.Contains(stdout.String(), c.want) || !strings.Contains(stderr.String(), "interrupted: waiting for what was begun") {
+				t.Errorf("stdout %s\nstderr %s", stdout.String(), stderr.String())
+			}
+		})
 	}
 }
 
