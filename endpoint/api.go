@@ -44,7 +44,8 @@ const (
 type reply struct {
 	status int
 	run    string
-	body   any // encoded as JSON; json.RawMessage as it is
+	count  string // of a list before it was cut
+	body   any    // encoded as JSON; json.RawMessage as it is
 	// receipt is told whether the client got the reply; nil: nobody asks.
 	receipt receipt
 }
@@ -304,6 +305,9 @@ func setHeaders(h http.Header, rep *reply, length int) {
 	h.Set("Cache-Control", "no-store")
 	if rep.run != "" {
 		h.Set(RunHeader, rep.run)
+	}
+	if rep.count != "" {
+		h.Set("X-Drp-List-Filter-Count", rep.count)
 	}
 	if rep.status == http.StatusTooManyRequests {
 		h.Set("Retry-After", retryAfter(rep.body))

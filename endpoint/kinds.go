@@ -73,6 +73,12 @@ func tidyMachine(object any) {
 	m.TaskErrorStacks = orEmpty(m.TaskErrorStacks)
 	m.Fingerprint.MemoryIds = orEmpty(m.Fingerprint.MemoryIds)
 	m.Params = orParams(m.Params)
+	// Clients send every field, the empty ones too.
+	setDefault(&m.Stage, "none")
+	setDefault(&m.BootEnv, "local")
+	setDefault(&m.Arch, "amd64")
+	setDefault(&m.Pool, "default")
+	setDefault(&m.PoolStatus, "Free")
 	if m.Uuid == "" {
 		m.Uuid = newUUID()
 	}

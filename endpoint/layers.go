@@ -259,7 +259,7 @@ func (c *catalog) checkAll(params model.Params) error {
 			return model.Errorf(model.Invalid, "Key '%s': a param needs a name", name)
 		}
 		if err := c.check(name, params[name]); err != nil {
-			return model.Errorf(model.Invalid, "Key '%s': invalid val '%s': %s", name, c.shown(name, params[name]), model.AsError(err).Text())
+			return model.Errorf(model.Invalid, "Key '%s': invalid val '%s': : %s", name, c.shown(name, params[name]), model.AsError(err).Text())
 		}
 	}
 	return nil

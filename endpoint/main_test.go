@@ -93,7 +93,7 @@ func definition(role string) *model.PluginProvider {
 	case "needy":
 		def.Name, def.Content, def.AvailableActions, def.RequiredParams = "needy", "", nil, []string{"needy/key"}
 		def.OptionalParams = []string{"needy/extra"}
-	case "crashy", "refusing":
+	case "crashy", "refusing", "mute":
 		def.Name, def.Content, def.AvailableActions = role, "", nil
 	case "badname":
 		def.Name = "../evil"
@@ -120,6 +120,10 @@ func bePlugin(role string) int {
 		return 0
 	case defining && role == "hanging":
 		<-time.After(time.Hour)
+	}
+	if role == "mute" && len(os.Args) > 1 && os.Args[1] == "listen" {
+		fmt.Fprintln(os.Stderr, "Error: cannot find my voice")
+		return 1
 	}
 	t := &toy{role: role, dir: os.Getenv(envDir)}
 	def := definition(role)

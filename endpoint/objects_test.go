@@ -59,7 +59,7 @@ func TestBadObjects(t *testing.T) {
 		{"bad uuid", "machines", `{"Name":"m","Uuid":"../x"}`, model.Invalid, []string{"Invalid Uuid"}},
 		{"name taken", "machines", `{"Name":"taken"}`, model.Conflict, []string{"already exists", "taken"}},
 		{"profile unknown", "machines", `{"Name":"m","Profiles":["none"]}`, model.Invalid, []string{"machines/m", "Profile none does not exist"}},
-		{"wrong param", "machines", `{"Name":"m","Params":{"toy/port":"x"}}`, model.Invalid, []string{`Key 'toy/port': invalid val '"x"': `, "Expected: integer, given: string"}},
+		{"wrong param", "machines", `{"Name":"m","Params":{"toy/port":"x"}}`, model.Invalid, []string{`Key 'toy/port': invalid val '"x"': : `, "Expected: integer, given: string"}},
 		{"wrong secret", "machines", `{"Name":"m","Params":{"toy/password":[5]}}`, model.Invalid, []string{"Key 'toy/password': invalid val '******'", "Expected: string, given: array"}},
 		{"mask of nothing", "machines", `{"Name":"m","Params":{"toy/password":"******"}}`, model.Invalid, []string{"toy/password", "there is none"}},
 		{"wrong field", "machines", `{"Name":["m"]}`, model.Invalid, []string{"Name"}},

@@ -55,6 +55,16 @@ func TestCircuitOpensAfterCrashesAndAnUpdateClosesIt(t *testing.T) {
 	eventually(t, "started again after the update", func() bool { return len(r.lines("config-crashy")) > 5 })
 }
 
+func TestAPluginThatDoesNotComeUp(t *testing.T) {
+	r := newRig(t, "mute")
+	r.start()
+	eventually(t, "circuit open", func() bool { return strings.Contains(r.pluginErrors("mute"), "5 crashes") })
+	if fault := r.pluginErrors("mute"); strings.Contains(fault, "\n") || !strings.Contains(fault, "change or update the plugin") {
+		t.Errorf("fault %q", fault)
+	}
+	eventually(t, "its words in the log", func() bool { return strings.Contains(r.log.String(), "cannot find my voice") })
+}
+
 func TestACrashedPluginComesBack(t *testing.T) {
 	r := start(t, "toy")
 	first := pidOf(t, r, "toy")

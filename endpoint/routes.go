@@ -4,9 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"provision-plugins/shared/model"
 )
@@ -22,9 +23,9 @@ func (a *api) routes() []route {
 	list := []route{
 		{"GET /info", a.getInfo},
 		{"GET /power", func(*http.Request) (*reply, error) { return ok(a.power.all()), nil }},
-		{"GET /plugin_providers", a.listProviders},
+		{"GET /plugin_providers", listed(a.providers)},
 		{"GET /plugin_providers/{key}", a.getProvider},
-		{"GET /runs", a.listRuns},
+		{"GET /runs", listed(a.listRuns)},
 		{"GET /runs/{key}", a.getRun},
 		{"POST /runs/{key}/cancel", a.cancelRun},
 		{"GET /events/recent", a.recentEvents},
@@ -44,20 +45,23 @@ func (a *api) routes() []route {
 
 // objectRoutes are those of one kind of stored object.
 func (a *api) objectRoutes(k *kind) []route {
-	base := "/" + k.prefix
+	base, one := "/"+k.prefix, "/"+k.prefix+"/{key}"
+	if k.prefix == "params" { // their names hold slashes, which clients do not escape
+		one = "/params/{key...}"
+	}
 	list := []route{
 		{"GET " + base, a.listObjects(k)},
 		{"POST " + base, func(r *http.Request) (*reply, error) {
 			raw, err := a.objects.create(r.Context(), k, body(r))
 			return &reply{status: http.StatusCreated, body: raw}, err
 		}},
-		{"GET " + base + "/{key}", func(r *http.Request) (*reply, error) {
+		{"GET " + one, func(r *http.Request) (*reply, error) {
 			raw, err := a.objects.get(k, r.PathValue("key"))
 			return ok(raw), err
 		}},
-		{"PUT " + base + "/{key}", a.changeObject(k, func(_, request []byte) ([]byte, error) { return request, nil })},
-		{"PATCH " + base + "/{key}", a.changeObject(k, applyPatch)},
-		{"DELETE " + base + "/{key}", func(r *http.Request) (*reply, error) {
+		{"PUT " + one, a.changeObject(k, func(_, request []byte) ([]byte, error) { return request, nil })},
+		{"PATCH " + one, a.changeObject(k, applyPatch)},
+		{"DELETE " + one, func(r *http.Request) (*reply, error) {
 			raw, err := a.objects.remove(r.Context(), k, r.PathValue("key"))
 			return ok(raw), err
 		}},
@@ -81,9 +85,22 @@ func (a *api) changeObject(k *kind, change func(shown, request []byte) ([]byte, 
 
 // listObjects lists a kind's objects.
 func (a *api) listObjects(k *kind) handle {
+	return listed(func(l listing) ([]json.RawMessage, error) { return a.objects.list(k, l.filters) })
+}
+
+// listed makes a handler of what a list is taken from.
+func listed(from func(l listing) ([]json.RawMessage, error)) handle {
 	return func(r *http.Request) (*reply, error) {
-		list, err := a.objects.list(k, filtersOf(r.URL.Query()))
-		return ok(list), err
+		l, err := listingOf(r.URL.Query())
+		if err != nil {
+			return nil, err
+		}
+		all, err := from(l)
+		if err != nil {
+			return nil, err
+		}
+		page, count, err := l.of(all)
+		return &reply{status: http.StatusOK, body: page, count: strconv.Itoa(count)}, err
 	}
 }
 
@@ -207,10 +224,7 @@ func (a *api) invoke(r *http.Request, prefix string) (*reply, error) {
 // sectionRoutes serve one section of the content layers.
 func (a *api) sectionRoutes(section string) []route {
 	return []route{
-		{"GET /" + section, func(r *http.Request) (*reply, error) {
-			list, err := selected(a.objects.cat.objects(section), filtersOf(r.URL.Query()))
-			return ok(list), err
-		}},
+		{"GET /" + section, listed(func(listing) ([]json.RawMessage, error) { return a.objects.cat.objects(section), nil })},
 		{"GET /" + section + "/{key}", func(r *http.Request) (*reply, error) {
 			raw, found := a.objects.cat.object(section, r.PathValue("key"))
 			if !found {
@@ -224,18 +238,20 @@ func (a *api) sectionRoutes(section string) []route {
 // getInfo describes the endpoint.
 func (a *api) getInfo(*http.Request) (*reply, error) { return ok(a.info()), nil }
 
-// listProviders lists what is in the plugin directory.
-func (a *api) listProviders(r *http.Request) (*reply, error) {
-	all := []json.RawMessage{}
-	for _, p := range a.discovery.providers() {
-		raw, err := model.Marshal(p)
+// providers lists what is in the plugin directory.
+func (a *api) providers(listing) ([]json.RawMessage, error) { return encoded(a.discovery.providers()) }
+
+// encoded encodes each element of a list.
+func encoded[T any](list []T) ([]json.RawMessage, error) {
+	out := make([]json.RawMessage, len(list))
+	for i, v := range list {
+		raw, err := model.Marshal(v)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, raw)
+		out[i] = raw
 	}
-	list, err := selected(all, filtersOf(r.URL.Query()))
-	return ok(list), err
+	return out, nil
 }
 
 // getProvider shows one provider, or a file that is none.
@@ -250,49 +266,11 @@ func (a *api) getProvider(r *http.Request) (*reply, error) {
 
 // listRuns lists the kept runs, newest first; Class=read asks for the reads,
 // which are in memory only.
-func (a *api) listRuns(r *http.Request) (*reply, error) {
-	query := r.URL.Query()
-	var all []json.RawMessage
-	if query.Get("Class") == string(model.Read) {
-		for _, run := range a.actions.runs.Reads() {
-			raw, err := model.Marshal(&run)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, raw)
-		}
-	} else {
-		for _, run := range a.actions.runs.List("", "") {
-			raw, err := model.Marshal(run)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, raw)
-		}
+func (a *api) listRuns(l listing) ([]json.RawMessage, error) {
+	if slices.Contains(l.filters, filter{"Class", string(model.Read)}) {
+		return encoded(a.actions.runs.Reads())
 	}
-	limit, err := limitOf(query)
-	if err != nil {
-		return nil, err
-	}
-	query.Del("limit")
-	list, err := selected(all, filtersOf(query))
-	if limit > 0 && len(list) > limit {
-		list = list[:limit]
-	}
-	return ok(list), err
-}
-
-// limitOf reads how many objects a list may have; 0 means all.
-func limitOf(query url.Values) (int, error) {
-	text := query.Get("limit")
-	if text == "" {
-		return 0, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		return 0, model.Errorf(model.Invalid, "limit=%q: want a number above 0", text)
-	}
-	return n, nil
+	return encoded(a.actions.runs.List("", ""))
 }
 
 // getRun shows one run with its result and log.
@@ -314,7 +292,7 @@ func (a *api) cancelRun(r *http.Request) (*reply, error) {
 
 // recentEvents answers the newest events that are in memory.
 func (a *api) recentEvents(r *http.Request) (*reply, error) {
-	limit, err := limitOf(r.URL.Query())
+	limit, err := numberOf(r.URL.Query(), "limit", 1)
 	if err != nil {
 		return nil, err
 	}
@@ -343,6 +321,9 @@ func (a *api) publish(ctx context.Context, e *model.Event) error {
 		return model.Errorf(model.Invalid, "cannot publish event: its object is larger than %d bytes", maxPluginEvent).On("events", "")
 	}
 	e.Object, e.Original, e.Principal = json.RawMessage(object), nil, principal(ctx)
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
 	a.hub.Publish(e)
 	return nil
 }

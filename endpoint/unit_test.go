@@ -477,15 +477,47 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-func TestLimits(t *testing.T) {
-	for text, want := range map[string]int{"": 0, "7": 7} {
-		if n, err := limitOf(url.Values{"limit": {text}}); n != want || err != nil {
-			t.Errorf("%q: %d, %v", text, n, err)
+func TestListings(t *testing.T) {
+	all := []json.RawMessage{[]byte(`{"N":"b","T":"x"}`), []byte(`{"N":"a","T":"x"}`), []byte(`{"N":"c","T":"y"}`), []byte(`{"N":"d","T":"x"}`)}
+	for query, want := range map[string]string{
+		"": "b a c d 4", "sort=N": "a b c d 4", "sort=N&reverse=true": "d c b a 4", "reverse=true": "d c a b 4", "sort=None": "b a c d 4",
+		"limit=2": "b a 4", "offset=3": "d 4", "offset=9": "4", "T=x&sort=N&limit=2": "a b 3", "T=x&offset=1&limit=1": "a 3",
+	} {
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := listingOf(values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, count, err := l.of(all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, raw := range page {
+			var o struct{ N string }
+			if err := json.Unmarshal(raw, &o); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, o.N)
+		}
+		if text := strings.Join(append(got, itoa(count)), " "); text != want {
+			t.Errorf("%s: %s, want %s", query, text, want)
 		}
 	}
-	for _, text := range []string{"0", "-1", "x", "1.5"} {
-		_, err := limitOf(url.Values{"limit": {text}})
-		wantError(t, err, model.Invalid, "limit")
+	for _, query := range []string{"limit=0", "limit=-1", "limit=x", "limit=1.5", "offset=-1", "offset=x"} {
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = listingOf(values)
+		name, _, _ := strings.Cut(query, "=")
+		wantError(t, err, model.Invalid, name)
+	}
+	if _, _, err := (listing{sort: "N"}).of([]json.RawMessage{[]byte(`[]`)}); err == nil {
+		t.Error("an array was sorted as an object")
 	}
 }
 
