@@ -2,13 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	api "github.com/slack-go/slack"
@@ -27,6 +28,9 @@ const (
 	maxMessage = 3_500
 	// callTimeout bounds one call of the Web API.
 	callTimeout = 15 * time.Second
+	// dialTimeout bounds connecting, within a call: what did not connect is known
+	// not to be posted.
+	dialTimeout = 5 * time.Second
 	// checkTimeout bounds the check of the token when the plugin is configured.
 	checkTimeout = 5 * time.Second
 	// maxPause bounds how long Slack can make us wait.
@@ -46,6 +50,7 @@ type notifier struct {
 	describe describer
 	lines    []string
 	dropped  int
+	over     bool               // nothing is posted any more
 	stop     context.CancelFunc // ends the worker; nil before Config
 	drain    chan struct{}      // closed when the worker should end once nothing waits
 	ended    chan struct{}      // closed when the worker has ended
@@ -53,8 +58,13 @@ type notifier struct {
 
 // newNotifier returns a plugin that is not configured.
 func newNotifier() *notifier {
+	dialer := &net.Dialer{Timeout: dialTimeout}
 	return &notifier{
-		http:     &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, IdleConnTimeout: time.Minute}},
+		http: &http.Client{
+			Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, IdleConnTimeout: time.Minute},
+			// A redirect would carry the token to an address nobody configured.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
 		log:      slog.New(slog.DiscardHandler),
 		wake:     make(chan struct{}, 1),
 		describe: describer{told: map[string]model.PowerState{}},
@@ -80,7 +90,7 @@ func (n *notifier) Config(ctx context.Context, _ *client.Client, params model.Pa
 	if n.stop == nil {
 		var work context.Context
 		work, n.stop = context.WithCancel(context.Background())
-		n.drain, n.ended = make(chan struct{}), make(chan struct{})
+		n.drain, n.ended, n.over = make(chan struct{}), make(chan struct{}), false
 		go n.work(work, n.drain, n.ended)
 	}
 	return nil
@@ -132,6 +142,9 @@ func slackCode(err error) string {
 func (n *notifier) Publish(_ context.Context, e *model.Event) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.over {
+		return model.Errorf(model.Busy, "cannot take the event: the plugin is stopping")
+	}
 	line := n.describe.describe(e)
 	if line == "" {
 		return nil
@@ -168,6 +181,7 @@ func (n *notifier) Stop(ctx context.Context) error {
 		<-ended
 		n.mu.Lock()
 		defer n.mu.Unlock()
+		n.over = true
 		return model.Errorf(model.Timeout, "cannot post the last %d lines to Slack: no time left", len(n.lines))
 	}
 }
@@ -181,7 +195,7 @@ func (n *notifier) work(ctx context.Context, drain <-chan struct{}, ended chan<-
 		select {
 		case <-n.wake:
 		case <-drain:
-			if !n.waiting() {
+			if n.finished() {
 				return
 			}
 		case <-ctx.Done():
@@ -205,6 +219,14 @@ func (n *notifier) waiting() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return len(n.lines) > 0
+}
+
+// finished tells whether no line waits; if so none is taken from now on.
+func (n *notifier) finished() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.over = len(n.lines) == 0
+	return n.over
 }
 
 // next takes the lines of the next message off the queue.
@@ -233,7 +255,7 @@ func (n *notifier) putBack(lines []string) {
 }
 
 // deliver posts one message. It posts again only when the message surely was
-// not posted: after a 429, or when the connection was refused. It returns false
+// not posted: after a 429, or when no connection came about. It returns false
 // when ctx ended first.
 func (n *notifier) deliver(ctx context.Context, c config, text string) bool {
 	for {
@@ -245,7 +267,7 @@ func (n *notifier) deliver(ctx context.Context, c config, text string) bool {
 			n.log.ErrorContext(ctx, "cannot post to Slack; the message is lost", "channel", c.channel, "cause", c.clean(err))
 			return ctx.Err() == nil
 		}
-		n.log.WarnContext(ctx, "Slack asks to wait", "seconds", pause.Seconds(), "cause", c.clean(err))
+		n.log.WarnContext(ctx, "Slack cannot be posted to now; waiting", "seconds", pause.Seconds(), "cause", c.clean(err))
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
@@ -269,10 +291,18 @@ func (n *notifier) post(ctx context.Context, c config, text string) (time.Durati
 		return min(max(limited.RetryAfter, time.Second), maxPause), err
 	case errors.As(err, &status) && status.Code == http.StatusTooManyRequests, slackCode(err) == "ratelimited", slackCode(err) == "rate_limited":
 		return 30 * time.Second, err
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case unsent(err):
 		return 5 * time.Second, err
 	case err == nil && ts == "":
 		return 0, errors.New("answer without a message timestamp")
 	}
 	return 0, err
+}
+
+// unsent tells whether err shows that no connection came about, so that nothing
+// was sent: no address, no route, refused, or not whom we trust.
+func unsent(err error) bool {
+	var op *net.OpError
+	var cert *tls.CertificateVerificationError
+	return errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect") || errors.As(err, &cert)
 }

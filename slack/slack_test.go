@@ -6,7 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -142,6 +147,70 @@ func TestAmbiguousAnswerIsNotRepeated(t *testing.T) {
 	}
 	if len(sim.Messages()) != 1 || !strings.Contains(log.String(), "cannot post to Slack") {
 		t.Errorf("%d messages, log %q", len(sim.Messages()), log)
+	}
+}
+
+// Only what surely was not posted is posted again; see post.
+func TestWhatIsPostedAgain(t *testing.T) {
+	closing := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	defer closing.Close()
+	untrusted := httptest.NewUnstartedServer(http.NotFoundHandler())
+	untrusted.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	untrusted.StartTLS()
+	defer untrusted.Close()
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	for name, tc := range map[string]struct {
+		url   string
+		dial  error
+		again bool
+	}{
+		"refused":          {gone.URL, nil, true},
+		"no route":         {closing.URL, &net.OpError{Op: "dial", Err: syscall.EHOSTUNREACH}, true},
+		"no such name":     {closing.URL, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host"}}, true},
+		"not trusted":      {untrusted.URL, nil, true},
+		"lost on the way":  {closing.URL, nil, false},
+		"lost connections": {closing.URL, &net.OpError{Op: "read", Err: syscall.ECONNRESET}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNotifier()
+			defer n.http.CloseIdleConnections()
+			if tc.dial != nil {
+				n.http.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, tc.dial }
+			}
+			pause, err := n.post(t.Context(), config{token: token, url: tc.url + "/", channel: "C1"}, "text")
+			if err == nil || (pause > 0) != tc.again {
+				t.Errorf("pause %v after %v, want another try: %v", pause, err, tc.again)
+			}
+		})
+	}
+}
+
+// The token goes where it was configured to go, and nowhere else.
+func TestRedirectIsNotFollowed(t *testing.T) {
+	var calls atomic.Int32
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls.Add(1) }))
+	defer other.Close()
+	slack := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
+	defer slack.Close()
+	n := newNotifier()
+	defer n.http.CloseIdleConnections()
+	_, err := n.post(t.Context(), config{token: token, url: slack.URL + "/", channel: "C1"}, "text")
+	if err == nil || calls.Load() != 0 {
+		t.Errorf("followed %d times, error %v", calls.Load(), err)
+	}
+}
+
+// Nothing is taken that nobody will post.
+func TestEventAfterStop(t *testing.T) {
+	_, n, _ := workspace(t)
+	publish(t, n, "m1")
+	if err := stop(t, n); err != nil {
+		t.Fatal(err)
+	}
+	e := &model.Event{Type: "machines", Action: "power", Object: model.PowerChange{Name: "m2", Uuid: "m2", Power: model.StateOn}}
+	if err := n.Publish(t.Context(), e); model.KindOf(err) != model.Busy || len(n.lines) != 0 {
+		t.Errorf("error %v, %d lines wait", err, len(n.lines))
 	}
 }
 

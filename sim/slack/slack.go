@@ -4,6 +4,7 @@
 package slack
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -223,10 +224,7 @@ func (r Refusal) answer(w http.ResponseWriter) {
 	if r.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(r.RetryAfter))
 	}
-	if r.Status != 0 {
-		w.WriteHeader(r.Status)
-	}
-	answer(w, refuse(r.Error))
+	answerWith(w, cmp.Or(r.Status, http.StatusOK), refuse(r.Error))
 }
 
 // authTest tells who the bot is.
@@ -262,9 +260,13 @@ func (s *Server) postMessage(form url.Values) map[string]any {
 // refuse is the body of a refused call.
 func refuse(code string) map[string]any { return map[string]any{"ok": false, "error": code} }
 
-// answer writes a JSON body.
-func answer(w http.ResponseWriter, body map[string]any) {
+// answer writes a JSON body, as most answers of Slack are: with status 200.
+func answer(w http.ResponseWriter, body map[string]any) { answerWith(w, http.StatusOK, body) }
+
+// answerWith writes a JSON body with a status.
+func answerWith(w http.ResponseWriter, status int, body map[string]any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
 	// A client that went away does not want the answer.
 	_ = json.NewEncoder(w).Encode(body)
 }

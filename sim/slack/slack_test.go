@@ -99,8 +99,8 @@ func TestRefusalsAreTakenInOrder(t *testing.T) {
 	s, call := start(t, Options{})
 	s.Refuse(Refusal{Status: 429, Error: "ratelimited", RetryAfter: 3}, Refusal{Error: "is_archived"}, Refusal{Status: 500, Posted: true})
 	resp, _ := call("chat.postMessage", post("C1", "one"))
-	if resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "3" {
-		t.Errorf("first: %s, Retry-After %q", resp.Status, resp.Header.Get("Retry-After"))
+	if resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "3" || !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
+		t.Errorf("first: %s, header %v", resp.Status, resp.Header)
 	}
 	if _, body := call("chat.postMessage", post("C1", "two")); body["error"] != "is_archived" {
 		t.Errorf("second: %v", body)
