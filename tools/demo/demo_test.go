@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"provision-plugins/shared/client"
 	"provision-plugins/shared/model"
 	"provision-plugins/sim/slack"
 	"provision-plugins/tools/mutants"
@@ -85,6 +88,26 @@ func TestVerdict(t *testing.T) {
 				t.Errorf("exit %d, printed %q; want exit %d and %q", code, &out, tc.code, tc.want)
 			}
 		})
+	}
+}
+
+// An interrupt is no check that failed.
+func TestInterrupted(t *testing.T) {
+	w := &world{out: new(bytes.Buffer), bin: t.TempDir()}
+	var err error
+	if w.api, err = client.New(client.Options{Socket: filepath.Join(w.bin, "nobody")}); err != nil {
+		t.Fatal(err)
+	}
+	defer w.api.Close()
+	if err := w.playWithin(t.Context(), time.Millisecond); err == nil || !strings.HasPrefix(err.Error(), "not done within 1ms: ") {
+		t.Errorf("out of time: %v", err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	err = w.playWithin(gone, time.Minute)
+	var failed *checkError
+	if err == nil || err.Error() != "interrupted" || errors.As(err, &failed) {
+		t.Errorf("interrupted: %v", err)
 	}
 }
 

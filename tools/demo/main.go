@@ -73,14 +73,28 @@ func show(ctx context.Context, out io.Writer, bin string, s sabotage, keep bool)
 	if keep {
 		return wait(ctx, w)
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	err = w.play(ctx)
-	err = errors.Join(err, w.close())
+	err = errors.Join(w.playWithin(ctx, limit), w.close())
 	if err == nil {
 		err = w.nothingLeft()
 	}
 	return verdict(w, s, err)
+}
+
+// playWithin plays, and tells the end of ctx or of the time from a check that
+// failed because of it.
+func (w *world) playWithin(ctx context.Context, limit time.Duration) error {
+	bounded, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	err := w.play(bounded)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return errors.New("interrupted")
+	case bounded.Err() != nil:
+		return fmt.Errorf("not done within %v: %s", limit, text(err)) // whatever it was at then is no check that failed
+	}
+	return err
 }
 
 // wait leaves the world running until ctx ends.

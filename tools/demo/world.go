@@ -164,8 +164,9 @@ func (w *world) start() error {
 	both := io.MultiWriter(&w.log, w.output)
 	w.serve.Stdout, w.serve.Stderr = both, both
 	w.serve.Env = append(os.Environ(), "TMPDIR="+w.dir)
-	// Its own group: an interrupt at the terminal is ours to pass on.
-	w.serve.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// Its own group: an interrupt at the terminal is ours to pass on. It ends
+	// even when we are killed.
+	w.serve.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if err := w.serve.Start(); err != nil {
 		return fmt.Errorf("cannot start the endpoint: %w", err)
 	}
