@@ -69,7 +69,7 @@ func (b *Broker) Open(ctx context.Context, peer netip.AddrPort, login rmcp.Login
 	}
 	h := &Handle{b: b, owner: o, login: login}
 	err = h.inTurn(ctx, func(p *place) error {
-		_, err := o.ensure(ctx, h, p)
+		_, err := o.ensure(ctx, h, p, false)
 		return err
 	})
 	if err != nil {

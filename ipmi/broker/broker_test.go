@@ -177,6 +177,32 @@ func TestUserOnly(t *testing.T) {
 	}
 }
 
+// TestPrivilegeGiven: an account that got OPERATOR after it was found without
+// may control at once, with a session open and without.
+func TestPrivilegeGiven(t *testing.T) {
+	for name, warm := range map[string]bool{"session open": true, "no session": false} {
+		t.Run(name, func(t *testing.T) {
+			sim := startFleet(t, bmc.Options{On: true}).BMC(0)
+			b := newBroker(t, Options{})
+			o, err := b.use(sim.Addr())
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.login, o.known.UserOnly = login, true // what was learnt before
+			h := open(t, b, sim.Addr())
+			if o.session.MayControl() {
+				t.Fatal("the session asked for OPERATOR")
+			}
+			if !warm {
+				o.drop()
+			}
+			if err := control(bounded(t), h, chassis.ChassisControlHardReset, model.Once); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestIdleClose closes a session that nobody uses, and no other.
 func TestIdleClose(t *testing.T) {
 	f := startFleet(t, bmc.Options{Count: 2})

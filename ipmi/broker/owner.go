@@ -104,7 +104,7 @@ func (o *owner) waited(ctx context.Context) error {
 // read executes a read.
 func (o *owner) read(ctx context.Context, h *Handle, p *place, c *Call) error {
 	for again := true; ; again = false {
-		fresh, err := o.ensure(ctx, h, p)
+		fresh, err := o.ensure(ctx, h, p, c.Operator)
 		if err != nil {
 			return err
 		}
@@ -132,7 +132,7 @@ func (o *owner) change(ctx context.Context, h *Handle, p *place, c *Call) error 
 // prove makes sure of a session at OPERATOR that was answered just now.
 func (o *owner) prove(ctx context.Context, h *Handle, p *place) error {
 	for again := true; ; again = false {
-		fresh, err := o.ensure(ctx, h, p)
+		fresh, err := o.ensure(ctx, h, p, true)
 		if err != nil {
 			return err
 		}
@@ -199,11 +199,19 @@ const (
 )
 
 // ensure opens a session for the handle's login unless one is open, and tells
-// whether it did. A BMC whose session slots are taken is waited for.
-func (o *owner) ensure(ctx context.Context, h *Handle, p *place) (fresh bool, err error) {
+// whether it did. That the login had no OPERATOR is not believed when OPERATOR is
+// needed: it may have been given since. A BMC whose session slots are taken is
+// waited for.
+func (o *owner) ensure(ctx context.Context, h *Handle, p *place, operator bool) (fresh bool, err error) {
 	if o.login != h.login {
 		o.drop()
 		o.login, o.known.UserOnly = h.login, false
+	}
+	if operator && o.session != nil && !o.session.MayControl() {
+		o.drop()
+	}
+	if operator {
+		o.known.UserOnly = false
 	}
 	if o.session != nil {
 		return false, nil

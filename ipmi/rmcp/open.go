@@ -70,6 +70,7 @@ type plan struct {
 	wait, rtt time.Duration
 	linger    time.Duration // see handshake
 	refusals  int           // consecutive mismatches and refusals of the credentials
+	refusal   *Error        // why the suite before was given up, if for a refusal
 	tries     int
 }
 
@@ -92,7 +93,7 @@ func (t *Transport) Open(ctx context.Context, target Target) (*Session, error) {
 			return s, nil
 		}
 		if !p.again(h, err) {
-			return nil, err
+			return nil, p.failure(err)
 		}
 	}
 }
@@ -131,7 +132,7 @@ func (p *plan) again(h *handshake, err *Error) bool {
 	case Privilege:
 		return p.lower()
 	case BadPassword, BadUsername, BadKg:
-		return p.refused(h)
+		return p.refused(h, err)
 	case LostSession:
 		return p.slower()
 	case Silent:
@@ -173,7 +174,7 @@ func (p *plan) slower() bool {
 // sent twice, is taken for wrong credentials: a slow BMC whose answers cross
 // looks the same. A suite that never worked here may be at fault instead: the
 // next one then has one try.
-func (p *plan) refused(h *handshake) bool {
+func (p *plan) refused(h *handshake, err *Error) bool {
 	p.refusals++
 	if p.refusals < 2 || h.crossed {
 		return p.slower()
@@ -182,7 +183,17 @@ func (p *plan) refused(h *handshake) bool {
 		return false
 	}
 	p.refusals--
+	p.refusal = err
 	return p.nextSuite()
+}
+
+// failure is what to tell when no try is left: a BMC that lacks the suite that
+// was tried for a refusal's sake has still refused.
+func (p *plan) failure(last *Error) *Error {
+	if p.refusal != nil && last.Reason == NoSuite {
+		return p.refusal
+	}
+	return last
 }
 
 // known is what a session teaches.

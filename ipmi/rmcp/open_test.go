@@ -90,6 +90,7 @@ func TestOpenRefused(t *testing.T) {
 		want  Reason
 	}{
 		"wrong password":   {bmcOptions{}, Login{testUser, "wrong password", ""}, BadPassword},
+		"no other suite":   {bmcOptions{suites: []types.CipherSuiteID{17}}, Login{testUser, "wrong password", ""}, BadPassword},
 		"unknown user":     {bmcOptions{}, Login{"nobody", testPassword, ""}, BadPassword},
 		"wrong BMC key":    {bmcOptions{kg: "right"}, Login{testUser, testPassword, "wrong"}, BadKg},
 		"no privilege":     {bmcOptions{privilege: bmc.PrivilegeLevelCallback}, login(), Privilege},
