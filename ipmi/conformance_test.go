@@ -20,7 +20,7 @@ func TestConformance(t *testing.T) {
 			model.Status: "the health of sensors is not read yet",
 			model.Doctor: "not there yet",
 		},
-		Short: 1500 * time.Millisecond,
+		Short: time.Second,
 	})
 }
 

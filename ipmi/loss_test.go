@@ -16,6 +16,7 @@ func TestCycleLosingEach(t *testing.T) {
 	t.Parallel()
 	for _, warm := range []bool{false, true} {
 		t.Run(fmt.Sprintf("warm=%v", warm), func(t *testing.T) {
+			t.Parallel()
 			all := cycleLosing(t, 0, warm)
 			var wg sync.WaitGroup
 			for n := 1; n <= all; n++ {

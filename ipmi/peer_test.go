@@ -245,7 +245,7 @@ func TestPeerRefuses(t *testing.T) {
 // simulator in turn.
 func TestPeerCycleLosingEach(t *testing.T) {
 	t.Parallel()
-	const workers = 6
+	const workers = 12
 	first := startIPMISim(t)
 	all := peerCycleLosing(t, first, 0)
 	todo := make(chan int, all)
