@@ -186,6 +186,10 @@ func (h *handshake) openSession(ctx context.Context) *Error {
 		return dst
 	})
 	if err != nil {
+		if err.Err == error(statusIllegal) {
+			// A BMC older than a suite does not know its algorithms at all.
+			err.Reason = NoSuite
+		}
 		return err
 	}
 	h.keys.managedID = binary.LittleEndian.Uint32(a.data[8:])

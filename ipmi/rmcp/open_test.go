@@ -117,6 +117,26 @@ func TestOpenRefused(t *testing.T) {
 	}
 }
 
+// TestOpenUnknownSuite is a BMC older than suite 17, which calls its algorithms
+// an illegal parameter.
+func TestOpenUnknownSuite(t *testing.T) {
+	b := startBMC(t, bmcOptions{suites: []types.CipherSuiteID{3}})
+	refused := 0
+	p := udptest.New(t, b.addr, func(d udptest.Datagram) [][]byte {
+		const at = headerLen + 1
+		if d.Data[offPayload] != byte(payloadOpenResponse) || d.Data[at] == byte(statusOK) {
+			return udptest.Pass(d)
+		}
+		refused++
+		return [][]byte{with(d.Data, func(b []byte) { b[at] = byte(statusIllegal) })}
+	})
+	s := openTo(t, newTestTransport(t), p.Addr())
+	p.SetFilter(udptest.Pass) // the filter is done with refused
+	if got := s.Known().Suite; got != 3 || refused != 1 {
+		t.Errorf("suite %d after %d refusals, want 3 after 1", got, refused)
+	}
+}
+
 // TestOpenNoSlot is a BMC whose sessions are all in use.
 func TestOpenNoSlot(t *testing.T) {
 	b := startBMC(t, bmcOptions{sessions: 1})

@@ -101,7 +101,7 @@ func (s *Session) Known() Known {
 }
 
 // MayControl reports whether the login got OPERATOR. The session itself begins
-// at USER (IPMI 2.0 §6.12.12) and has to be raised.
+// at USER (IPMI 2.0 §22.18) and has to be raised.
 func (s *Session) MayControl() bool { return s.privilege >= uint8(types.PrivilegeLevelOperator) }
 
 // Heard returns when the BMC last answered in this session.

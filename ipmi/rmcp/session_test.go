@@ -157,8 +157,7 @@ func TestOldSequence(t *testing.T) {
 }
 
 // TestMalformedCorpus sends every datagram of testdata/malformed ahead of each
-// answer of a whole handshake and command. An @ at the start of a line stands
-// for the session id the client listens to.
+// answer of a whole handshake and command.
 func TestMalformedCorpus(t *testing.T) {
 	corpus := readCorpus(t)
 	b := startBMC(t, bmcOptions{})

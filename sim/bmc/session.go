@@ -148,7 +148,7 @@ func (b *BMC) rakp3(r *request) []byte {
 }
 
 // activate starts a session at USER, or below if no more was asked for
-// (IPMI 2.0 §6.12.3, §22.18). It may be raised to what the handshake agreed on
+// (IPMI 2.0 §22.18). It may be raised to what the handshake agreed on
 // and the account allows.
 func (b *BMC) activate(s *ipmibmc.Session, rakp3, rakp4 []byte) {
 	c, ok := newCryptor(s)
