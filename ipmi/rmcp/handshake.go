@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"time"
 )
 
@@ -186,7 +187,7 @@ func (h *handshake) openSession(ctx context.Context) *Error {
 		return dst
 	})
 	if err != nil {
-		if err.Err == error(statusIllegal) {
+		if errors.Is(err.Err, statusIllegal) {
 			// A BMC older than a suite does not know its algorithms at all.
 			err.Reason = NoSuite
 		}
@@ -304,6 +305,9 @@ func (h *handshake) exchange(ctx context.Context, st *step, body func([]byte) []
 		left := time.Until(h.deadline)
 		if left <= 0 {
 			break
+		}
+		if ctx.Err() != nil { // nobody would take the answer, and the slot that goes with it
+			return nil, ended(ctx, st.name)
 		}
 		if n == 1 {
 			h.crossed = true

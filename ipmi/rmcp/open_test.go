@@ -231,12 +231,22 @@ func TestOpenSilent(t *testing.T) {
 	}
 }
 
+// TestOpenCancelled: who has left gets no session, and takes no slot of the BMC.
 func TestOpenCancelled(t *testing.T) {
+	b := startBMC(t, bmcOptions{})
 	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	_, err := newTestTransport(t).Open(ctx, Target{Peer: deaf(t), Login: login()})
+	_, err := newTestTransport(t).Open(ctx, Target{Peer: deaf(t), Login: login(), OnSilence: cancel})
 	if reasonIn(err) != Cancelled {
-		t.Fatalf("error %v, want %q", err, Cancelled)
+		t.Fatalf("left while waiting: error %v, want %q", err, Cancelled)
+	}
+	p := udptest.New(t, b.addr, udptest.Pass)
+	tr := newTestTransport(t)
+	if _, err = tr.Open(ctx, Target{Peer: p.Addr(), Login: login()}); reasonIn(err) != Cancelled {
+		t.Fatalf("left before: error %v, want %q", err, Cancelled)
+	}
+	openTo(t, tr, p.Addr()) // what was sent before it has arrived by now
+	if p.Count() != 6 {
+		t.Errorf("%d datagrams, want the 6 of the handshake after it", p.Count())
 	}
 }
 

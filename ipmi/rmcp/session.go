@@ -180,10 +180,9 @@ func (s *Session) transact(ctx context.Context, c *Call, command types.Command, 
 			timer.Reset(wait)
 			s.mark(c.Class != model.Read)
 		}
-		if err := s.transmit(n, command, data); err != nil {
-			failure := unsent(command.Name, err)
-			failure.Sent = n > 0
-			return failure
+		if err := s.sendTry(ctx, n, command, data); err != nil {
+			err.Sent = n > 0
+			return err
 		}
 		if err := s.await(ctx, timer.C, command.Name); err != nil {
 			err.Sent = true
@@ -233,6 +232,17 @@ func (s *Session) mark(changed bool) {
 		s.stale = true
 		s.mu.Unlock()
 	}
+}
+
+// sendTry makes the n-th transmission, unless the caller has left.
+func (s *Session) sendTry(ctx context.Context, n int, command types.Command, data []byte) *Error {
+	if ctx.Err() != nil {
+		return ended(ctx, command.Name)
+	}
+	if err := s.transmit(n, command, data); err != nil {
+		return unsent(command.Name, err)
+	}
+	return nil
 }
 
 // transmit sends the command once more, under fresh sequence numbers. mu is not

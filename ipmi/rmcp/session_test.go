@@ -130,6 +130,26 @@ func TestUnencryptedAnswer(t *testing.T) {
 	}
 }
 
+// TestOtherPayload: an authentic datagram of another payload type is no answer.
+func TestOtherPayload(t *testing.T) {
+	const serialOverLAN = 1
+	s, h := fuzzSession(t)
+	s.begin(types.CommandGetChassisStatus)
+	s.pending.seqs = 1 << s.pending.first
+	b := s.keys.seal(nil, s.consoleID, 1, answer)
+	b[offPayload] |= serialOverLAN
+	mac := len(b) - s.keys.macLen
+	copy(b[mac:], s.keys.sign(b[offAuthType:mac]))
+	p, ok := parsePacket(b)
+	if !ok || !s.keys.authentic(&p) {
+		t.Fatal("the packet is not authentic")
+	}
+	s.receive(&p)
+	if s.answered() || h.t.Drops(DropUnexpected) != 1 {
+		t.Errorf("answered = %v, %d dropped as %v", s.answered(), h.t.Drops(DropUnexpected), DropUnexpected)
+	}
+}
+
 // TestOldSequence takes a genuine answer that was held back until the window
 // has moved on: its command has long been answered.
 func TestOldSequence(t *testing.T) {
@@ -348,6 +368,26 @@ func TestDoCancelled(t *testing.T) {
 	}
 	p.SetFilter(udptest.Pass)
 	powerIsOn(t, s) // the next command is not held up
+}
+
+// TestDoAfterTheCallerLeft sends nothing for somebody who is not there any more.
+func TestDoAfterTheCallerLeft(t *testing.T) {
+	b := startBMC(t, bmcOptions{})
+	p := udptest.New(t, b.addr, udptest.Pass)
+	s := openTo(t, newTestTransport(t), p.Addr())
+	raise(t, s)
+	p.SetFilter(udptest.Pass) // counts from here
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	err := s.Do(gone, control(chassis.ChassisControlPowerCycle, model.Once))
+	var e *Error
+	if !errors.As(err, &e) || e.Reason != Cancelled || e.Sent {
+		t.Errorf("error %v, want %q and nothing sent", err, Cancelled)
+	}
+	raise(t, s) // what was sent before it has arrived by now
+	if p.Count() != 2 || s.Stale() {
+		t.Errorf("%d datagrams, want 2 of the command after it; stale is %v", p.Count(), s.Stale())
+	}
 }
 
 // TestDoRefusedPort is a BMC that goes away under an open session.
