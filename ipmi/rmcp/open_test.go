@@ -59,7 +59,7 @@ func TestOpen(t *testing.T) {
 func TestOpenFloor(t *testing.T) {
 	b := startBMC(t, bmcOptions{})
 	p := udptest.New(t, b.addr, udptest.Pass)
-	powerIsOn(t, openTo(t, newTestTransport(t), p.Addr()))
+	powerIsOn(t, openSlow(t, newTestTransport(t), p.Addr()))
 	if p.Count() != 8 {
 		t.Errorf("%d datagrams for a cold status, want 8", p.Count())
 	}
@@ -70,7 +70,7 @@ func TestOpenRemembers(t *testing.T) {
 	b := startBMC(t, bmcOptions{suites: []types.CipherSuiteID{3}, privilege: bmc.PrivilegeLevelUser})
 	p := udptest.New(t, b.addr, udptest.Pass)
 	tr := newTestTransport(t)
-	first := openTo(t, tr, p.Addr())
+	first := openSlow(t, tr, p.Addr())
 	p.SetFilter(udptest.Pass)
 	second, err := tr.Open(testContext(t), Target{Peer: p.Addr(), Login: login(), Known: first.Known()})
 	if err != nil {
@@ -244,7 +244,7 @@ func TestOpenCancelled(t *testing.T) {
 	if _, err = tr.Open(ctx, Target{Peer: p.Addr(), Login: login()}); reasonIn(err) != Cancelled {
 		t.Fatalf("left before: error %v, want %q", err, Cancelled)
 	}
-	openTo(t, tr, p.Addr()) // what was sent before it has arrived by now
+	openSlow(t, tr, p.Addr()) // what was sent before it has arrived by now
 	if p.Count() != 6 {
 		t.Errorf("%d datagrams, want the 6 of the handshake after it", p.Count())
 	}

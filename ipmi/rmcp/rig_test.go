@@ -159,6 +159,18 @@ func openTo(tb testing.TB, t *Transport, peer netip.AddrPort) *Session {
 	return s
 }
 
+// openSlow is openTo for tests that count datagrams: a BMC that is known to be
+// slow is sent nothing again for seconds, however busy this machine is.
+func openSlow(tb testing.TB, t *Transport, peer netip.AddrPort) *Session {
+	tb.Helper()
+	s, err := t.Open(testContext(tb), Target{Peer: peer, Login: login(), Known: Known{RTT: 2 * time.Second}})
+	if err != nil {
+		tb.Fatalf("Open: %v", err)
+	}
+	tb.Cleanup(s.Close)
+	return s
+}
+
 // powerIsOn reads the power state.
 func powerIsOn(tb testing.TB, s *Session) bool {
 	tb.Helper()

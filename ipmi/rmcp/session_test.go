@@ -374,7 +374,7 @@ func TestDoCancelled(t *testing.T) {
 func TestDoAfterTheCallerLeft(t *testing.T) {
 	b := startBMC(t, bmcOptions{})
 	p := udptest.New(t, b.addr, udptest.Pass)
-	s := openTo(t, newTestTransport(t), p.Addr())
+	s := openSlow(t, newTestTransport(t), p.Addr())
 	raise(t, s)
 	p.SetFilter(udptest.Pass) // counts from here
 	gone, cancel := context.WithCancel(context.Background())
