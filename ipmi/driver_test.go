@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -181,6 +183,33 @@ func TestBusyBMC(t *testing.T) {
 	}
 	if b.Executed(bmc.PowerOn) != 1 {
 		t.Errorf("executed %d times", b.Executed(bmc.PowerOn))
+	}
+}
+
+// TestRefusedBecauseSoAlready: a BMC that refuses off because the machine is off
+// has nothing to be told; one that refuses it while the machine is on has failed.
+func TestRefusedBecauseSoAlready(t *testing.T) {
+	b := startBMC(t, bmc.Options{})
+	b.SetFaults(bmc.Faults{Refuse: map[string]int{bmc.PowerOn: bmc.Always, bmc.PowerOff: bmc.Always}})
+	d := newDriver()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	opened, err := d.Open(ctx, &driver.Target{Name: "m1", Params: paramsOf(b.Addr())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, ok := opened.(driver.PowerSetter)
+	if !ok {
+		t.Fatalf("a %T cannot switch power", opened)
+	}
+	if err := s.SetPower(ctx, false); err != nil {
+		t.Errorf("off when off: %v", err)
+	}
+	if err := s.SetPower(ctx, true); model.KindOf(err) != model.Conflict {
+		t.Errorf("on when off: %v, want %s", err, model.Conflict)
+	}
+	if err := errors.Join(opened.Close(ctx), d.Stop(ctx)); err != nil {
+		t.Error(err)
 	}
 }
 

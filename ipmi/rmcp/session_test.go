@@ -150,6 +150,63 @@ func TestOtherPayload(t *testing.T) {
 	}
 }
 
+// TestAnswersToOthers: an authentic answer to another command, or to another
+// request for the same one, ends no wait.
+func TestAnswersToOthers(t *testing.T) {
+	for name, at := range map[string]int{"network function": 1, "request": 4, "command": 5} {
+		t.Run(name, func(t *testing.T) {
+			s, h := fuzzSession(t)
+			s.begin(types.CommandGetChassisStatus)
+			s.pending.seqs = 1 << s.pending.first
+			for seq, msg := range [][]byte{with(answer, func(b []byte) { b[at] += 1 << 2 }), answer} {
+				p, ok := parsePacket(s.keys.seal(nil, s.consoleID, uint32(seq+1), msg))
+				if !ok {
+					t.Fatal("no packet")
+				}
+				s.receive(&p)
+				if own := seq == 1; s.answered() != own {
+					t.Errorf("answer %d: answered = %v", seq, s.answered())
+				}
+			}
+			if h.t.Drops(DropUnexpected) != 1 {
+				t.Errorf("%d dropped as %v, want 1", h.t.Drops(DropUnexpected), DropUnexpected)
+			}
+		})
+	}
+}
+
+// TestLateAnswer: the genuine answer to a read that was given up comes during
+// the next one. The machine was off then, and is on now.
+func TestLateAnswer(t *testing.T) {
+	b := startBMC(t, bmcOptions{})
+	p := udptest.New(t, b.addr, udptest.Pass)
+	tr := newTestTransport(t)
+	s := openSlow(t, tr, p.Addr())
+	gone, cancel := context.WithCancel(context.Background())
+	var held []byte
+	p.SetFilter(func(d udptest.Datagram) [][]byte {
+		if d.Direction == udptest.ToServer {
+			return udptest.Pass(d)
+		}
+		if held == nil {
+			held = d.Data
+			cancel()
+			return nil
+		}
+		return [][]byte{held, d.Data}
+	})
+	if err := s.Do(gone, &Call{Request: &chassis.GetChassisStatusRequest{}, Class: model.Read}); reasonIn(err) != Cancelled {
+		t.Fatalf("error %v, want %q", err, Cancelled)
+	}
+	b.chassis.set(t, true)
+	if !powerIsOn(t, s) {
+		t.Error("the answer to the earlier read was believed: power reads off")
+	}
+	if tr.Drops(DropUnexpected) != 1 {
+		t.Errorf("%d dropped as %v, want 1", tr.Drops(DropUnexpected), DropUnexpected)
+	}
+}
+
 // TestOldSequence takes a genuine answer that was held back until the window
 // has moved on: its command has long been answered.
 func TestOldSequence(t *testing.T) {
@@ -387,6 +444,22 @@ func TestDoAfterTheCallerLeft(t *testing.T) {
 	raise(t, s) // what was sent before it has arrived by now
 	if p.Count() != 2 || s.Stale() {
 		t.Errorf("%d datagrams, want 2 of the command after it; stale is %v", p.Count(), s.Stale())
+	}
+}
+
+// TestDoClosedMeanwhile: what left before the session was closed counts as sent.
+func TestDoClosedMeanwhile(t *testing.T) {
+	b := startBMC(t, bmcOptions{})
+	p := udptest.New(t, b.addr, udptest.Pass)
+	s := openTo(t, newTestTransport(t), p.Addr())
+	raise(t, s)
+	p.SetFilter(func(udptest.Datagram) [][]byte { return nil })
+	call := control(chassis.ChassisControlPowerUp, model.Idempotent)
+	call.OnSilence = s.Close
+	err := s.Do(testContext(t), call)
+	var e *Error
+	if !errors.As(err, &e) || e.Reason != Closed || !e.Sent {
+		t.Errorf("error %v, want %q of something sent", err, Closed)
 	}
 }
 

@@ -43,6 +43,9 @@ type Faults struct {
 
 	// Busy answers "node busy" (C0h) in place of executing.
 	Busy map[string]int
+	// Refuse answers "not supported in the present state" (D5h) in place of
+	// executing.
+	Refuse map[string]int
 	// Ignore answers success without executing anything. It is meant for
 	// commands that return no data.
 	Ignore map[string]int
@@ -80,7 +83,7 @@ func (f Faults) clone() Faults {
 func (f *Faults) counted() []*map[string]int {
 	return []*map[string]int{
 		&f.DropRequests, &f.DropReplies, &f.DuplicateRequests, &f.DuplicateReplies,
-		&f.DelayRequests, &f.HoldReplies, &f.Busy, &f.Ignore,
+		&f.DelayRequests, &f.HoldReplies, &f.Busy, &f.Refuse, &f.Ignore,
 	}
 }
 

@@ -265,6 +265,16 @@ func TestBusy(t *testing.T) {
 	c.on()
 }
 
+func TestRefuse(t *testing.T) {
+	b, _ := newOne(t, Options{})
+	c := operator(t, b)
+	b.SetFaults(Faults{Refuse: once(PowerOn)})
+	c.refused(callOn, ccNotNow)
+	executed(t, b, PowerOn, 0)
+	c.must(callOn)
+	executed(t, b, PowerOn, 1)
+}
+
 func TestSessionsFull(t *testing.T) {
 	b, _ := newOne(t, Options{})
 	b.SetFaults(Faults{SessionsFull: true})

@@ -219,6 +219,9 @@ func (b *BMC) dispatch(r *request, h *handlers.HandlerContext) (types.Completion
 	if take(b.faults.Busy, name) {
 		return types.CodeNodeBusy, nil
 	}
+	if take(b.faults.Refuse, name) {
+		return types.CodeNotSupported, nil
+	}
 	if take(b.faults.Ignore, name) {
 		return types.CodeOK, nil
 	}
