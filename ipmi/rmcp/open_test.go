@@ -137,6 +137,37 @@ func TestOpenUnknownSuite(t *testing.T) {
 	}
 }
 
+// TestOpenOddAnswers is a BMC whose answer to Open Session, without error, is
+// not what was asked for.
+func TestOpenOddAnswers(t *testing.T) {
+	for name, tc := range map[string]struct {
+		alter func(payload []byte)
+		want  Reason
+	}{
+		"no session id":         {func(p []byte) { copy(p[8:12], make([]byte, 4)) }, Protocol},
+		"other authentication":  {func(p []byte) { p[16] ^= 2 }, NoSuite},
+		"no integrity":          {func(p []byte) { p[24] = 0 }, NoSuite},
+		"no confidentiality":    {func(p []byte) { p[32] = 0 }, NoSuite},
+		"another's transaction": {func(p []byte) { p[4] ^= 1 }, Silent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := startBMC(t, bmcOptions{})
+			p := udptest.New(t, b.addr, func(d udptest.Datagram) [][]byte {
+				if d.Data[offPayload] != byte(payloadOpenResponse) {
+					return udptest.Pass(d)
+				}
+				return [][]byte{with(d.Data, func(b []byte) { tc.alter(b[headerLen:]) })}
+			})
+			ctx, cancel := context.WithTimeout(testContext(t), time.Second)
+			defer cancel()
+			if _, err := newTestTransport(t).Open(ctx, Target{Peer: p.Addr(), Login: login()}); reasonIn(err) != tc.want {
+				t.Errorf("error %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
+
 // TestOpenNoSlot is a BMC whose sessions are all in use.
 func TestOpenNoSlot(t *testing.T) {
 	b := startBMC(t, bmcOptions{sessions: 1})
