@@ -98,6 +98,10 @@ func measure(ctx context.Context) (err error) {
 			continue
 		}
 		if err := f.measure(b, ctx); err != nil {
+			// The other figures are worth as much without this one.
+			fmt.Printf("# %s: cannot be measured: %v\n", f.name, err)
+		}
+		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("cannot measure %s: %w", f.name, err)
 		}
 	}
