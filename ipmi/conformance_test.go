@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"testing"
@@ -113,15 +114,25 @@ func breakIt(tb testing.TB, b *bmc.BMC, f drivertest.Fault, command string) mode
 	return nil
 }
 
-// closedPort returns a port nobody listens on.
+// closedPort returns a port of 127.0.0.1 that nobody listens on.
 func closedPort(tb testing.TB) int {
 	tb.Helper()
-	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		tb.Fatal(err)
+	return int(freeAddr(tb, netip.AddrFrom4([4]byte{127, 0, 0, 1})).Port())
+}
+
+// freeAddr returns an address that nobody has. Its port is below those that the
+// kernel gives to whoever asks for any, so that no other test gets it meanwhile.
+func freeAddr(tb testing.TB, host netip.Addr) netip.AddrPort {
+	tb.Helper()
+	for range 100 {
+		addr := netip.AddrPortFrom(host, uint16(10_000+rand.IntN(20_000)))
+		if c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr)); err == nil {
+			_ = c.Close()
+			return addr
+		}
 	}
-	defer c.Close()
-	return int(netip.MustParseAddrPort(c.LocalAddr().String()).Port())
+	tb.Fatalf("no free port on %v", host)
+	return netip.AddrPort{}
 }
 
 // override is the simulator's boot override in the words of the model.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -49,12 +50,11 @@ set)
 esac
 `
 
-// simConfig is its configuration; the port, the script, and the user are filled
-// in.
+// simConfig is its configuration; address, script and user are filled in.
 const simConfig = `name "peer"
 set_working_mc 0x20
 startlan 1
-  addr 127.0.0.1 %d
+  addr %s %d
   priv_limit admin
   allowed_auths_callback none md2 md5 straight
   allowed_auths_user none md2 md5 straight
@@ -90,11 +90,12 @@ func startIPMISim(t *testing.T) *ipmiSim {
 		t.Skip("ipmi_sim is not installed")
 	}
 	dir := t.TempDir()
-	port := closedPort(t)
+	// An address of its own: tests run side by side.
+	addr := freeAddr(t, netip.AddrFrom4([4]byte{127, byte(64 + rand.IntN(64)), byte(rand.IntN(256)), byte(1 + rand.IntN(250))}))
 	script := filepath.Join(dir, "chassis")
 	for name, text := range map[string]string{
 		"chassis": chassisScript, "power": "1\n", "log": "", "sim.emu": simCommands,
-		"lan.conf": fmt.Sprintf(simConfig, port, script, testUser, simPassword),
+		"lan.conf": fmt.Sprintf(simConfig, addr.Addr(), addr.Port(), script, testUser, simPassword),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
 			t.Fatal(err)
@@ -117,7 +118,7 @@ func startIPMISim(t *testing.T) *ipmiSim {
 			t.Logf("ipmi_sim said: %s", output.String())
 		}
 	})
-	s := &ipmiSim{addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(port)), dir: dir}
+	s := &ipmiSim{addr: addr, dir: dir}
 	s.await(t)
 	return s
 }
