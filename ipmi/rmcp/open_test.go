@@ -366,6 +366,7 @@ func TestOpenAfterOneMismatch(t *testing.T) {
 			if got := s.Known().Suite; got != 17 {
 				t.Errorf("suite %d, want 17", got)
 			}
+			eventually(t, "one session on the BMC", func() bool { return b.Sessions.Count() == 1 })
 		})
 	}
 }
