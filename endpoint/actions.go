@@ -16,6 +16,8 @@ const (
 	maxTimeout = time.Hour
 	// replyGrace is how much longer than its own bound an action is waited for.
 	replyGrace = 20 * time.Second
+	// paramProtected, true on a machine or its profiles, guards it.
+	paramProtected = "oob/protected"
 	// maxKeyLength bounds an Idempotency-Key.
 	maxKeyLength = 255
 )
@@ -95,10 +97,10 @@ func (s *subject) model(override bool) any {
 	}
 	m := *s.machine
 	m.Params = maps.Clone(m.Params)
-	delete(m.Params, "oob/protected")
+	delete(m.Params, paramProtected)
 	delete(m.Params, "oob/wait") // the endpoint does the waiting
-	if v, ok := s.from.lookup("oob/protected"); ok && !override {
-		m.Params["oob/protected"] = v
+	if v, ok := s.from.lookup(paramProtected); ok && !override {
+		m.Params[paramProtected] = v
 	}
 	return &m
 }
@@ -189,12 +191,32 @@ func (a *actions) resolve(in invocation) (*call, error) {
 		return nil, err
 	}
 	c.info = model.ActionOf(in.command, c.offer.provider.Meta)
+	if err := c.unprotected(); err != nil {
+		return nil, err
+	}
 	if c.timeout, err = a.timeout(c.info, in.body, s.from); err != nil {
 		return nil, err
 	}
 	c.action = &model.Action{Model: s.model(in.override), Plugin: c.offer.plugin, Command: in.command, Params: params}
 	c.secrets = append(model.SecretValues(params, a.cat.secure), model.SecretValues(s.from.merged(), a.cat.secure)...)
 	return c, nil
+}
+
+// unprotected refuses what a protected machine must not have done to it. A
+// plugin of the suite would refuse it too; others do not know of protection.
+func (c *call) unprotected() error {
+	if !c.info.Guarded || c.override {
+		return nil
+	}
+	v, ok := c.subject.from.lookup(paramProtected)
+	if !ok {
+		return nil
+	}
+	protected, err := model.Params{paramProtected: v}.Bool(paramProtected, false)
+	if err != nil || !protected {
+		return err
+	}
+	return model.Errorf(model.Forbidden, "cannot start %s: the machine is protected (%s); nothing was sent", c.command, paramProtected)
 }
 
 // choose picks the plugin of a call.
@@ -280,7 +302,9 @@ func (a *actions) change(ctx context.Context, c *call) (*outcome, error) {
 		return nil, err
 	}
 	out := &outcome{status: http.StatusOK, run: ticket.ID(), receipt: ticket}
-	if !c.control.wait {
+	// A run that had ended before is not on its way: its outcome is the answer.
+	ended := ticket.Repeated() && ticket.Run().State.Terminal()
+	if !c.control.wait && !ended {
 		out.status = http.StatusAccepted
 		out.body, err = model.Marshal(model.Result{Outcome: model.Accepted, Run: ticket.ID()})
 		return out, err
@@ -304,8 +328,7 @@ func (a *actions) change(ctx context.Context, c *call) (*outcome, error) {
 // submit records a run and has it sent. The object's lock is held meanwhile, so
 // that it cannot be deleted in between.
 func (a *actions) submit(ctx context.Context, c *call) (*runs.Ticket, error) {
-	// Whoever names a request with a key of its own says that it repeats no other.
-	digest, err := a.digest.sum([]any{c.body, c.plugin, c.override, c.idempotencyKey})
+	digest, err := a.digest.sum([]any{c.body, c.plugin, c.override})
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,8 @@ type api struct {
 	power     *powerBook
 	info      func() *model.Info
 	mux       *http.ServeMux
-	streams   sync.WaitGroup // the open event streams
+	streams   sync.WaitGroup  // the open event streams
+	ending    context.Context // ends when the endpoint stops
 }
 
 // server makes the HTTP server of one listener; known tells who is at the other

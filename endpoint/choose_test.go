@@ -1,9 +1,13 @@
 package endpoint
 
 import (
+	"encoding/json"
+	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 
+	"provision-plugins/shared/client"
 	"provision-plugins/shared/model"
 )
 
@@ -124,6 +128,37 @@ func TestTornTargetsAreRefused(t *testing.T) {
 	_, err := garage(t).actionParams(of, model.Params{}, nil)
 	wantError(t, err, model.Internal, model.MetaTargets, "car")
 	wantError(t, checkProvider(of.provider), model.Internal, model.MetaTargets)
+}
+
+// The toy does not know of protection.
+func TestAProtectedMachineIsGuardedByTheEndpoint(t *testing.T) {
+	r := start(t, "toy")
+	ctx := t.Context()
+	if err := errors.Join(
+		r.c.Post(ctx, "profiles", json.RawMessage(`{"Name":"prod","Params":{"oob/protected":true}}`), nil),
+		r.c.Post(ctx, "machines", json.RawMessage(`{"Name":"m1","Profiles":["prod"],"Params":{"toy/address":"192.0.2.1","toy/password":"s3cr3t-pw"}}`), nil)); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"poweroff", "powercycle", "powerreset"} {
+		_, err := r.act("m1", command, nil)
+		wantError(t, err, model.Forbidden, "machines", command, "protected", "nothing was sent")
+	}
+	if got := r.executed(); got != nil {
+		t.Errorf("executed %v", got)
+	}
+	if got := r.e.runs.List("", ""); len(got) != 0 {
+		t.Errorf("runs of what was refused: %+v", got)
+	}
+	if _, err := r.act("m1", "poweron", nil); err != nil {
+		t.Error(err)
+	}
+	in := client.ActionRequest{Prefix: "machines", Key: "Name:m1", Command: "poweroff", OverrideProtected: true}
+	if _, err := r.c.Invoke(ctx, in); err != nil {
+		t.Error(err)
+	}
+	if got := strings.Join(r.executed(), " "); got != "poweron poweroff" {
+		t.Errorf("executed %s", got)
+	}
 }
 
 func TestProtectionInTheModel(t *testing.T) {

@@ -64,8 +64,8 @@ type discovery struct {
 	done    chan struct{}
 	results chan result
 	workers sync.WaitGroup
-	// unread notes that the directory cannot be read, so that it is logged once.
-	unread bool
+	// blind notes that the directory cannot be read, so that it is logged once.
+	blind bool
 	// settled is closed when all that was there at the start has been asked.
 	settled chan struct{}
 
@@ -81,12 +81,21 @@ type result struct {
 	err    error
 }
 
+// newDiscovery makes the watcher of a directory. It can be asked at once, and
+// knows of nothing before start.
+func newDiscovery(o Options, load *loader) *discovery {
+	return &discovery{
+		dir: o.PluginDir, interval: o.ScanInterval, log: load.log, timing: load.timing,
+		load: load.load, unload: load.unload,
+		done: make(chan struct{}), results: make(chan result), settled: make(chan struct{}),
+		entries: map[string]*entry{},
+	}
+}
+
 // start begins to watch.
 func (d *discovery) start() {
 	ctx, cancel := context.WithCancel(context.Background())
-	d.cancel, d.done = cancel, make(chan struct{})
-	d.results, d.settled = make(chan result), make(chan struct{})
-	d.entries = map[string]*entry{}
+	d.cancel = cancel
 	go d.loop(ctx)
 }
 
@@ -136,21 +145,21 @@ func (d *discovery) busy() bool {
 func (d *discovery) scan(ctx context.Context) {
 	files, err := os.ReadDir(d.dir)
 	if err != nil {
-		if !d.unread {
+		if !d.blind {
 			d.log.Error("cannot read the plugin directory", "dir", d.dir, "error", cause(err))
 		}
-		d.unread = true
+		d.blind = true
 		return
 	}
-	d.unread = false
+	d.blind = false
 	dirFault := trusted(d.dir)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	here := map[string]bool{}
 	for _, f := range files {
 		path := filepath.Join(d.dir, f.Name())
-		info, err := os.Stat(path)
-		if err != nil || strings.HasPrefix(f.Name(), ".") || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
+		info, ok := candidate(path)
+		if !ok {
 			continue
 		}
 		here[f.Name()] = true
@@ -167,6 +176,40 @@ func (d *discovery) scan(ctx context.Context) {
 			d.log.Info("plugin binary removed", "file", e.path)
 		}
 	}
+}
+
+// candidate looks at what may be a plugin binary.
+func candidate(path string) (fs.FileInfo, bool) {
+	info, err := os.Stat(path)
+	if err != nil || strings.HasPrefix(filepath.Base(path), ".") || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
+		return nil, false
+	}
+	return info, true
+}
+
+// stampOf is the stamp of a file as it is.
+func stampOf(info fs.FileInfo) stamp { return stamp{info.Size(), info.ModTime()} }
+
+// unread reports whether a file is there that has not been asked yet: it holds
+// still, is being asked, or was put there since the last look.
+func (d *discovery) unread() bool {
+	files, err := os.ReadDir(d.dir)
+	if err != nil {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, f := range files {
+		info, ok := candidate(filepath.Join(d.dir, f.Name()))
+		if !ok {
+			continue
+		}
+		e := d.entries[f.Name()]
+		if e == nil || e.state == stateSettling || e.state == stateDefining || e.state != stateRefused && e.stamp != stampOf(info) {
+			return true
+		}
+	}
+	return false
 }
 
 // trustedFile refuses a binary that somebody else could change, itself or, where
@@ -198,7 +241,7 @@ func (d *discovery) see(ctx context.Context, path string, info fs.FileInfo, faul
 		d.refuse(e, fault)
 		return
 	}
-	if s := (stamp{info.Size(), info.ModTime()}); e.stamp != s || e.state == stateRefused {
+	if s := stampOf(info); e.stamp != s || e.state == stateRefused {
 		e.stamp, e.since, e.state, e.tries = s, now, stateSettling, 0
 	}
 	// A file that was not touched for a while need not be watched for one.

@@ -243,12 +243,17 @@ func TestAFileIsLeftAloneWhileItChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "toy")
-	d := &discovery{
-		dir: dir, interval: time.Minute, log: slog.New(slog.DiscardHandler), entries: map[string]*entry{}, results: make(chan result),
-		load: func(context.Context, string, *binary) (*binary, error) {
-			return &binary{path: path, provider: &model.PluginProvider{Name: "toy"}}, nil
-		},
+	d := newDiscovery(Options{PluginDir: dir, ScanInterval: time.Minute}, &loader{log: slog.New(slog.DiscardHandler)})
+	d.load = func(context.Context, string, *binary) (*binary, error) {
+		return &binary{path: path, provider: &model.PluginProvider{Name: "toy"}}, nil
 	}
+	unread := func(want bool) {
+		t.Helper()
+		if got := d.unread(); got != want {
+			t.Errorf("unread: %v", got)
+		}
+	}
+	unread(false)
 	state := func() string {
 		t.Helper()
 		d.scan(t.Context())
@@ -258,9 +263,11 @@ func TestAFileIsLeftAloneWhileItChanges(t *testing.T) {
 	if err := os.WriteFile(path, []byte("half of"), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	unread(true)
 	if got := state(); got != stateSettling {
 		t.Errorf("a new file is %s", got)
 	}
+	unread(true)
 	held()
 	if err := os.WriteFile(path, []byte("half of it, and more"), 0o755); err != nil {
 		t.Fatal(err)
@@ -275,11 +282,17 @@ func TestAFileIsLeftAloneWhileItChanges(t *testing.T) {
 	if got := state(); got != stateDefining {
 		t.Errorf("a file that held still is %s", got)
 	}
+	unread(true)
 	d.finish(<-d.results)
 	d.workers.Wait()
 	if got := state(); got != stateLoaded {
 		t.Errorf("a good file is %s", got)
 	}
+	unread(false)
+	if err := os.WriteFile(path, []byte("another"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	unread(true)
 }
 
 func TestAnOldFileIsNotWatchedFirst(t *testing.T) {

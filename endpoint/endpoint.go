@@ -172,7 +172,8 @@ func (e *Endpoint) openPlugins(context.Context) error {
 	}
 	e.objects.overlay = e.sup.overlay
 	load := &loader{log: e.log, cat: e.cat, sup: e.sup, objects: e.objects, timing: e.timing, dirs: dirs, files: map[string]string{}}
-	e.discovery = &discovery{dir: e.opts.PluginDir, interval: e.opts.ScanInterval, log: e.log, timing: e.timing, load: load.load, unload: load.unload}
+	e.discovery = newDiscovery(e.opts, load)
+	e.sup.unread = e.discovery.unread
 	e.api.tokens, e.api.discovery = e.sup.tokens, e.discovery
 	e.api.actions.sup, e.api.actions.discovery = e.sup, e.discovery
 	return nil

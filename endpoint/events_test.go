@@ -199,6 +199,28 @@ func TestABrowserOfAnotherOriginGetsNoStream(t *testing.T) {
 	}
 }
 
+// A client that was suspended does not read what it is sent.
+func TestStopDoesNotWaitForAStreamThatIsNotRead(t *testing.T) {
+	r := newRig(t)
+	r.build()
+	if err := r.e.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	conn := r.dial()
+	say(t, conn, "register bulk.*.*")
+	filler := json.RawMessage(`"` + string(make32k()) + `"`)
+	for range 1_000 { // 32 MB: more than the sockets hold
+		r.e.hub.Publish(&model.Event{Type: "bulk", Action: "x", Object: filler})
+	}
+	// Stop says so when it left somebody behind.
+	if err := r.e.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := conn.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestStopEndsStreams(t *testing.T) {
 	r := newRig(t)
 	r.build()

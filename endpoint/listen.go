@@ -30,6 +30,8 @@ func (e *Endpoint) openAPI(ctx context.Context) error {
 		return errors.Join(err, open.Close())
 	}
 	e.api.register()
+	ending, end := context.WithCancel(context.Background())
+	e.api.ending = ending
 	secure := tls.NewListener(watchedListener{open}, &tls.Config{
 		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
 	})
@@ -39,6 +41,7 @@ func (e *Endpoint) openAPI(ctx context.Context) error {
 	}
 	e.down.push("the API", 2*stopQuick, func(ctx context.Context) error {
 		e.hub.Close() // ends the event streams
+		end()
 		var errs []error
 		for _, s := range servers {
 			errs = append(errs, shutdown(ctx, s))

@@ -258,7 +258,7 @@ func (o *objects) remove(ctx context.Context, k *kind, key string) (json.RawMess
 func (o *objects) removable(k *kind, found store.Object) error {
 	if run := o.runs.Live(k.prefix, found.ID); run != nil {
 		return model.Errorf(model.Conflict, "cannot delete: run %s (%s) has not ended; it ends by %s",
-			run.ID, run.Command, run.Deadline.Format("15:04:05")).On(k.prefix, found.ID)
+			run.ID, run.Command, runs.EndsBy(run)).On(k.prefix, found.ID)
 	}
 	switch k.prefix {
 	case "machines":

@@ -141,7 +141,7 @@ func (c *catalog) actionParams(of offer, body model.Params, from chain) (model.P
 // plugin takes from the machine alone. The others of the suite reach the plugin
 // from a profile too, whether or not the plugin lists them.
 var ownParams = [...]string{
-	"oob/protected", "oob/identity", "oob/driver",
+	paramProtected, "oob/identity", "oob/driver",
 	"oob/reason", "oob/wait", "oob/after-unknown",
 }
 
@@ -156,7 +156,7 @@ func (c *catalog) checkAction(command string, params model.Params) error {
 }
 
 // fixedParams are never read from a request: they guard the machine against it.
-var fixedParams = [...]string{"oob/protected", "oob/identity"}
+var fixedParams = [...]string{paramProtected, "oob/identity"}
 
 // checkBody refuses what a request must not set. A param that says where a
 // credential is sent counts only beside that credential: otherwise a request

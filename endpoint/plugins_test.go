@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"provision-plugins/shared/model"
 )
@@ -123,6 +124,34 @@ func TestConfigHasTheParamsInClear(t *testing.T) {
 	}
 	if strings.Contains(r.log.String(), "k3y-value") {
 		t.Error("the secret is in the log")
+	}
+}
+
+// A plugin object may be made a moment after its provider's binary was copied.
+func TestAPluginWaitsForABinaryThatIsNew(t *testing.T) {
+	r := newRig(t)
+	r.opts.ScanInterval = time.Hour
+	r.start()
+	validated := func(name string) bool {
+		t.Helper()
+		var p model.Plugin
+		if err := r.c.Get(t.Context(), "plugins/"+name, &p); err != nil {
+			t.Fatal(err)
+		}
+		if p.Available || !strings.Contains(strings.Join(p.PluginErrors, ""), "not loaded") {
+			t.Errorf("plugin %+v", p)
+		}
+		return p.Validated
+	}
+	if err := r.c.Post(t.Context(), "plugins", model.Plugin{Name: "toy", Provider: "toy"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if !validated("toy") {
+		t.Error("with no binary there is nothing to wait for")
+	}
+	r.install("toy", "toy")
+	if validated("toy") {
+		t.Error("the binary has not been looked at yet, and the plugin is called settled")
 	}
 }
 

@@ -32,6 +32,9 @@ type supervisor struct {
 	tokens  *tokens
 	timing  timing
 	dirs    pluginDirs
+	// unread reports whether the plugin directory holds a file that has not been
+	// asked yet: any provider may come out of it.
+	unread func() bool
 	// baseEnv is the environment of every plugin process, without its token.
 	baseEnv []string
 
@@ -88,12 +91,12 @@ func (s *supervisor) retire(provider string) {
 
 // reconcile compares the plugin objects with the units.
 func (s *supervisor) reconcile() {
-	stored := s.objects.store.List("plugins")
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
 		return
 	}
+	stored := s.objects.store.List("plugins") // under the lock: the newest list is applied last
 	wanted := map[string]bool{}
 	for _, o := range stored {
 		p := &model.Plugin{}
@@ -209,7 +212,12 @@ func (s *supervisor) settled(name string) bool {
 func (s *supervisor) await(ctx context.Context, name string) (*plugin.Process, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timing.readyWait)
 	defer cancel()
-	if u := s.unit(name); u != nil {
+	u := s.unit(name)
+	if u == nil { // a plugin object may have been made a moment ago
+		s.reconcile()
+		u = s.unit(name)
+	}
+	if u != nil {
 		return u.await(ctx)
 	}
 	return s.process(name)
@@ -237,7 +245,8 @@ func (s *supervisor) faultOf(p *model.Plugin) (fault string, settled bool) {
 	u, b := s.units[p.Name], s.binaries[p.Provider]
 	s.mu.Unlock()
 	if b == nil {
-		return fmt.Sprintf("plugin provider %s is not loaded: see plugin_providers", p.Provider), true
+		fault = fmt.Sprintf("plugin provider %s is not loaded: see plugin_providers", p.Provider)
+		return fault, !s.unread()
 	}
 	if u == nil {
 		return "it is starting", false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -19,6 +20,9 @@ const (
 	pingEvery  = 30 * time.Second
 	pongWithin = 75 * time.Second
 	frameWrite = time.Minute
+	// farewellTime is how long a stream may take for its last events once the
+	// endpoint stops.
+	farewellTime = time.Second
 )
 
 // websocket serves an event stream. The client sends "register PATTERN" and
@@ -30,6 +34,8 @@ func (a *api) websocket(w http.ResponseWriter, r *http.Request) {
 		err.Code = status
 		a.write(w, r, failure(err))
 	}}
+	a.streams.Add(1) // before the server forgets the connection: a stop waits for one or the other
+	defer a.streams.Done()
 	sub, err := a.hub.Subscribe()
 	if err != nil {
 		a.write(w, r, failure(err))
@@ -40,10 +46,8 @@ func (a *api) websocket(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the upgrader has answered
 	}
-	a.streams.Add(1)
-	defer a.streams.Done()
 	s := &stream{conn: conn, sub: sub}
-	s.serve()
+	s.serve(a.ending)
 }
 
 // stream is one client of the event stream.
@@ -53,21 +57,21 @@ type stream struct {
 }
 
 // serve carries events until the client goes away, is too slow to be written
-// to, or the hub closes.
-func (s *stream) serve() {
+// to, or the hub closes; and for a moment only after the end of ending.
+func (s *stream) serve(ending context.Context) {
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	var helpers sync.WaitGroup
+	helpers.Go(func() {
 		defer cancel()
 		s.read()
-	}()
-	go s.ping(ctx)
+	})
+	helpers.Go(func() { s.ping(ctx) })
+	helpers.Go(func() { s.expire(ctx, ending) })
 	s.write(ctx)
 	// Closing the connection ends the reader.
 	_ = s.conn.Close() // nothing is left to be lost
 	cancel()
-	<-done
+	helpers.Wait()
 }
 
 // read takes the client's commands.
@@ -125,6 +129,23 @@ func (s *stream) ping(ctx context.Context) {
 	}
 }
 
+// expire closes the connection some time after the end of ending: a client that
+// does not read must not hold a stop up.
+func (s *stream) expire(ctx, ending context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-ending.Done():
+	}
+	farewell := time.NewTimer(farewellTime)
+	defer farewell.Stop()
+	select {
+	case <-ctx.Done():
+	case <-farewell.C:
+		_ = s.conn.Close() // whatever was on its way
+	}
+}
+
 // write sends events until there are no more.
 func (s *stream) write(ctx context.Context) {
 	for {
@@ -141,7 +162,7 @@ func (s *stream) write(ctx context.Context) {
 		if err == nil {
 			err = s.conn.WriteMessage(websocket.TextMessage, raw)
 		}
-		if err != nil {
+		if err != nil || ctx.Err() != nil { // what is queued is not for one who has gone
 			return
 		}
 	}

@@ -35,17 +35,13 @@ func (m *Manager) end(run *model.Run, state model.RunState, err *model.Error) *m
 func neverSent(why string) ending {
 	return func(m *Manager, run *model.Run) *model.Run {
 		return m.end(run, model.RunFailed, model.Errorf(model.Unreachable,
-			"cannot %s: %s; never sent", phrase(run), why).On(run.Prefix, run.Key))
+			"cannot start %s: %s, never sent", phrase(run), why).On(run.Prefix, run.Key))
 	}
 }
 
-// cancelled ends a queued run at somebody's wish.
-func cancelled(who string) ending {
-	return func(m *Manager, run *model.Run) *model.Run {
-		return m.end(run, model.RunFailed, model.Errorf(model.Conflict,
-			"cannot %s: cancelled by %s, never sent", phrase(run), who).On(run.Prefix, run.Key))
-	}
-}
+// cancelled ends a queued run at somebody's wish: nothing was sent, which has
+// one kind whatever the reason.
+func cancelled(who string) ending { return neverSent("cancelled by " + who) }
 
 // lostTrack ends a run that may have been executed.
 func lostTrack(why string) ending {

@@ -2,7 +2,7 @@ package runs
 
 import (
 	"context"
-	"fmt"
+	"strings"
 	"time"
 
 	"provision-plugins/shared/model"
@@ -21,9 +21,17 @@ type Observation struct {
 func released(who, seen string) ending {
 	return func(_ *Manager, run *model.Run) *model.Run {
 		next := *run
-		next.Released = fmt.Sprintf("%s: %s", who, seen)
+		next.Released = who + releasedSep + seen
 		return &next
 	}
+}
+
+// releasedSep stands in a released record between who and what was seen.
+const releasedSep = ": "
+
+// releasedBy reports whether somebody is the one who released a run.
+func releasedBy(run *model.Run, who string) bool {
+	return strings.HasPrefix(run.Released, who+releasedSep)
 }
 
 // Release lets the next once action follow the unknown run id. Seen says what
@@ -90,7 +98,7 @@ func (m *Manager) Cancel(ctx context.Context, id, who string) error {
 	}
 	switch run := e.snapshot(m); {
 	case run.State == model.RunSent:
-		return model.Errorf(model.Conflict, "cannot cancel run %s: already sent, ends by %s", id, clock(run.Deadline)).On("runs", id)
+		return model.Errorf(model.Conflict, "cannot cancel run %s: already sent, ends by %s", id, EndsBy(run)).On("runs", id)
 	case run.State.Terminal():
 		return model.Errorf(model.Conflict, "cannot cancel run %s: it ended, %s", id, run.State).On("runs", id)
 	}

@@ -255,21 +255,123 @@ func TestAfterUnknownReleases(t *testing.T) {
 	r.done(request(model.PowerReset, p), p)
 }
 
-// TestAfterUnknownIsNoRepetition has the same caller look and repeat at once,
-// while the unknown run would still answer a repetition.
-func TestAfterUnknownIsNoRepetition(t *testing.T) {
+// TestUnknownRunIsNoAnswerToARepetition has the same request come again at once:
+// it is held back while nobody has looked, and a new run once its caller has,
+// whatever became of the first reply.
+func TestUnknownRunIsNoAnswerToARepetition(t *testing.T) {
+	ctx := context.Background()
+	for name, told := range map[string]func(*Ticket){
+		"delivered": (*Ticket).Delivered, "lost": (*Ticket).Lost, "untold": func(*Ticket) {},
+	} {
+		for how, look := range map[string]func(*rig, *Request, string){
+			"after-unknown": func(_ *rig, q *Request, id string) { q.AfterUnknown = id },
+			"release":       func(r *rig, _ *Request, id string) { must(t, r.Release(ctx, id, "ada", "saw on")) },
+		} {
+			t.Run(name+" "+how, func(t *testing.T) {
+				r := newRig(t)
+				p := newPlugin()
+				lost := r.unknown(request(model.PowerCycle, p), p)
+				told(lost)
+				wantText(t, r.refused(request(model.PowerCycle, p)), "was executed (run "+lost.ID()+")")
+				q := request(model.PowerCycle, p)
+				look(r, &q, lost.ID())
+				if next := r.done(q, p); next.ID() == lost.ID() {
+					t.Error("who has looked got the unknown run again")
+				}
+			})
+		}
+	}
+}
+
+// TestALookOfSomebodyElseStartsNothing has a caller that did not get its reply
+// post again by itself, after somebody else's look: it must hear of the outcome
+// before the same is done a second time.
+func TestALookOfSomebodyElseStartsNothing(t *testing.T) {
 	r := newRig(t)
 	p := newPlugin()
 	lost := r.unknown(request(model.PowerCycle, p), p)
 	lost.Lost()
-	if again := r.submit(request(model.PowerCycle, p)); again.ID() != lost.ID() {
+	must(t, r.Release(context.Background(), lost.ID(), "adam", "saw on"))
+	again := r.submit(request(model.PowerCycle, p))
+	if again.ID() != lost.ID() || r.wait(again).State != model.RunUnknown {
+		t.Fatal("a repetition got another run")
+	}
+	again.Delivered()
+	if next := r.done(request(model.PowerCycle, p), p); next.ID() == lost.ID() {
+		t.Error("who has heard got the unknown run again")
+	}
+}
+
+// TestAnUnknownActionOfTheEndpointIsFoundAgain has no other rule to hold it back.
+func TestAnUnknownActionOfTheEndpointIsFoundAgain(t *testing.T) {
+	r := newRig(t)
+	p := newPlugin()
+	q := request("rotate", p)
+	q.Prefix, q.Key, q.Name = "", "", ""
+	lost := r.unknown(q, p)
+	lost.Lost()
+	if again := r.submit(q); again.ID() != lost.ID() {
 		t.Error("a repetition got another run")
 	}
-	q := request(model.PowerCycle, p)
 	q.AfterUnknown = lost.ID()
 	if next := r.done(q, p); next.ID() == lost.ID() {
 		t.Error("who has looked got the unknown run again")
 	}
+}
+
+// TestAnOldResultIsNotForWhoHasGoneOn switches on, off and on again within the
+// time in which the first run answers a repetition.
+func TestAnOldResultIsNotForWhoHasGoneOn(t *testing.T) {
+	r := newRig(t)
+	p := newPlugin()
+	first := r.done(request(model.PowerOn, p), p)
+	first.Lost()
+	r.done(by("bob", request(model.PowerOff, p)), p).Delivered()
+	if again := r.submit(request(model.PowerOn, p)); again.ID() != first.ID() {
+		t.Error("a repetition undid what somebody else did since")
+	} else {
+		again.Lost()
+	}
+	r.done(request(model.PowerOff, p), p).Delivered()
+	if again := r.done(request(model.PowerOn, p), p); again.ID() == first.ID() {
+		t.Error("who had switched off meanwhile was told that it is on")
+	}
+}
+
+func TestUnknownIdempotentRunIsDoneAnew(t *testing.T) {
+	r := newRig(t)
+	p := newPlugin()
+	lost := r.unknown(request(model.PowerOn, p), p)
+	lost.Lost()
+	if again := r.done(request(model.PowerOn, p), p); again.ID() == lost.ID() {
+		t.Error("the unknown run came again")
+	}
+}
+
+// TestAKeyRepeatsNoOther has requests that are the same but for their keys.
+func TestAKeyRepeatsNoOther(t *testing.T) {
+	r := newRig(t)
+	p := newPlugin()
+	keyed := func(command, key string) Request {
+		q := request(command, p)
+		q.IdempotencyKey = key
+		return q
+	}
+	r.done(keyed(model.PowerCycle, "k1"), p).Lost()
+	r.done(keyed(model.PowerCycle, "k2"), p).Lost()
+	live := r.submit(keyed(model.PowerCycle, ""))
+	p.reached(t)
+	wantText(t, r.refused(keyed(model.PowerCycle, "k3")), live.ID())
+	p.answers(`{}`)
+	r.wait(live)
+	// What may happen twice has one run for all.
+	on := r.submit(keyed(model.PowerOn, "k4"))
+	p.reached(t)
+	if joined := r.submit(keyed(model.PowerOn, "k5")); joined.ID() != on.ID() {
+		t.Error("the same idempotent action with another key did not join")
+	}
+	p.answers(`{}`)
+	r.wait(on)
 }
 
 func TestPowerStatusReleases(t *testing.T) {
@@ -343,6 +445,9 @@ func TestCancel(t *testing.T) {
 	run := r.wait(ticket)
 	if run.State != model.RunFailed {
 		t.Fatalf("a cancelled run is %s", run.State)
+	}
+	if kind := run.Error.Kind(); kind != model.Unreachable {
+		t.Errorf("kind %s: what was never sent has one kind", kind)
 	}
 	wantText(t, run.Error.Error(), "powercycle of machines/m1", "cancelled by bob, never sent")
 	r.tick()

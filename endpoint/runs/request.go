@@ -63,9 +63,10 @@ func (r *Request) check() error {
 // ready reports whether the request may be sent now.
 func (r *Request) ready() bool { return r.Ready == nil || r.Ready() }
 
-// same reports whether a run was asked for by the same request.
+// same reports whether a run was asked for by the same request. Who names a
+// request with a key says that it repeats none of another key, or of none.
 func (r *Request) same(e *entry, run *model.Run) bool {
-	return r.Principal == run.Principal && r.sameAction(e, run)
+	return r.Principal == run.Principal && r.IdempotencyKey == e.idem && r.sameAction(e, run)
 }
 
 // sameAction reports whether a run does the same, whoever asked.

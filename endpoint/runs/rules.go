@@ -94,13 +94,16 @@ func joinSame(m *Manager, r *Request, runs []sibling) (verdict, error) {
 // finishedSame finds the newest run of the same request if it ended a short
 // while ago and its reply may not have arrived.
 func finishedSame(m *Manager, r *Request, runs []sibling) (verdict, error) {
-	newest := sibling{}
+	var newest, own sibling
 	for _, s := range runs {
 		if r.same(s.entry, s.run) {
 			newest = s
 		}
+		if s.run.Principal == r.Principal {
+			own = s
+		}
 	}
-	if newest.entry == nil || newest.id == r.AfterUnknown {
+	if newest.entry == nil || !r.repeats(newest, own) {
 		return verdict{}, nil
 	}
 	age := m.now().Sub(newest.run.Ended)
@@ -109,6 +112,25 @@ func finishedSame(m *Manager, r *Request, runs []sibling) (verdict, error) {
 		return verdict{ticket: m.retake(newest.entry)}, nil
 	}
 	return verdict{}, nil
+}
+
+// repeats reports whether a request may be the repetition of a finished run; own
+// is the caller's newest run of that object.
+func (r *Request) repeats(s, own sibling) bool {
+	switch {
+	case s.id == r.AfterUnknown:
+		return false
+	case r.Class == model.Idempotent:
+		// Who has gone on to something else wants it done anew. An unknown
+		// outcome helps nobody where a second time changes nothing.
+		return s.entry == own.entry && s.run.State != model.RunUnknown
+	case s.run.State == model.RunUnknown && r.Prefix != "":
+		// While nobody has looked, unknownRun tells so. When the caller has, the
+		// request is a new one. When somebody else has, the caller may be a
+		// program that posts again by itself: it hears of the outcome first.
+		return s.run.Released != "" && !releasedBy(s.run, r.Principal)
+	}
+	return true
 }
 
 // liveRun lets one run at a time change an object. The same idempotent action
@@ -122,17 +144,18 @@ func liveRun(m *Manager, r *Request, runs []sibling) (verdict, error) {
 			return verdict{ticket: m.ticket(s.entry, true)}, nil
 		}
 		return verdict{}, model.Errorf(model.Conflict, "cannot start %s: %s by %s is in progress (run %s); it ends by %s",
-			r.Command, s.run.Command, s.run.Principal, s.id, clock(endsBy(s.run))).On(r.Prefix, r.Key)
+			r.Command, s.run.Command, s.run.Principal, s.id, EndsBy(s.run)).On(r.Prefix, r.Key)
 	}
 	return verdict{}, nil
 }
 
-// endsBy is when a live run ends at the latest.
-func endsBy(run *model.Run) time.Time {
+// EndsBy is when a live run ends at the latest, for people. A queued one will
+// have been sent by then, or has failed.
+func EndsBy(run *model.Run) string {
 	if run.State == model.RunQueued {
-		return run.StartBy
+		return clock(run.StartBy)
 	}
-	return run.Deadline
+	return clock(run.Deadline)
 }
 
 // unknownRun holds back what must not happen twice while the newest such run

@@ -41,7 +41,7 @@ func word(e *jsonschema.ValidationError, value any) []string {
 	case *kind.Type:
 		return one("Invalid type. Expected: %s, given: %s", expected(k.Want), given(k.Got, lookup(value, e.InstanceLocation)))
 	case *kind.Enum:
-		return one("%s must be one of the following: %s", place(e), list(k.Want))
+		return one("Must be one of the following: %s", list(k.Want))
 	case *kind.Required:
 		return each("%s is required", k.Missing)
 	case *kind.AdditionalProperties:
@@ -134,14 +134,6 @@ func given(got string, value any) string {
 		return "integer"
 	}
 	return got
-}
-
-// place is the last step of an error's location, or (root).
-func place(e *jsonschema.ValidationError) string {
-	if len(e.InstanceLocation) == 0 {
-		return "(root)"
-	}
-	return strings.Join(e.InstanceLocation, ".")
 }
 
 // list writes the values of an enumeration, which are the schema's, not the
