@@ -371,6 +371,29 @@ func TestOpenAfterOneMismatch(t *testing.T) {
 	}
 }
 
+// TestOpenAfterMismatchAndLoss: a second mismatch in a row, in a handshake that
+// had to send again, is no proof either.
+func TestOpenAfterMismatchAndLoss(t *testing.T) {
+	b := startBMC(t, bmcOptions{})
+	n := 0
+	p := udptest.New(t, b.addr, func(d udptest.Datagram) [][]byte {
+		if d.Data[offPayload] != byte(payloadRAKP2) {
+			return udptest.Pass(d)
+		}
+		n++
+		switch n {
+		case 1, 3:
+			return [][]byte{with(d.Data, func(b []byte) { b[len(b)-1] ^= 1 })}
+		case 2:
+			return nil
+		}
+		return udptest.Pass(d)
+	})
+	if got := openTo(t, newTestTransport(t), p.Addr()).Known().Suite; got != 17 {
+		t.Errorf("suite %d, want 17: the password was taken for wrong in it", got)
+	}
+}
+
 // TestOpenDuplicates gets every datagram twice.
 func TestOpenDuplicates(t *testing.T) {
 	b := startBMC(t, bmcOptions{})
