@@ -123,6 +123,31 @@ func TestCallerLeavesBeforeTheFirstStep(t *testing.T) {
 	})
 }
 
+// A plan that was given up is not joined: its outcome is nobody's.
+func TestPlanThatWasGivenUpIsNotJoined(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		let := make(chan struct{})
+		r := newRig(t, toy.Native, func(d *toy.Driver) driver.Driver {
+			return opening{d, func(s driver.Session, _ *driver.Target) driver.Session {
+				<-let // deaf to its context
+				return s
+			}}
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		first := r.start(ctx, model.PowerOff, nil)
+		after(time.Second)
+		cancel()
+		<-first
+		_, err := r.run(model.PowerOff, nil)
+		if model.KindOf(err) != model.Busy {
+			t.Errorf("want busy, got %v", err)
+		}
+		close(let)
+		synctest.Wait()
+		r.wantExecuted(nil)
+	})
+}
+
 func TestOneOfTwoCallersLeaves(t *testing.T) {
 	bubble(t, toy.Native, func(r *rig) {
 		r.device.SetFault(toy.Silent, "")

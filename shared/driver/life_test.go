@@ -2,6 +2,7 @@ package driver_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -70,6 +71,12 @@ func TestEndWhileAtWork(t *testing.T) {
 			done: map[string]int{model.PowerOff: 1},
 		},
 		{
+			name: "the host dies while the plugin stops: the bounds of an orphan", mode: toy.Steps, command: model.PowerCycle,
+			device: never, when: time.Second, end: diesWhileStopping, takes: 3 * time.Second,
+			want: `unknown-outcome: cannot powercycle m1: the plugin is stopping: on sent, off not seen; last state on ("power is on")`,
+			done: map[string]int{model.PowerOff: 1, model.PowerOn: 1},
+		},
+		{
 			name: "a poweron is not waited for", mode: toy.Native, off: true, command: model.PowerOn,
 			device: never, when: time.Second, end: stop, takes: 10 * time.Second,
 			want: `unknown-outcome: cannot poweron m1: the plugin is stopping: power on sent; last state off ("power is off")`,
@@ -100,6 +107,14 @@ func TestEndWhileAtWork(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) { synctest.Test(t, row.run) })
 	}
+}
+
+// diesWhileStopping is a host that dies a second after it said stop.
+func diesWhileStopping(p *driver.Provider, ctx context.Context) error {
+	stopped := make(chan error, 1)
+	go func() { stopped <- p.Stop(ctx) }()
+	after(time.Second)
+	return errors.Join(p.Orphaned(ctx), <-stopped)
 }
 
 // run ends the Provider in mid-action and checks everything about it.

@@ -95,7 +95,7 @@ func (p *Provider) choose(req *request) error {
 	}
 	req.cap = capabilityOf(req.action.Command)
 	if req.cap == nil {
-		return model.Errorf(model.NotFound, "cannot %q: driver %s has no such action", req.action.Command, p.driver.Name())
+		return model.Errorf(model.NotFound, "cannot %.64q: driver %s has no such action", req.action.Command, p.driver.Name())
 	}
 	req.plan = req.cap.plan
 	return nil

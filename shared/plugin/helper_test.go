@@ -86,6 +86,10 @@ func misbehave(mode string) int {
 		fmt.Printf(`{"Name":"env","PluginVersion":4,"Documentation":%q}`, strings.Join(os.Environ(), " "))
 	case "deaf":
 		return deafMain()
+	case "parent":
+		return parentMain()
+	case "child":
+		return childMain()
 	}
 	return 0
 }
@@ -105,6 +109,26 @@ func deafMain() int {
 			return 1
 		}
 	}
+}
+
+// parentMain starts a child and waits for it.
+func parentMain() int {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = []string{envMode + "=child", envWitness + "=" + os.Getenv(envWitness)}
+	if cmd.Run() != nil {
+		return 1
+	}
+	return 0
+}
+
+// childMain tells the witness that it is there, and stays.
+func childMain() int {
+	conn, err := net.Dial("unix", os.Getenv(envWitness))
+	if err != nil {
+		return 1
+	}
+	fmt.Fprintln(conn, "child")
+	select {} // until it is killed
 }
 
 // twin is the plugin the tests run: what the reference's incrementer does, and

@@ -79,6 +79,27 @@ func TestDefineRefuses(t *testing.T) {
 	}
 }
 
+// What a binary started is ended with it.
+func TestDefineLeavesNoProcess(t *testing.T) {
+	path, said := witness(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		_, err := Define(ctx, self(t, "parent", envWitness+"="+path))
+		done <- err
+	}()
+	if line, _ := said(); line != "child" {
+		t.Fatalf("the child said %q", line)
+	}
+	cancel()
+	if err := <-done; err == nil {
+		t.Error("defined")
+	}
+	if line, ok := said(); ok {
+		t.Errorf("the child lives and says %q", line)
+	}
+}
+
 // checkError checks an error's kind, that its text has the parts, and that it
 // is one printable line.
 func checkError(t *testing.T, err error, kind model.Kind, parts ...string) {
@@ -405,3 +426,14 @@ type listing struct {
 
 // Objects lists what it was given.
 func (l listing) Objects(context.Context, string) ([]json.RawMessage, error) { return l.list, l.err }
+
+// A plugin that was told to stop gets nothing more, so that an action is known
+// not to be sent.
+func TestNothingIsSentAfterStop(t *testing.T) {
+	r := newRig(t)
+	p := process(r.socket)
+	p.stopping.Store(true)
+	_, err := p.Action(t.Context(), &model.Action{Command: "incrstatus"})
+	checkError(t, err, model.Unreachable, "never sent", "it is being stopped")
+	checkError(t, p.Config(t.Context(), nil), model.Unreachable, "cannot configure plugin fake", "it is being stopped")
+}

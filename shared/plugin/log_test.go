@@ -126,6 +126,23 @@ func TestLogQueueReportsWhatItDropped(t *testing.T) {
 	})
 }
 
+// Long lines count by their length.
+func TestLogQueueIsBoundedInBytes(t *testing.T) {
+	s := &sink{err: errors.New("refused")}
+	h, q, end := logInto(s)
+	defer end()
+	line := strings.Repeat("x", maxMessage)
+	for range 2 * maxQueuedBytes / maxMessage {
+		slog.New(h).Info(line)
+	}
+	q.mu.Lock()
+	held := q.bytes
+	q.mu.Unlock()
+	if held > maxQueuedBytes || held < maxQueuedBytes/2 {
+		t.Errorf("%d bytes are held", held)
+	}
+}
+
 func TestLogQueueGivesUpAtTheEnd(t *testing.T) {
 	s := &sink{err: errors.New("refused")}
 	h, q, end := logInto(s)
