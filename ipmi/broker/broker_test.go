@@ -245,6 +245,7 @@ func TestSweeperEnds(t *testing.T) {
 // TestDeadSession: a BMC that forgot the session costs a read one more try, and
 // a command that is sent once is not lost on it.
 func TestDeadSession(t *testing.T) {
+	t.Parallel()
 	f := startFleet(t, bmc.Options{Count: 2, On: true})
 	proxy := udptest.New(t, f.BMC(0).Addr(), udptest.Pass)
 	for _, change := range []bool{false, true} {
@@ -298,11 +299,12 @@ func TestOtherLogin(t *testing.T) {
 
 // TestSlotsExhausted waits for a slot, and says so if none comes.
 func TestSlotsExhausted(t *testing.T) {
+	t.Parallel()
 	sim := startFleet(t, bmc.Options{Sessions: 1}).BMC(0)
 	other := newBroker(t, Options{})
 	open(t, other, sim.Addr())
 	b := newBroker(t, Options{Work: 1})
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if _, err := b.Open(ctx, sim.Addr(), login); reasonIn(err) != rmcp.NoSlot {
 		t.Fatalf("%v, want %q", err, rmcp.NoSlot)
