@@ -135,6 +135,11 @@ func (p *Provider) await(ctx context.Context, t *ticket, req *request, limit tim
 	case <-ctx.Done():
 	case <-timer.C:
 	}
+	select {
+	case <-t.done: // both were ready: an outcome that is there is told
+		return t.result, t.err
+	default:
+	}
 	if !p.gate.leave(t) {
 		return nil, req.errorf(model.Timeout, "%s", leftBefore)
 	}
