@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -108,11 +109,55 @@ func TestReplies(t *testing.T) {
 	if model.KindOf(err) != model.Internal || !strings.Contains(err.Error(), "cannot read answer of endpoint "+c.Where()+" to GET x") {
 		t.Errorf("a body that is not JSON: %v", err)
 	}
+	if err := c.Post(t.Context(), "x", 1, &m); model.KindOf(err) != model.UnknownOutcome {
+		t.Errorf("a body that is not JSON, after a change: %v", err)
+	}
 	var raw json.RawMessage
+	if err := c.Get(t.Context(), "x", &raw); model.KindOf(err) != model.Internal {
+		t.Errorf("a raw body that is not JSON: %v", err)
+	}
+	for command, kind := range map[string]model.Kind{model.PowerCycle: model.UnknownOutcome, model.PowerStatus: model.Internal} {
+		_, err := c.Invoke(t.Context(), ActionRequest{Prefix: "machines", Key: "u", Command: command})
+		if model.KindOf(err) != kind || !strings.Contains(err.Error(), "not JSON") {
+			t.Errorf("%s answered by a page: %v", command, err)
+		}
+	}
 	c = onSocket(t, answer(200, "\"on\"\n"))
 	if err := c.Get(t.Context(), "x", &raw); err != nil || string(raw) != `"on"` {
 		t.Errorf("raw: %s, %v", raw, err)
 	}
+}
+
+// TestSilentEndpoint asks an endpoint that takes requests and never answers:
+// requests about objects end by themselves, those that run an action with
+// their callers.
+func TestSilentEndpoint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := New(Options{Socket: "s"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+			ours, theirs := net.Pipe()
+			go func() { _, _ = io.Copy(io.Discard, theirs) }()
+			return ours, nil
+		}
+		began := time.Now()
+		err = c.Get(t.Context(), "machines", nil)
+		if model.KindOf(err) != model.Timeout || time.Since(began) != replyTimeout || err.Error() != "timeout: no answer from endpoint s to GET machines: waited 1m0s" {
+			t.Errorf("get after %v: %v", time.Since(began), err)
+		}
+		if err := c.Patch(t.Context(), "machines/u", 1, nil); model.KindOf(err) != model.UnknownOutcome {
+			t.Errorf("patch: %v", err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		began = time.Now()
+		_, err = c.Invoke(ctx, ActionRequest{Prefix: "machines", Key: "u", Command: model.PowerCycle})
+		if model.KindOf(err) != model.UnknownOutcome || time.Since(began) != time.Hour {
+			t.Errorf("an action after %v: %v", time.Since(began), err)
+		}
+	})
 }
 
 func TestRefusals(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -27,7 +28,13 @@ const (
 	maxErrorReply = 1 << 20
 	// maxRetryAfter bounds what a server can ask a caller to wait.
 	maxRetryAfter = time.Hour
+	// replyTimeout bounds requests about objects. Those that run an action are
+	// bounded by their callers, who know what it may take.
+	replyTimeout = time.Minute
 )
+
+// errNoReply is the cause when replyTimeout is over.
+var errNoReply = fmt.Errorf("waited %v", replyTimeout)
 
 // backoff is how long a refused read waits before each further try.
 var backoff = [...]time.Duration{50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond}
@@ -36,14 +43,12 @@ var backoff = [...]time.Duration{50 * time.Millisecond, 100 * time.Millisecond, 
 // into out; a nil out discards the reply. The path may carry a query. Get is
 // tried again when the connection is refused.
 func (c *Client) Get(ctx context.Context, path string, out any) error {
-	_, err := c.call(ctx, &request{method: http.MethodGet, path: path, read: true}, out)
-	return err
+	return c.ask(ctx, &request{method: http.MethodGet, path: path, read: true}, out)
 }
 
 // Delete deletes the object at a path; out takes the object as it was.
 func (c *Client) Delete(ctx context.Context, path string, out any) error {
-	_, err := c.call(ctx, &request{method: http.MethodDelete, path: path}, out)
-	return err
+	return c.ask(ctx, &request{method: http.MethodDelete, path: path}, out)
 }
 
 // Post sends in to a path, once.
@@ -67,7 +72,14 @@ func (c *Client) send(ctx context.Context, method, path string, in, out any) err
 	if err != nil {
 		return model.Errorf(model.Invalid, "cannot encode %s %s: %w", method, path, err)
 	}
-	_, err = c.call(ctx, &request{method: method, path: path, body: body}, out)
+	return c.ask(ctx, &request{method: method, path: path, body: body}, out)
+}
+
+// ask sends a request about an object.
+func (c *Client) ask(ctx context.Context, r *request, out any) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, replyTimeout, errNoReply)
+	defer cancel()
+	_, err := c.call(ctx, r, out)
 	return err
 }
 
@@ -129,13 +141,26 @@ func (c *Client) once(ctx context.Context, r *request, out any) (*reply, error) 
 		return nil, c.lost(ctx, r, true, err)
 	}
 	if len(raw) > maxReply {
-		return nil, model.Errorf(model.Internal, "cannot read answer of endpoint %s to %s %s: larger than %d bytes", c.where, r.method, r.path, maxReply)
+		return nil, c.unreadable(r, fmt.Errorf("larger than %d bytes", maxReply))
 	}
 	if err := decode(raw, out); err != nil {
-		return nil, model.Errorf(model.Internal, "cannot read answer of endpoint %s to %s %s: %w", c.where, r.method, r.path, err)
+		return nil, c.unreadable(r, err)
 	}
 	return rep, nil
 }
+
+// unreadable is the error of an answer that cannot be read. What the answer
+// was to may have been executed.
+func (c *Client) unreadable(r *request, err error) *model.Error {
+	kind := model.UnknownOutcome
+	if r.read {
+		kind = model.Internal
+	}
+	return model.Errorf(kind, "cannot read answer of endpoint %s to %s %s: %w", c.where, r.method, r.path, err)
+}
+
+// errNotJSON is what a reply gets that is neither empty nor JSON.
+var errNotJSON = errors.New("not JSON")
 
 // decode decodes a reply; a *json.RawMessage takes it as it is.
 func decode(raw []byte, out any) error {
@@ -144,6 +169,9 @@ func decode(raw []byte, out any) error {
 		return nil
 	case *json.RawMessage:
 		*o = bytes.TrimSpace(raw)
+		if len(*o) > 0 && !json.Valid(*o) {
+			return errNotJSON
+		}
 		return nil
 	}
 	return model.Unmarshal(raw, out)
