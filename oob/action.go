@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -116,7 +118,7 @@ func runAction(ctx context.Context, a *app, call actionCall, o actionOptions) er
 				return err
 			}
 		}
-		return invokeAll(ctx, a, c, invocation{call, o, machines, missing})
+		return invokeAll(ctx, a, c, invocation{call, o, machines, missing, leastBound(ctx, c, call)})
 	})
 }
 
@@ -126,6 +128,7 @@ type invocation struct {
 	o        actionOptions
 	machines []machine
 	missing  []string
+	least    time.Duration // what every machine's action may take
 }
 
 // invokeAll sends the action to each machine.
@@ -148,11 +151,7 @@ func invoke(ctx context.Context, c *client.Client, inv invocation, m machine) an
 	if ctx.Err() != nil {
 		return answer{machine: m, err: notSent()}
 	}
-	bound := time.Duration(inv.o.timeout)
-	if bound == 0 {
-		bound = model.ActionOf(inv.call.command, nil).Timeout
-	}
-	bound += time.Duration(inv.o.forceAfter) + overEndpoint
+	bound := inv.bound(m)
 	ctx, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("waited %s", bound))
 	defer cancel()
 	reply, err := c.Invoke(ctx, client.ActionRequest{
@@ -164,9 +163,49 @@ func invoke(ctx context.Context, c *client.Client, inv invocation, m machine) an
 		out.run, out.raw = reply.Run, reply.Result
 	}
 	if err != nil {
-		out.err, out.raw = actionError(err, inv.call.command), nil
+		out.err, out.raw = actionError(err, inv.call.command, m.name), nil
 	}
 	return out
+}
+
+// paramTimeout is how many seconds an action may take.
+const paramTimeout = "oob/timeout"
+
+// timeoutIn is the oob/timeout of some params, 0 if they have none. What the
+// endpoint will refuse counts as none.
+func timeoutIn(params model.Params) time.Duration {
+	d, err := params.Seconds(paramTimeout, 0, longest)
+	if err != nil {
+		return 0
+	}
+	return d
+}
+
+// leastBound is what every machine's action may take: as the request says, else
+// the longest of the command's default and of what profiles say. Which profiles
+// count for a machine is the endpoint's business; to wait too long for an
+// endpoint that hangs is better than to call a slow outcome unknown.
+func leastBound(ctx context.Context, c *client.Client, call actionCall) time.Duration {
+	if d := timeoutIn(call.params); d > 0 {
+		return d
+	}
+	least := model.ActionOf(call.command, nil).Timeout
+	profiles, err := get[[]model.Profile](ctx, c, "profiles")
+	if err != nil {
+		return least // who may not list profiles may still act
+	}
+	for i := range profiles {
+		least = max(least, timeoutIn(profiles[i].Params))
+	}
+	return least
+}
+
+// bound is how long a machine's answer is waited for.
+func (inv *invocation) bound(m machine) time.Duration {
+	if d := timeoutIn(inv.call.params); d > 0 {
+		return d + overEndpoint
+	}
+	return max(inv.least, timeoutIn(m.params)) + overEndpoint
 }
 
 // notSent is the error for a machine whose turn never came.
@@ -174,19 +213,26 @@ func notSent() *model.Error {
 	return model.Errorf(model.Unreachable, "interrupted before it was sent: nothing was done")
 }
 
-// actionError is the error of an action, with words for what only the command
-// line knows.
-func actionError(err error, command string) *model.Error {
+// missingParam finds the param that an action misses in the words of an
+// endpoint.
+var missingParam = regexp.MustCompile(`Missing Parameter (\S+)$`)
+
+// actionError is the error of an action on a machine, with words for what only
+// the command line knows.
+func actionError(err error, command, name string) *model.Error {
 	e := model.AsError(err)
-	switch {
+	switch missing := missingParam.FindStringSubmatch(e.Text()); {
 	case errors.Is(err, context.Canceled):
 		e.Messages = []string{"interrupted while waiting"}
 		if e.Kind() == model.UnknownOutcome {
 			e.Messages[0] += "; what was begun goes on: `oob runs list` shows how it ends"
 		}
-	case e.Kind() == model.NotFound:
-		// The machine was found a moment ago.
-		e.Messages = []string{"no plugin offers " + command + " for this machine (" + e.Text() + ")"}
+	case e.Kind() == model.NotFound && strings.HasPrefix(e.Text(), "Action "+command+" "):
+		e.Messages = []string{"no plugin in use offers " + command + " for this machine; `oob plugin show NAME` lists the actions of one"}
+	case missing != nil && model.SecretName(missing[1]):
+		e.Messages = []string{fmt.Sprintf("%s; set it by `oob machine set %s --param-file %s=FILE`", e.Text(), name, missing[1])}
+	case missing != nil:
+		e.Messages = []string{fmt.Sprintf("%s; set it by `oob machine set %s %s=VALUE`", e.Text(), name, missing[1])}
 	}
 	return e
 }
@@ -203,7 +249,7 @@ func (o *actionOptions) allParams(ctx context.Context, a *app, c *client.Client,
 		flags[name] = value
 	}
 	if o.timeout > 0 {
-		flags["oob/timeout"] = o.timeout.number()
+		flags[paramTimeout] = o.timeout.number()
 	}
 	if o.forceAfter > 0 {
 		flags["oob/force-after"] = o.forceAfter.number()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -117,6 +118,14 @@ func (a *app) defaultDataDir() (string, error) {
 // printJSON prints one JSON line.
 func (a *app) printJSON(v any) error {
 	if err := model.Encode(a.stdout, v); err != nil {
+		return model.Errorf(model.Internal, "cannot print: %w", err)
+	}
+	return nil
+}
+
+// printLine prints one line for people.
+func (a *app) printLine(text string) error {
+	if _, err := fmt.Fprintln(a.stdout, clean(text)); err != nil {
 		return model.Errorf(model.Internal, "cannot print: %w", err)
 	}
 	return nil

@@ -19,8 +19,8 @@ func newEventsCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "events",
 		Short:   "Print the endpoint's newest events, and follow them with -f",
-		Example: "  oob events -f\n  oob events -f --pattern machines.power.* --json",
-		Args:    cobra.NoArgs,
+		Example: "  oob events -f\n  oob events -f --pattern 'machines.power.*' --json",
+		Args:    none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withClient(func(c *client.Client) error {
 				if follow {
@@ -72,10 +72,7 @@ func (a *app) printEvent(e *model.Event) error {
 	if e.Principal != "" && detail == "" {
 		line += "  by " + e.Principal
 	}
-	if _, err := fmt.Fprintln(a.stdout, clean(line)); err != nil {
-		return model.Errorf(model.Internal, "cannot print: %w", err)
-	}
-	return nil
+	return a.printLine(line)
 }
 
 // eventText tells what an event is about, and what happened to it.

@@ -31,7 +31,7 @@ func newMachineShowCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show NAME",
 		Short: "Show one machine with its params; secrets are masked",
-		Args:  cobra.ExactArgs(1),
+		Args:  wants(1, 1, "the NAME of one machine"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(func(c *client.Client) error {
 				m, err := oneMachine(cmd.Context(), c, args[0])

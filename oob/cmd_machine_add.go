@@ -43,7 +43,7 @@ driver's plugin declares for them. The first row of a CSV file names its
 columns: name, driver, address, port, username, password-file, then params.
 A password-file is looked for beside the CSV file.`,
 		Example: "  oob machine add m1 --driver ipmi --address 10.0.0.5 --username admin --password-file ./pw\n  oob machine add --csv rack1.csv",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    wants(0, 1, "the NAME of one machine, or --csv FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(func(c *client.Client) error { return a.addMachines(cmd.Context(), c, args, o) })
 		},
@@ -94,6 +94,7 @@ func (a *app) addMachines(ctx context.Context, c *client.Client, args []string, 
 			if err == nil {
 				err = c.Post(ctx, "machines", m, nil)
 			}
+			err = instead(err, model.Conflict, "already exists; `oob machine set %s` changes its params", row.Name)
 			return machineEdit{done: "added"}.answer(machine{name: row.Name}, err)
 		},
 		each: r.add,
@@ -200,14 +201,11 @@ func driverColumns(ctx context.Context, c *client.Client, driver string) (invent
 	if driver == "" {
 		return nil, nil
 	}
-	p, err := get[model.PluginProvider](ctx, c, client.Path("plugin_providers", driver))
-	if err != nil && model.KindOf(err) == model.NotFound {
-		return nil, model.Errorf(model.NotFound, "no plugin provider is called %s; `oob plugin list` lists them", driver)
-	}
+	p, err := findProvider(ctx, c, driver)
 	if err != nil {
 		return nil, err
 	}
-	return columnsOf(&p)
+	return columnsOf(p)
 }
 
 // noColumn is the error for a flag that the driver has no param for.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"strconv"
 	"time"
@@ -77,10 +78,14 @@ func (a *app) listMachines(ctx context.Context, c *client.Client, sel selection)
 		}
 		rows = append(rows, line.row(now))
 	}
-	if !a.flags.json && len(machines) > 0 {
+	switch {
+	case a.flags.json:
+	case len(machines) > 0:
 		if err := table(a.stdout, dropEmpty(rows)); err != nil {
 			return err
 		}
+	case sel.all && len(sel.filters) == 0:
+		fmt.Fprintln(a.stderr, "no machines: `oob machine add` adds them")
 	}
 	if len(missing) > 0 {
 		return noMachines(missing)

@@ -23,14 +23,14 @@ func newPluginCommand(a *app) *cobra.Command {
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List plugins, with the error of each that is not ready",
-		Args:    cobra.NoArgs,
+		Args:    none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withClient(func(c *client.Client) error { return a.listPlugins(cmd.Context(), c) })
 		},
 	}, &cobra.Command{
 		Use:   "show NAME",
 		Short: "Show one plugin: its state, its params and its actions",
-		Args:  cobra.ExactArgs(1),
+		Args:  wants(1, 1, "the NAME of one plugin"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(func(c *client.Client) error { return a.showPlugin(cmd.Context(), c, args[0]) })
 		},
@@ -117,6 +117,28 @@ func newProvider(def model.PluginProvider, plugins []model.Plugin) provider {
 	return p
 }
 
+// findProvider finds the provider of a name that is loaded: files that are not
+// may have the same name.
+func findProvider(ctx context.Context, c *client.Client, name string) (*model.PluginProvider, error) {
+	defs, err := get[[]model.PluginProvider](ctx, c, "plugin_providers")
+	if err != nil {
+		return nil, err
+	}
+	notFound := model.Errorf(model.NotFound, "no plugin provider is called %s; `oob plugin list` lists them", name)
+	for i := range defs {
+		if defs[i].Name != name {
+			continue
+		}
+		state := cmp.Or(defs[i].Meta[metaState], stateLoaded)
+		if state == stateLoaded {
+			return &defs[i], nil
+		}
+		why := cmp.Or(defs[i].Meta[metaError], "its file is not taken up yet")
+		notFound = model.Errorf(model.NotFound, "plugin provider %s is %s: %s", name, state, why)
+	}
+	return nil, notFound
+}
+
 // listPlugins prints the providers.
 func (a *app) listPlugins(ctx context.Context, c *client.Client) error {
 	list, err := providers(ctx, c)
@@ -153,7 +175,7 @@ func (a *app) showPlugin(ctx context.Context, c *client.Client, name string) err
 		return p.Name == name || slices.Contains(p.Plugins, name)
 	})
 	if i < 0 {
-		return model.Errorf(model.NotFound, "no plugin is called %s; `oob plugin list` lists them", name)
+		return model.Errorf(model.NotFound, noPlugin, name)
 	}
 	p := list[i]
 	if a.flags.json {

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -29,11 +28,14 @@ func newPluginAddCommand(a *app) *cobra.Command {
 The params are the plugin's own ("oob plugin show PROVIDER" lists them). A
 secret is given with --param-file, never on the command line.`,
 		Example: "  oob plugin add slack --param-file slack/bot-token=./token slack/default-channel=C012345",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    wants(1, -1, "the PROVIDER of the plugin, then k=v"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(func(c *client.Client) error {
 				provider, err := onlyTarget(args, &params)
 				if err != nil {
+					return err
+				}
+				if _, err := findProvider(cmd.Context(), c, provider); err != nil {
 					return err
 				}
 				values, err := params.read(cmd.Context(), a, c)
@@ -42,7 +44,7 @@ secret is given with --param-file, never on the command line.`,
 				}
 				p := &model.Plugin{Name: cmp.Or(name, provider), Provider: provider, Params: values}
 				if err := c.Post(cmd.Context(), "plugins", p, nil); err != nil {
-					return err
+					return instead(err, model.Conflict, "plugin %s already exists; `oob plugin set %s` changes its params", p.Name, p.Name)
 				}
 				return a.awaitPlugin(cmd.Context(), c, p.Name)
 			})
@@ -60,7 +62,7 @@ func newPluginSetCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set NAME [k=v...]",
 		Short: "Set and unset params of a plugin; it is configured anew",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  wants(1, -1, "the NAME of one plugin, then k=v"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(func(c *client.Client) error {
 				name, err := onlyTarget(args, &params)
@@ -76,7 +78,7 @@ func newPluginSetCommand(a *app) *cobra.Command {
 				}
 				p, err := get[model.Plugin](cmd.Context(), c, client.Path("plugins", name))
 				if err != nil {
-					return err
+					return instead(err, model.NotFound, noPlugin, name)
 				}
 				ops, err := paramOps(p.Params, values, unset)
 				if err != nil {
@@ -101,18 +103,32 @@ func newPluginRemoveCommand(a *app) *cobra.Command {
 		Use:     "remove NAME",
 		Aliases: []string{"rm"},
 		Short:   "Stop a plugin and forget its params; its binary stays",
-		Args:    cobra.ExactArgs(1),
+		Args:    wants(1, 1, "the NAME of one plugin"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := a.confirm(cmd.Context(), "plugin remove", args, yes); err != nil {
 				return err
 			}
 			return a.withClient(func(c *client.Client) error {
-				return c.Delete(cmd.Context(), client.Path("plugins", args[0]), nil)
+				if err := c.Delete(cmd.Context(), client.Path("plugins", args[0]), nil); err != nil {
+					return instead(err, model.NotFound, noPlugin, args[0])
+				}
+				return a.printPlugin(args[0], "removed")
 			})
 		},
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
+}
+
+// noPlugin tells of a plugin that is not there.
+const noPlugin = "no plugin is called %s; `oob plugin list` lists them"
+
+// printPlugin prints what has become of a plugin.
+func (a *app) printPlugin(name, state string) error {
+	if a.flags.json {
+		return a.printJSON(map[string]string{"plugin": name, "state": state})
+	}
+	return a.printLine(name + ": " + state)
 }
 
 // onlyTarget takes the one name off the arguments; the others are k=v.
@@ -137,10 +153,9 @@ func (a *app) awaitPlugin(ctx context.Context, c *client.Client, name string) er
 		case err != nil:
 			return err
 		case p.Available:
-			fmt.Fprintf(a.stdout, "%s: ready\n", name)
-			return nil
+			return a.printPlugin(name, "ready")
 		case p.Validated:
-			return model.Errorf(model.Invalid, "plugin %s is not ready: %s", name, strings.Join(p.PluginErrors, "; "))
+			return model.Errorf(model.Invalid, "plugin %s is not ready: %s; `oob plugin set %s` changes its params", name, strings.Join(p.PluginErrors, "; "), name)
 		}
 		select {
 		case <-tick.C:

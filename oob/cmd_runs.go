@@ -36,12 +36,12 @@ func newRunsCommand(a *app) *cobra.Command {
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List runs, the newest first",
-		Args:    cobra.NoArgs,
+		Args:    none,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return list(cmd) },
 	}, &cobra.Command{
 		Use:   "show ID",
 		Short: "Show one run; the ID may be cut to its first characters",
-		Args:  cobra.ExactArgs(1),
+		Args:  wants(1, 1, "the ID of one run"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(func(c *client.Client) error { return a.showRun(cmd.Context(), c, args[0]) })
 		},
@@ -106,7 +106,11 @@ func (a *app) listRuns(ctx context.Context, c *client.Client, o runsOptions) err
 		r := &runs[i]
 		rows = append(rows, []string{r.ID, stamp(r.Created), r.Name, r.Command, string(r.State), r.Principal, outcomeOf(r)})
 	}
-	if a.flags.json || len(runs) == 0 {
+	if a.flags.json {
+		return nil
+	}
+	if len(runs) == 0 {
+		fmt.Fprintln(a.stderr, "no runs: nothing was changed yet")
 		return nil
 	}
 	return table(a.stdout, rows)

@@ -39,7 +39,7 @@ func newServeCommand(a *app) *cobra.Command {
 		Long: `Run the endpoint until SIGINT or SIGTERM, which stop it in order: plugins finish
 what they are doing, within bounds, and outcomes are written. A second signal
 ends it at once.`,
-		Args: cobra.NoArgs,
+		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), o) },
 	}
 	fs := cmd.Flags()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,7 +47,7 @@ each is printed, one a line.
 
 Without --host all are on 127.0.0.1, each on its own port. With --host each has
 its own address, --host and the ones after it, and all share one port.`,
-		Args: cobra.NoArgs,
+		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.simBMC(cmd.Context(), o) },
 	}
 	fs := cmd.Flags()
@@ -89,7 +90,7 @@ func (a *app) simBMC(ctx context.Context, o simBMCOptions) error {
 	}
 	fleet, err := bmc.New(opts)
 	if err != nil {
-		return usage("%w", err)
+		return notListening(err, "--port or --host")
 	}
 	for i := range fleet.Len() {
 		at := fleet.BMC(i).Addr()
@@ -122,7 +123,7 @@ func newSimSlackCommand(a *app) *cobra.Command {
 		Long: `Simulate the part of Slack's Web API that a notifier uses, until interrupted.
 The URL for the param slack/api-url is printed, then each message as it is
 posted.`,
-		Args: cobra.NoArgs,
+		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if tokenFile != "" {
 				token, err := a.readSecret(tokenFile)
@@ -145,9 +146,14 @@ posted.`,
 func (a *app) simSlack(ctx context.Context, o slack.Options) error {
 	s, err := slack.New(o)
 	if err != nil {
-		return usage("%w", err)
+		return notListening(err, "--listen")
 	}
-	if _, err = fmt.Fprintln(a.stdout, s.URL()); err == nil {
+	if a.flags.json {
+		err = a.printJSON(map[string]string{"url": s.URL()})
+	} else {
+		err = a.printLine(s.URL())
+	}
+	if err == nil {
 		fmt.Fprintln(a.stderr, "simulating Slack; interrupt to stop")
 		err = a.printMessages(ctx, s)
 	}
@@ -155,6 +161,14 @@ func (a *app) simSlack(ctx context.Context, o slack.Options) error {
 		return model.Errorf(model.Internal, "cannot simulate Slack: %w", err)
 	}
 	return nil
+}
+
+// notListening is the error of a simulator that cannot be had.
+func notListening(err error, flags string) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return model.Errorf(model.Conflict, "%w; choose another by %s", err, flags)
+	}
+	return usage("%w", err)
 }
 
 // printMessages prints messages as they are posted, until ctx ends.
@@ -178,6 +192,5 @@ func (a *app) printMessage(m slack.Message) error {
 	if a.flags.json {
 		return a.printJSON(m)
 	}
-	_, err := fmt.Fprintf(a.stdout, "%s: %s\n", clean(m.Channel), clean(m.Text))
-	return err
+	return a.printLine(m.Channel + ": " + m.Text)
 }

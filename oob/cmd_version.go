@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -15,21 +15,33 @@ func newVersionCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Args:  none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			fmt.Fprintln(a.stdout, version)
 			if !both {
-				return nil
+				return a.printVersion("", version)
 			}
 			return a.withClient(func(c *client.Client) error {
 				info, err := get[model.Info](cmd.Context(), c, "info")
-				if err == nil {
-					fmt.Fprintf(a.stdout, "endpoint %s: %s\n", c.Where(), clean(info.Version))
+				if err != nil {
+					return err
 				}
-				return err
+				return errors.Join(a.printVersion("", version), a.printVersion(c.Where(), info.Version))
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&both, "with-endpoint", false, "print the endpoint's version too")
 	return cmd
+}
+
+// printVersion prints the version of an endpoint, or of oob itself.
+func (a *app) printVersion(where, version string) error {
+	switch {
+	case a.flags.json && where != "":
+		return a.printJSON(map[string]string{"endpoint": where, "version": version})
+	case a.flags.json:
+		return a.printJSON(map[string]string{"version": version})
+	case where != "":
+		version = "endpoint " + where + ": " + version
+	}
+	return a.printLine(version)
 }

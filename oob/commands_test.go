@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"log"
 	"net"
@@ -108,6 +109,9 @@ func TestEveryCommandOnGarbage(t *testing.T) {
 			if code != 0 && strings.TrimSpace(stderr) == "" {
 				t.Errorf("%s on %s: exit code %d without a word", line, body, code)
 			}
+			if code == 0 && !json.Valid([]byte(body)) && body != "" && !strings.HasPrefix(line, "machine remove") && !strings.HasPrefix(line, "plugin remove") {
+				t.Errorf("%s on %s: success", line, body)
+			}
 		}
 	}
 }
@@ -141,7 +145,7 @@ func TestEveryCommandIsDescribed(t *testing.T) {
 			t.Errorf("%s --help: exit code %d, %s", cmd.CommandPath(), code, stderr)
 		}
 		_, stderr, code = runLine(t.Context(), strings.TrimPrefix(cmd.CommandPath(), "oob ")+" --no-such-flag")
-		if code != 2 || stderr != "Error: unknown flag: --no-such-flag\n" {
+		if code != 2 || stderr != "Error: unknown flag: --no-such-flag; see `"+cmd.CommandPath()+" --help`\n" {
 			t.Errorf("%s --no-such-flag: exit code %d, %s", cmd.CommandPath(), code, stderr)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net/http"
 	"strings"
 	"syscall"
 	"unicode"
@@ -65,12 +66,23 @@ func errorText(e *model.Error) string {
 	if e.Key != "" && !strings.Contains(text, e.Key) {
 		text = strings.Trim(e.Model+"/"+e.Key, "/") + ": " + text
 	}
-	if errors.Is(e, fs.ErrNotExist) || errors.Is(e, syscall.ECONNREFUSED) {
-		if e.Kind() == model.Unreachable {
-			text += "; is `oob serve` running?"
-		}
+	switch {
+	case e.Kind() == model.Unreachable && (errors.Is(e, fs.ErrNotExist) || errors.Is(e, syscall.ECONNREFUSED)):
+		text += "; is `oob serve` running?"
+	case e.Kind() == model.Unreachable && errors.Is(e, fs.ErrPermission):
+		text += "; only the user of `oob serve` and root may use its socket: others give --endpoint and a token"
+	case e.Code == http.StatusUnauthorized:
+		text += "; oob takes it from $OOB_TOKEN or --token-file"
 	}
 	return text
+}
+
+// instead is err, or an error with words of ours if err is of the kind.
+func instead(err error, kind model.Kind, format string, args ...any) error {
+	if err == nil || model.KindOf(err) != kind {
+		return err
+	}
+	return model.Errorf(kind, format, args...)
 }
 
 // unlessEnded is err unless it tells that ctx has ended, which is how commands

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -76,8 +75,25 @@ TARGETS are machine names or host lists: m1  a,b  rack[1-4]n[01-32]  @profile` +
 		newVersionCommand(a),
 	)
 	a.addGlobalFlags(root.PersistentFlags())
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage("%w; see `%s --help`", err, cmd.CommandPath())
+	})
 	return root
 }
+
+// wants takes from least to most arguments, most below 0 for any number, and
+// says what they are when there are others.
+func wants(least, most int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least || most >= 0 && len(args) > most {
+			return usage("%s takes %s, not %s", cmd.CommandPath(), what, count(len(args), "argument"))
+		}
+		return nil
+	}
+}
+
+// none takes no arguments.
+var none = wants(0, 0, "no arguments")
 
 // groupCommand adds commands to a parent that does nothing by itself: alone it
 // prints its help, and a command it does not have is an error.
@@ -90,9 +106,9 @@ func groupCommand(parent *cobra.Command, commands ...*cobra.Command) *cobra.Comm
 		text := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
 		cmd.SuggestionsMinimumDistance = 2
 		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-			text += "; did you mean " + strings.Join(near, " or ") + "?"
+			return usage("%s; did you mean %s?", text, strings.Join(near, " or "))
 		}
-		return errors.New(text)
+		return usage("%s; see `%s --help`", text, cmd.CommandPath())
 	}
 	parent.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return parent

@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
+	"syscall"
 	"testing"
 
 	"provision-plugins/shared/model"
@@ -130,6 +133,15 @@ func TestErrorLines(t *testing.T) {
 		{fmt.Errorf("while at it: %w", model.Errorf(model.Forbidden, "no")), 7, "Error: no"},
 		{model.Errorf(model.NotFound, "Not Found").On("runs", "r7"), 3, "Error: runs/r7: Not Found"},
 		{model.Errorf(model.NotFound, "no run r7").On("runs", "r7"), 3, "Error: no run r7"},
+		{model.Errorf(model.Unreachable, "cannot reach s: %w", fs.ErrNotExist), 9, "Error: cannot reach s: file does not exist; is `oob serve` running?"},
+		{model.Errorf(model.Unreachable, "cannot reach s: %w", syscall.ECONNREFUSED), 9, "Error: cannot reach s: connection refused; is `oob serve` running?"},
+		{model.Errorf(model.Unreachable, "cannot reach s: %w", syscall.EACCES), 9,
+			"Error: cannot reach s: permission denied; only the user of `oob serve` and root may use its socket: others give --endpoint and a token"},
+		{model.Errorf(model.Invalid, "cannot read f: %w", fs.ErrNotExist), 2, "Error: cannot read f: file does not exist"},
+		{&model.Error{Key: "machines", Type: "forbidden", Messages: []string{"Access Denied: send a token"}, Code: 401}, 7,
+			"Error: machines: Access Denied: send a token; oob takes it from $OOB_TOKEN or --token-file"},
+		{&model.Error{Type: "forbidden", Messages: []string{"Access Denied"}, Code: 403}, 7, "Error: Access Denied"},
+		{context.Canceled, 10, "Error: context canceled"},
 		{model.Errorf(model.Internal, "a\nb\x1b[2J\tc\n"), 11, "Error: a b?[2J c"},
 	}
 	for _, tt := range tests {

@@ -3,9 +3,11 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -39,6 +41,13 @@ func TestSimSlackPrintsWhatIsPosted(t *testing.T) {
 		lines := bufio.NewScanner(out)
 		lines.Scan()
 		api := lines.Text()
+		if asJSON {
+			var line struct{ URL string }
+			if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+				t.Errorf("printed %q: %v", lines.Text(), err)
+			}
+			api = line.URL
+		}
 		for i := range 3 {
 			post(t, api, fmt.Sprintf("message\n%d", i))
 			lines.Scan()
@@ -53,6 +62,30 @@ func TestSimSlackPrintsWhatIsPosted(t *testing.T) {
 		cancel()
 		if code := <-done; code != 0 {
 			t.Errorf("exit code %d", code)
+		}
+	}
+}
+
+// TestSimAddressTaken starts simulators where somebody else listens.
+func TestSimAddressTaken(t *testing.T) {
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	_, port, _ := strings.Cut(udp.LocalAddr().String(), ":")
+	for line, want := range map[string]string{
+		"sim bmc --host 127.0.0.1 --port " + port:   "address already in use; choose another by --port or --host\n",
+		"sim slack --listen " + tcp.Addr().String(): "address already in use; choose another by --listen\n",
+	} {
+		stdout, stderr, code := runLine(t.Context(), line)
+		if code != model.Conflict.Info().Exit || stdout != "" || !strings.HasPrefix(stderr, "Error: cannot simulate ") || !strings.HasSuffix(stderr, want) {
+			t.Errorf("%s: exit code %d, %s%s", line, code, stdout, stderr)
 		}
 	}
 }

@@ -105,7 +105,7 @@ func (p *parser) errorAt(pos int, format string, args ...any) *Error {
 // parse reads the words of the list.
 func (p *parser) parse() ([]word, error) {
 	if strings.TrimSpace(p.list) == "" {
-		return nil, p.errorAt(0, "empty")
+		return nil, p.errorAt(0, "it is empty; name machines, such as m1 or rack[1-4]n[01-32]")
 	}
 	var words []word
 	for {
