@@ -194,7 +194,7 @@ func (e *Endpoint) startPlugins(context.Context) error {
 	})
 	e.down.push("the runs' outcomes", stopQuick, e.runs.Close)
 	e.down.push("plugins", stopPlugins, func(ctx context.Context) error {
-		return e.sup.stop(ctx, func(u *unit) bool { return !u.publishes() })
+		return e.sup.stop(ctx, func(u *unit) bool { return !u.onlyListens() })
 	})
 	e.discovery.start()
 	e.down.push("discovery", stopQuick, func(context.Context) error {

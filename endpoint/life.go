@@ -235,8 +235,7 @@ func (s *supervisor) launch(ctx context.Context, u *unit, want *desired) (*plugi
 		Handler:    &handler{unit: u},
 		Logger:     log,
 	}
-	if p := want.binary.provider; p.HasPublish && len(p.AvailableActions) == 0 {
-		// It owes nothing to any device, and is stopped after those that do.
+	if onlyListens(want.binary.provider) { // and is stopped after those that act
 		o.TermAfter, o.KillAfter = listenerGrace, listenerGrace
 	}
 	proc, err := plugin.Launch(ctx, o)

@@ -173,7 +173,14 @@ func TestRunEndsWithItsContext(t *testing.T) {
 }
 
 func TestStopWaitsForRuns(t *testing.T) {
-	r := newRig(t, "toy")
+	for _, role := range []string{"toy", "both"} { // one that acts, one that listens too
+		t.Run(role, func(t *testing.T) { stopInMidAction(t, role) })
+	}
+}
+
+// stopInMidAction stops an endpoint while a toy is at work.
+func stopInMidAction(t *testing.T, role string) {
+	r := newRig(t, role)
 	r.build()
 	if err := r.e.Start(t.Context()); err != nil {
 		t.Fatal(err)

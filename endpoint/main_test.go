@@ -99,6 +99,8 @@ func definition(role string) *model.PluginProvider {
 		def.Name = "../evil"
 	case "slow":
 		def.Name, def.Content = "slow", ""
+	case "both":
+		def.HasPublish = true
 	case "v2":
 		def.Version = "v2.0.0"
 	}

@@ -262,6 +262,43 @@ func TestWhatIsNeededIsNotDeleted(t *testing.T) {
 	}
 }
 
+// A machine that is deleted while an action on it is asked for is either gone,
+// and has no run, or stays.
+func TestADeleteBesideANewRun(t *testing.T) {
+	r := start(t, "toy")
+	r.put("hold", "")
+	for i := range 5 {
+		name := fmt.Sprint("m", i)
+		uuid := r.machine(name, nil)
+		unlock := r.e.objects.locks.lock("machines", uuid, "the test")
+		acted, deleted := make(chan error, 1), make(chan error, 1)
+		go func() {
+			_, err := r.act(name, "powercycle", model.Params{"oob/wait": false})
+			acted <- err
+		}()
+		go func() { deleted <- r.c.Delete(t.Context(), "machines/"+uuid, nil) }()
+		eventually(t, "both waiting for the machine", func() bool {
+			r.e.objects.locks.mu.Lock()
+			defer r.e.objects.locks.mu.Unlock()
+			return r.e.objects.locks.held["machines."+uuid].users == 3
+		})
+		unlock()
+		actErr, deleteErr := <-acted, <-deleted
+		if (actErr == nil) == (deleteErr == nil) {
+			t.Fatalf("action: %v, delete: %v; want one of them refused", actErr, deleteErr)
+		}
+		if actErr != nil {
+			wantError(t, actErr, model.NotFound, uuid)
+		} else {
+			wantError(t, deleteErr, model.Conflict, "powercycle", "it ends by 20")
+		}
+		if live := r.e.runs.Live("machines", uuid); (live != nil) != (actErr == nil) {
+			t.Errorf("live run %+v after %v", live, actErr)
+		}
+	}
+	r.put("go", "")
+}
+
 func TestUnknownIndex(t *testing.T) {
 	r := start(t)
 	wantError(t, r.c.Get(t.Context(), "machines/Address:x", nil), model.Invalid, "Address", "no such index")

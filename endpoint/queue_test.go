@@ -48,6 +48,7 @@ func TestAQueuedRunCanBeCancelled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	wantError(t, r.c.Delete(t.Context(), "machines/Name:m1", nil), model.Conflict, reply.Run, "it ends by 20")
 	var run model.Run
 	if err := r.c.Post(t.Context(), "runs/"+reply.Run+"/cancel", nil, &run); err != nil {
 		t.Fatal(err)

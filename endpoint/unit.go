@@ -85,10 +85,17 @@ func (u *unit) nudge() {
 	}
 }
 
-// publishes reports whether the unit's plugin gets events.
-func (u *unit) publishes() bool {
+// onlyListens reports whether the unit's plugin gets events and does nothing
+// else.
+func (u *unit) onlyListens() bool {
 	want := u.wanted()
-	return want != nil && want.binary.provider.HasPublish
+	return want != nil && onlyListens(want.binary.provider)
+}
+
+// onlyListens reports whether a provider's plugins get events and have no
+// actions: they owe nothing to any device.
+func onlyListens(p *model.PluginProvider) bool {
+	return p.HasPublish && len(p.AvailableActions) == 0
 }
 
 // wanted returns what was set last.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,6 +72,13 @@ func advice(run *model.Run) string {
 	return "look at it (powerstatus, bootstatus), or repeat: a second time changes nothing"
 }
 
+// advised adds to an unknown outcome how to go on.
+func advised(err *model.Error, run *model.Run) *model.Error {
+	e := *err
+	e.Messages = append(slices.Clone(e.Messages), advice(run))
+	return &e
+}
+
 // clock is a time for people.
 func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
@@ -87,7 +95,7 @@ func answered(result json.RawMessage, err error, log string) ending {
 			// The wait ended, not the action.
 			next = lostTrack("no answer came")(m, run)
 		case model.KindOf(err) == model.UnknownOutcome:
-			next = m.end(run, model.RunUnknown, model.AsError(err))
+			next = m.end(run, model.RunUnknown, advised(model.AsError(err), run))
 		default:
 			next = m.end(run, model.RunFailed, model.AsError(err))
 		}

@@ -155,6 +155,49 @@ func TestEveryReplyMustHaveArrived(t *testing.T) {
 	}
 }
 
+// TestALostReplyIsMadeUpForByJoining has a client post again while its run is
+// still in flight, and get the reply: what it posts afterwards is new.
+func TestALostReplyIsMadeUpForByJoining(t *testing.T) {
+	for name, key := range map[string]string{"plain": "", "with a key": "k"} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			p := newPlugin()
+			q := request(model.PowerCycle, p)
+			q.IdempotencyKey = key
+			first := r.submit(q)
+			p.reached(t)
+			first.Lost()
+			second := r.submit(q)
+			p.answers(`{}`)
+			r.wait(second)
+			second.Delivered()
+			if open, lost := second.e.delivery.counts(); open != 0 || lost != 0 {
+				t.Errorf("%d replies open, %d lost", open, lost)
+			}
+			q.IdempotencyKey = ""
+			if next := r.done(q, p); next.ID() == first.ID() {
+				t.Error("a new request was answered with the run before")
+			}
+		})
+	}
+}
+
+// TestAReplyToSomebodyElseDoesNotCount has bob join ada's run and go away.
+func TestAReplyToSomebodyElseDoesNotCount(t *testing.T) {
+	r := newRig(t)
+	p := newPlugin()
+	first := r.submit(request(model.PowerOn, p))
+	p.reached(t)
+	joined := r.submit(by("bob", request(model.PowerOn, p)))
+	p.answers(`{}`)
+	r.wait(first)
+	first.Delivered()
+	joined.Lost()
+	if next := r.done(request(model.PowerOn, p), p); next.ID() == first.ID() {
+		t.Error("ada was taken for bob")
+	}
+}
+
 func TestFinishedRunOfAnEarlierProcessIsFoundAgain(t *testing.T) {
 	r := newRig(t)
 	p := newPlugin()
@@ -212,6 +255,7 @@ func TestUnknownRunHoldsTheNextOnceActionBack(t *testing.T) {
 	r := newRig(t)
 	p := newPlugin()
 	lost := r.unknown(request(model.PowerCycle, p), p)
+	wantText(t, lost.Run().Error.Text(), "no reply", "powerstatus", "oob/after-unknown="+lost.ID())
 	r.clock.forward(time.Hour)
 	why := "powercycle by ada was executed (run " + lost.ID() + ")"
 	wantText(t, r.refused(request(model.PowerCycle, p)), "cannot start powercycle", why, "oob/after-unknown="+lost.ID())

@@ -68,24 +68,16 @@ func byIdempotencyKey(m *Manager, r *Request, runs []sibling) (verdict, error) {
 			return verdict{}, model.Errorf(model.Conflict,
 				"cannot start %s: its idempotency key was used for run %s, %s", r.Command, s.id, s.run.Command).On(r.Prefix, r.Key)
 		}
-		return verdict{ticket: m.again(s)}, nil
+		return verdict{ticket: m.retake(s.entry)}, nil
 	}
 	return verdict{}, nil
-}
-
-// again hands out a run that the request is known to repeat.
-func (m *Manager) again(s sibling) *Ticket {
-	if s.run.State.Terminal() {
-		return m.retake(s.entry)
-	}
-	return m.ticket(s.entry, true)
 }
 
 // joinSame joins the same request in flight, whatever its class.
 func joinSame(m *Manager, r *Request, runs []sibling) (verdict, error) {
 	for _, s := range runs {
 		if !s.run.State.Terminal() && r.same(s.entry, s.run) {
-			return verdict{ticket: m.ticket(s.entry, true)}, nil
+			return verdict{ticket: m.retake(s.entry)}, nil
 		}
 	}
 	return verdict{}, nil
@@ -141,7 +133,7 @@ func liveRun(m *Manager, r *Request, runs []sibling) (verdict, error) {
 			continue
 		}
 		if r.Class == model.Idempotent && s.run.Class == model.Idempotent && r.sameAction(s.entry, s.run) {
-			return verdict{ticket: m.ticket(s.entry, true)}, nil
+			return verdict{ticket: m.join(r, s)}, nil
 		}
 		return verdict{}, model.Errorf(model.Conflict, "cannot start %s: %s by %s is in progress (run %s); it ends by %s",
 			r.Command, s.run.Command, s.run.Principal, s.id, EndsBy(s.run)).On(r.Prefix, r.Key)

@@ -31,13 +31,25 @@ func (m *Manager) ticket(e *entry, repeated bool) *Ticket {
 	return &Ticket{m: m, e: e, repeated: repeated}
 }
 
-// retake hands a finished run out again. The caller is taken for one whose
-// reply was lost.
+// retake hands a run out to the same request again. Its caller is taken for one
+// whose reply was lost, if one was.
 func (m *Manager) retake(e *entry) *Ticket {
 	e.delivery.mu.Lock()
 	e.delivery.lost = max(0, e.delivery.lost-1)
 	e.delivery.mu.Unlock()
 	return m.ticket(e, true)
+}
+
+// join hands a live run out to a request for the same by anybody. What becomes of
+// the reply to another principal does not matter: no repetition of its request
+// finds this run.
+func (m *Manager) join(r *Request, s sibling) *Ticket {
+	if r.Principal == s.run.Principal {
+		return m.ticket(s.entry, true)
+	}
+	t := &Ticket{m: m, e: s.entry, repeated: true}
+	t.told.Do(func() {})
+	return t
 }
 
 // counts returns how many replies are untold and how many were lost.
