@@ -54,8 +54,8 @@ func TestExpandRefuses(t *testing.T) {
 		pos  int
 		msg  string
 	}{
-		{"", 1, "it is empty; name machines"},
-		{"  ", 1, "it is empty; name machines"},
+		{"", 1, "it is empty; name machines, such as m1 or rack[1-4]n[01-32]"},
+		{"  ", 1, "it is empty; name machines, such as m1 or rack[1-4]n[01-32]"},
 		{",", 1, "a name is missing"},
 		{"a,,b", 3, "a name is missing"},
 		{"a,", 3, "a name is missing"},
