@@ -3,6 +3,7 @@ package runs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -128,6 +129,30 @@ func TestCloseTellsWhatItCouldNotWrite(t *testing.T) {
 
 // TestManyRequestsForOneMachine races clients of all kinds: whatever they get,
 // no two sends ever overlap.
+// TestAFullStoreStartsNothingAndLosesNothing fills the store while a run is out.
+func TestAFullStoreStartsNothingAndLosesNothing(t *testing.T) {
+	r, f := newFaultyRig(t)
+	p := newPlugin()
+	first := r.submit(request(model.PowerCycle, p))
+	p.reached(t)
+	f.fill(errDisk)
+	q := request(model.PowerOn, p)
+	q.Key = "u2"
+	if _, err := r.Submit(context.Background(), q); !errors.Is(err, errDisk) {
+		t.Errorf("a new run: %v", err)
+	}
+	if again := r.submit(request(model.PowerCycle, p)); again.ID() != first.ID() {
+		t.Error("a repetition did not join")
+	}
+	p.fails(model.Errorf(model.UnknownOutcome, "no reply"))
+	if run := r.wait(first); run.State != model.RunUnknown {
+		t.Errorf("the run ended %s", run.State)
+	}
+	must(t, r.Release(context.Background(), first.ID(), "bob", "saw on"))
+	f.fill(nil)
+	r.done(request(model.PowerReset, p), p)
+}
+
 func TestManyRequestsForOneMachine(t *testing.T) {
 	r := newRig(t)
 	var live, sends, refused atomic.Int64

@@ -347,6 +347,7 @@ type faulty struct {
 	before error      // fail before writing
 	after  error      // fail after writing
 	left   int        // how many more writes fail
+	full   error      // no room
 }
 
 var errDisk = errors.New("disk in trouble")
@@ -356,6 +357,19 @@ func (f *faulty) fail(n int, before, after error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.left, f.before, f.after = n, before, after
+}
+
+// fill leaves no room, or makes it again.
+func (f *faulty) fill(full error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.full = full
+}
+
+func (f *faulty) Room() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.full
 }
 
 func (f *faulty) PutRecord(ctx context.Context, r store.Record) (uint64, error) {

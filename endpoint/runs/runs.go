@@ -48,10 +48,17 @@ type History interface {
 	DeleteRecord(ctx context.Context, seq uint64) error
 }
 
+// Bounds is how full the store is. *store.Store is one.
+type Bounds interface {
+	// Room refuses while nothing new may begin. What has begun may go on.
+	Room() error
+}
+
 // Engine is the store as the runs use it.
 type Engine interface {
 	Log
 	History
+	Bounds
 }
 
 // Options are the surroundings of a Manager.

@@ -66,6 +66,9 @@ func (m *Manager) attempt(ctx context.Context, obj *object, r *Request, id strin
 	if e != nil {
 		return e, nil
 	}
+	if err := m.store.Room(); err != nil {
+		return nil, err
+	}
 	if free != nil {
 		if err := m.transition(ctx, free, model.RunUnknown, released(r.Principal, "oob/after-unknown")); err != nil {
 			return nil, err

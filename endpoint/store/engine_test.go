@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -203,6 +204,18 @@ func TestByteBoundRefusesAtOnceAndLosesNothing(t *testing.T) {
 		n++
 	}
 	wantKind(t, last, model.Internal)
+	if e := model.AsError(last); e.Code != http.StatusInsufficientStorage {
+		t.Errorf("the last create: %v (%d)", last, e.Code)
+	}
+	// There is room for what has begun.
+	if _, err := s.PutRecord(ctx, Record{Prefix: "machines", ID: "m", Data: []byte("{}")}); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Delete(ctx, "machines", strings.Repeat("m", n-1), 0); err != nil {
+		t.Error(err)
+	}
+	n--
+	must(t, s.Room())
 	if len(s.List("machines")) != n-1 || n < 5 {
 		t.Errorf("%d objects in the view after %d creates", len(s.List("machines")), n-1)
 	}

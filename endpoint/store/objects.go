@@ -82,7 +82,7 @@ func (s *Store) Find(prefix, index, value string) (Object, error) {
 
 // Create stores a new object. Each of unique's values (index to value; empty
 // values are skipped) is reserved first: a value that another object of the
-// prefix holds, or an ID that exists, is a conflict.
+// prefix holds, or an ID that exists, is a conflict. It needs Room.
 func (s *Store) Create(ctx context.Context, o Object, unique map[string]string) (Object, error) {
 	next, data, err := newItem(o, unique)
 	if err != nil {
@@ -91,6 +91,9 @@ func (s *Store) Create(ctx context.Context, o Object, unique map[string]string) 
 	defer s.locks.lock(key(o.Prefix, o.ID))()
 	if s.view.get(o.Prefix, o.ID) != nil {
 		return Object{}, exists(o.Prefix, o.ID)
+	}
+	if err := s.Room(); err != nil {
+		return Object{}, err
 	}
 	release, err := s.reserve(ctx, nil, next)
 	if err != nil {
