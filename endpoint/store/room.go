@@ -14,11 +14,11 @@ const fullAt = 90
 // or run may begin. What is there can still be changed, ended and deleted.
 func (s *Store) Room() error {
 	info, err := s.srv.Jsz(nil)
-	if err != nil || info.Config.MaxStore <= 0 {
-		return nil // the write itself will tell
+	if err != nil {
+		return model.Errorf(model.Internal, "cannot tell how full the store is: %w", err)
 	}
 	used, limit := info.Store, uint64(info.Config.MaxStore)
-	if used < limit/100*fullAt {
+	if limit == 0 || used < limit/100*fullAt {
 		return nil
 	}
 	full := model.Errorf(model.Internal,
