@@ -59,11 +59,12 @@ func TestOnceLosingReply(t *testing.T) {
 	t.Parallel()
 	for command, name := range map[string]string{
 		model.PowerReset: bmc.PowerReset, model.PowerNMI: bmc.PowerDiag, model.PowerCycle: bmc.PowerCycle,
+		model.PowerSoft: bmc.PowerSoft,
 	} {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()
 			b := startBMC(t, bmc.Options{On: true})
-			b.SetFaults(bmc.Faults{DropReplies: map[string]int{name: bmc.Always}, AcceptsReplays: true})
+			b.SetFaults(bmc.Faults{DropReplies: map[string]int{name: bmc.Always}, AcceptsReplays: true, SoftIgnored: true})
 			res, err := act(newProvider(t), command, b.Addr(), model.Params{"oob/timeout": 6})
 			checkOnce(t, "the reply", b.Executed(name), res, err)
 			if command != model.PowerCycle && model.KindOf(err) != model.UnknownOutcome {
