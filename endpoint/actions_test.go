@@ -283,9 +283,9 @@ func TestAResetIsNoDelivery(t *testing.T) {
 func TestAnIdempotencyKeyFindsItsRun(t *testing.T) {
 	r := start(t, "toy")
 	uuid := r.machine("m1", nil)
-	post := func(key string) (string, int) {
+	post := func(key, body string) (string, int) {
 		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+r.e.Addr()+apiRoot+"/machines/"+uuid+"/actions/powercycle", strings.NewReader("{}"))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+r.e.Addr()+apiRoot+"/machines/"+uuid+"/actions/powercycle", strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -296,13 +296,17 @@ func TestAnIdempotencyKeyFindsItsRun(t *testing.T) {
 		}
 		return resp.Header.Get(RunHeader), resp.StatusCode
 	}
-	first, _ := post("k1")
-	again, _ := post("k1")
-	other, _ := post("k2")
+	first, _ := post("k1", "{}")
+	again, _ := post("k1", "{}")
+	other, _ := post("k2", "{}")
 	if first == "" || again != first || other == first {
 		t.Errorf("runs %q, %q, %q", first, again, other)
 	}
-	if _, status := post(strings.Repeat("k", maxKeyLength+1)); status != http.StatusBadRequest {
+	// Who would not wait for it is not told that it is on its way.
+	if again, status := post("k1", `{"oob/wait":false}`); again != first || status != http.StatusOK {
+		t.Errorf("run %q again: status %d", again, status)
+	}
+	if _, status := post(strings.Repeat("k", maxKeyLength+1), "{}"); status != http.StatusBadRequest {
 		t.Errorf("a long key: status %d", status)
 	}
 	if got := r.executed(); len(got) != 2 {
@@ -314,14 +318,19 @@ func TestAPluginKilledInMidActionLeavesAnUnknownRun(t *testing.T) {
 	r := start(t, "toy")
 	r.machine("m1", nil)
 	r.put("state", "on")
+	first := pidOf(t, r, "toy")
 	_, err := r.act("m1", "crash", nil)
-	wantError(t, err, model.UnknownOutcome, "toy")
+	wantError(t, err, model.UnknownOutcome, "toy", "powerstatus")
 	run := r.newestRun()
 	if run.State != model.RunUnknown || run.Command != "crash" {
 		t.Fatalf("run %+v", run)
 	}
-	r.ready("toy")
-	// Another once action must not follow before somebody has looked.
+	r.replaced("toy", first)
+	// Another once action must not follow before somebody has looked, by the one
+	// action that looks.
+	if _, err := r.act("m1", "getParams", model.Params{"power": "on"}); err != nil {
+		t.Fatal(err)
+	}
 	_, err = r.act("m1", "powercycle", nil)
 	wantError(t, err, model.Conflict, run.ID)
 	if _, err := r.act("m1", "powerstatus", nil); err != nil {
@@ -338,10 +347,11 @@ func TestAPluginKilledInMidActionLeavesAnUnknownRun(t *testing.T) {
 func TestAfterUnknownReleases(t *testing.T) {
 	r := start(t, "toy")
 	r.machine("m1", nil)
+	first := pidOf(t, r, "toy")
 	_, err := r.act("m1", "crash", nil)
 	wantError(t, err, model.UnknownOutcome)
 	unknown := r.newestRun().ID
-	r.ready("toy")
+	r.replaced("toy", first)
 	if _, err := r.act("m1", "powercycle", model.Params{"oob/after-unknown": unknown}); err != nil {
 		t.Error(err)
 	}

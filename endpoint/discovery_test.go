@@ -115,7 +115,7 @@ func TestAChangedBinaryIsReplaced(t *testing.T) {
 		var p model.PluginProvider
 		return r.c.Get(t.Context(), "plugin_providers/toy", &p) == nil && p.Version == "v2.0.0"
 	})
-	eventually(t, "a new process", func() bool { return currentPid(r, "toy") != 0 && currentPid(r, "toy") != first })
+	r.replaced("toy", first)
 	r.machine("m1", nil)
 	if _, err := r.act("m1", "poweron", nil); err != nil {
 		t.Error(err)
@@ -311,6 +311,16 @@ func pidOf(t *testing.T, r *rig, name string) int {
 	t.Helper()
 	r.ready(name)
 	return currentPid(r, name)
+}
+
+// replaced waits until a plugin has another process than the first: one that is
+// about to end may still be called ready.
+func (r *rig) replaced(name string, first int) {
+	r.t.Helper()
+	eventually(r.t, "a new process of "+name, func() bool {
+		pid := currentPid(r, name)
+		return pid != 0 && pid != first
+	})
 }
 
 // currentPid is the process id of a plugin that is ready, else 0.

@@ -76,7 +76,7 @@ func TestACrashedPluginComesBack(t *testing.T) {
 	if err := proc.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a new process", func() bool { return currentPid(r, "toy") != 0 && currentPid(r, "toy") != first })
+	r.replaced("toy", first)
 	if fault := r.pluginErrors("toy"); fault != "" {
 		t.Errorf("errors after the recovery: %s", fault)
 	}

@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -137,6 +138,35 @@ func TestASlowSubscriberIsToldOfTheGap(t *testing.T) {
 	h.Publish(event("t", "a", "10"))
 	if e, _ := slow.Next(t.Context()); e.Key != "10" {
 		t.Fatalf("got %s after the gap, want 10", e.Key)
+	}
+}
+
+// TestLargeEventsAreBoundedByTheirBytes has events that are few and large.
+func TestLargeEventsAreBoundedByTheirBytes(t *testing.T) {
+	h := New(Options{RecentBytes: 3_000, QueueBytes: 3_000})
+	defer h.Close()
+	s, _ := h.Subscribe("*.*.*")
+	publish := func(key string, n int) {
+		e := event("t", "a", key)
+		e.Object = json.RawMessage(`"` + strings.Repeat("x", n/2) + `"`)
+		e.Original = json.RawMessage(`"` + strings.Repeat("x", n/2) + `"`)
+		h.Publish(e)
+	}
+	for i := range 5 {
+		publish(fmt.Sprint(i), 1_000)
+	}
+	if recent := h.Recent(0); len(recent) != 2 || recent[1].Key != "4" {
+		t.Errorf("%d recent events, want the last 2", len(recent))
+	}
+	var got []string
+	for range 3 {
+		e, _ := s.Next(t.Context())
+		got = append(got, e.Action+e.Key)
+	}
+	publish("huge", 10_000) // a reader that keeps up misses nothing
+	e, _ := s.Next(t.Context())
+	if want := "a0 a1 missed3 ahuge"; strings.Join(append(got, e.Action+e.Key), " ") != want {
+		t.Errorf("got %v and %s, want %s", got, e.Key, want)
 	}
 }
 

@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strconv"
 	"sync"
@@ -14,20 +15,51 @@ import (
 type Options struct {
 	// Recent is how many events are kept for late comers. Default: 10,000.
 	Recent int
+	// RecentBytes is how large they may be together. Default: 64 MiB.
+	RecentBytes int
 	// Queue is how many events may wait for one subscriber. Default: 1,000.
 	Queue int
+	// QueueBytes is how large they may be together. Default: 32 MiB.
+	QueueBytes int
 }
 
 // Hub fans out events. Make one with New.
 type Hub struct {
-	queue int
+	options Options
 
 	mu     sync.Mutex // guards all below
 	subs   map[*Subscription]struct{}
-	ring   []*model.Event
-	next   int // where the next event goes once the ring is full
-	recent int
+	recent queue
 	closed bool
+}
+
+// queue is events in their order, and how large they are together.
+type queue struct {
+	events []*model.Event
+	bytes  int
+}
+
+// push appends an event.
+func (q *queue) push(e *model.Event) {
+	q.events = append(q.events, e)
+	q.bytes += size(e)
+}
+
+// pop removes the oldest event.
+func (q *queue) pop() *model.Event {
+	e := q.events[0]
+	q.events[0] = nil // what is behind the slice must not hold it
+	q.events = q.events[1:]
+	q.bytes -= size(e)
+	return e
+}
+
+// size is about how much memory an event holds. What is not encoded is small.
+func size(e *model.Event) int {
+	const head = 256
+	object, _ := e.Object.(json.RawMessage)
+	original, _ := e.Original.(json.RawMessage)
+	return head + len(object) + len(original)
 }
 
 // New makes a hub.
@@ -35,10 +67,16 @@ func New(o Options) *Hub {
 	if o.Recent <= 0 {
 		o.Recent = 10_000
 	}
+	if o.RecentBytes <= 0 {
+		o.RecentBytes = 64 << 20
+	}
 	if o.Queue <= 0 {
 		o.Queue = 1_000
 	}
-	return &Hub{queue: o.Queue, recent: o.Recent, subs: map[*Subscription]struct{}{}}
+	if o.QueueBytes <= 0 {
+		o.QueueBytes = 32 << 20
+	}
+	return &Hub{options: o, subs: map[*Subscription]struct{}{}}
 }
 
 // Publish hands the event to every subscriber whose patterns select it, in the
@@ -49,11 +87,9 @@ func (h *Hub) Publish(e *model.Event) {
 	if h.closed {
 		return
 	}
-	if len(h.ring) < h.recent {
-		h.ring = append(h.ring, e)
-	} else {
-		h.ring[h.next] = e
-		h.next = (h.next + 1) % h.recent
+	h.recent.push(e)
+	for len(h.recent.events) > h.options.Recent || h.recent.bytes > h.options.RecentBytes {
+		h.recent.pop()
 	}
 	for s := range h.subs {
 		s.offer(e)
@@ -65,17 +101,17 @@ func (h *Hub) Publish(e *model.Event) {
 func (h *Hub) Recent(limit int) []*model.Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	out := slices.Concat(h.ring[h.next:], h.ring[:h.next])
+	out := h.recent.events
 	if limit > 0 && len(out) > limit {
 		out = out[len(out)-limit:]
 	}
-	return out
+	return slices.Clone(out)
 }
 
 // Subscribe adds a subscriber of events that any of the patterns selects; it
 // may have none at first.
 func (h *Hub) Subscribe(patterns ...string) (*Subscription, error) {
-	s := &Subscription{hub: h, max: h.queue, patterns: map[string][]Pattern{}, wake: make(chan struct{}, 1)}
+	s := &Subscription{hub: h, patterns: map[string][]Pattern{}, wake: make(chan struct{}, 1)}
 	for _, p := range patterns {
 		if err := s.Register(p); err != nil {
 			return nil, err
@@ -112,12 +148,11 @@ const maxPatterns = 1_000
 // Subscription is one subscriber's bounded queue.
 type Subscription struct {
 	hub  *Hub
-	max  int
 	wake chan struct{} // holds a token when Next should look again
 
 	mu       sync.Mutex // guards all below; taken after the hub's
 	patterns map[string][]Pattern
-	queue    []*model.Event
+	queue    queue
 	missed   int
 	closed   bool
 }
@@ -157,10 +192,12 @@ func (s *Subscription) Tell(list ...*model.Event) error {
 
 // tell is Tell; the caller holds the lock.
 func (s *Subscription) tell(list []*model.Event) error {
-	if len(s.queue)+len(list) > s.max+maxPatterns {
-		return model.Errorf(model.RateLimited, "cannot answer: %d events wait to be read", len(s.queue))
+	if waiting := len(s.queue.events); waiting+len(list) > s.hub.options.Queue+maxPatterns {
+		return model.Errorf(model.RateLimited, "cannot answer: %d events wait to be read", waiting)
 	}
-	s.queue = append(s.queue, list...)
+	for _, e := range list {
+		s.queue.push(e)
+	}
 	s.nudge()
 	return nil
 }
@@ -172,15 +209,22 @@ func (s *Subscription) offer(e *model.Event) {
 	if !s.selects(e) {
 		return
 	}
-	if len(s.queue) >= s.max {
+	if s.full(e) {
 		s.missed++
 		return
 	}
 	if s.missed > 0 {
-		s.queue = append(s.queue, s.notice())
+		s.queue.push(s.notice())
 	}
-	s.queue = append(s.queue, e)
+	s.queue.push(e)
 	s.nudge()
+}
+
+// full reports whether there is no room for one more event. One alone has room
+// whatever its size.
+func (s *Subscription) full(e *model.Event) bool {
+	waiting, o := len(s.queue.events), s.hub.options
+	return waiting >= o.Queue || waiting > 0 && s.queue.bytes+size(e) > o.QueueBytes
 }
 
 // selects reports whether any pattern selects the event.
@@ -226,16 +270,13 @@ func (s *Subscription) Next(ctx context.Context) (*model.Event, error) {
 func (s *Subscription) take() (e *model.Event, closed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.queue) == 0 {
+	if len(s.queue.events) == 0 {
 		if s.missed > 0 {
 			return s.notice(), false
 		}
 		return nil, s.closed
 	}
-	e = s.queue[0]
-	s.queue[0] = nil
-	s.queue = s.queue[1:]
-	return e, false
+	return s.queue.pop(), false
 }
 
 // Close ends the subscription; what is queued can still be read.

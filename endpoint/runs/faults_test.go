@@ -108,6 +108,34 @@ func TestQueuedRunWhoseSentRecordIsDoubtfulIsNotSent(t *testing.T) {
 	}
 }
 
+// TestCloseKeepsTheOutcomeItHas has Close end its waiting for one run while the
+// outcome of another has come and is not written.
+func TestCloseKeepsTheOutcomeItHas(t *testing.T) {
+	r, f := newFaultyRig(t)
+	p := newPlugin()
+	answered := r.submit(request(model.PowerCycle, p))
+	p.reached(t)
+	q := request(model.PowerCycle, newPlugin())
+	q.Key = "u2"
+	out := r.submit(q)
+	f.fail(1, errDisk, nil)
+	p.answers(`{}`)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(patience); !answered.e.unwritten.Load(); {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("the outcome has not come")
+		}
+	}
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	must(t, r.Manager.Close(ended))
+	r.state(answered.ID(), model.RunDone)
+	r.state(out.ID(), model.RunUnknown)
+}
+
 func TestCloseTellsWhatItCouldNotWrite(t *testing.T) {
 	r, f := newFaultyRig(t)
 	p := newPlugin()
@@ -127,8 +155,6 @@ func TestCloseTellsWhatItCouldNotWrite(t *testing.T) {
 	}
 }
 
-// TestManyRequestsForOneMachine races clients of all kinds: whatever they get,
-// no two sends ever overlap.
 // TestAFullStoreStartsNothingAndLosesNothing fills the store while a run is out.
 func TestAFullStoreStartsNothingAndLosesNothing(t *testing.T) {
 	r, f := newFaultyRig(t)
@@ -153,6 +179,8 @@ func TestAFullStoreStartsNothingAndLosesNothing(t *testing.T) {
 	r.done(request(model.PowerReset, p), p)
 }
 
+// TestManyRequestsForOneMachine races clients of all kinds: whatever they get,
+// no two sends ever overlap.
 func TestManyRequestsForOneMachine(t *testing.T) {
 	r := newRig(t)
 	var live, sends, refused atomic.Int64
