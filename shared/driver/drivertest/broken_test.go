@@ -213,6 +213,33 @@ func (s forgetful) SetBoot(_ context.Context, d model.BootDevice, persistent boo
 
 func (s forgetful) Boot(context.Context) (model.BootOverride, error) { return *s.set, nil }
 
+// newBeliever makes a driver that believes its orders.
+func newBeliever(*testing.T, *slog.Logger) driver.Driver {
+	var ordered model.PowerState
+	return &broken{&toy.Driver{}, func(s *toy.NativeSession, _ *driver.Target) driver.Session { return believer{s, &ordered} }}
+}
+
+// newForgetful makes a driver that reads back what it did not set.
+func newForgetful(*testing.T, *slog.Logger) driver.Driver {
+	var set model.BootOverride
+	return &broken{&toy.Driver{}, func(s *toy.NativeSession, _ *driver.Target) driver.Session { return forgetful{s, &set} }}
+}
+
+// newKeeper makes a driver that keeps its connections. It refers to them, or
+// the collector of garbage would close them.
+func newKeeper(t *testing.T, _ *slog.Logger) driver.Driver {
+	var kept []*toy.NativeSession
+	t.Cleanup(func() {
+		for _, s := range kept {
+			_ = s.Close(context.Background()) // the device may have closed it
+		}
+	})
+	return &broken{&toy.Driver{}, func(s *toy.NativeSession, _ *driver.Target) driver.Session {
+		kept = append(kept, s)
+		return keeper{s}
+	}}
+}
+
 // wrapped makes a broken driver from a session's defect.
 func wrapped(wrap func(s *toy.NativeSession, t *driver.Target) driver.Session) func(*testing.T, *slog.Logger) driver.Driver {
 	return func(*testing.T, *slog.Logger) driver.Driver { return &broken{Driver: &toy.Driver{}, wrap: wrap} }
@@ -227,8 +254,6 @@ func password(t *driver.Target) string {
 // TestBrokenDriversFail shows for each rule that a driver that breaks it does
 // not pass, and that the failure says why.
 func TestBrokenDriversFail(t *testing.T) {
-	var ordered model.PowerState
-	var set model.BootOverride
 	resend := wrapped(func(s *toy.NativeSession, _ *driver.Target) driver.Session { return resends{s} })
 	hope := wrapped(func(s *toy.NativeSession, _ *driver.Target) driver.Session { return optimist{s} })
 	for _, row := range []struct {
@@ -243,18 +268,15 @@ func TestBrokenDriversFail(t *testing.T) {
 			func(s *toy.NativeSession, _ *driver.Target) driver.Session { return pessimist{s} })},
 		{"says on for off", "powerstatus", "machine that is off", wrapped(
 			func(s *toy.NativeSession, _ *driver.Target) driver.Session { return liar{s} })},
-		{"believes its own orders", "stuck/poweron", "want an error of kind|nothing was seen to happen|verified", wrapped(
-			func(s *toy.NativeSession, _ *driver.Target) driver.Session { return believer{s, &ordered} })},
+		{"believes its own orders", "stuck/poweron", "want an error of kind|nothing was seen to happen|verified", newBeliever},
 		{"outlives its context", "lost-request/powerreset", "no answer long after", wrapped(
 			func(s *toy.NativeSession, _ *driver.Target) driver.Session { return deaf{s} })},
 		{"gives errors without kind", "powerstatus", "without a kind", wrapped(
 			func(s *toy.NativeSession, _ *driver.Target) driver.Session { return kindless{s} })},
 		{"tells the password in a result", "powerstatus", "let out a secret", wrapped(
 			func(s *toy.NativeSession, t *driver.Target) driver.Session { return talker{s, password(t)} })},
-		{"keeps its connections", "powerstatus", "no session stays open", wrapped(
-			func(s *toy.NativeSession, _ *driver.Target) driver.Session { return keeper{s} })},
-		{"does not set the boot device", "boot/nextbootpxe", "the device has the override", wrapped(
-			func(s *toy.NativeSession, _ *driver.Target) driver.Session { return forgetful{s, &set} })},
+		{"keeps its connections", "powerstatus", "no session stays open", newKeeper},
+		{"does not set the boot device", "boot/nextbootpxe", "the device has the override", newForgetful},
 		{"tells the password in an error", "credentials/powerstatus", "let out a secret", func(*testing.T, *slog.Logger) driver.Driver {
 			return &badOpen{&toy.Driver{}, func(_ context.Context, t *driver.Target, s driver.Session, err error) (driver.Session, error) {
 				if err != nil {
@@ -288,7 +310,7 @@ func TestBrokenDriversFail(t *testing.T) {
 				return s, err
 			}}
 		}},
-		{"leaves a goroutine", "powerstatus", "found unexpected goroutines", func(t *testing.T, _ *slog.Logger) driver.Driver {
+		{"leaves a goroutine", "powerstatus", "goroutines are left", func(t *testing.T, _ *slog.Logger) driver.Driver {
 			end := make(chan struct{})
 			t.Cleanup(func() { close(end) })
 			return &badOpen{&toy.Driver{}, func(_ context.Context, _ *driver.Target, s driver.Session, err error) (driver.Session, error) {
@@ -298,7 +320,7 @@ func TestBrokenDriversFail(t *testing.T) {
 		}},
 	} {
 		t.Run(row.defect, func(t *testing.T) {
-			ordered, set = "", model.BootOverride{}
+			t.Parallel()
 			cfg := Config{Timeout: 2 * time.Second, Short: 500 * time.Millisecond, Grace: 1500 * time.Millisecond}
 			cfg.New = func(tb testing.TB, log *slog.Logger) *Rig {
 				return toyRig(tb, toy.Native, row.driver(t, log))

@@ -9,8 +9,11 @@ package drivertest
 import (
 	"cmp"
 	"slices"
+	"sync"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"provision-plugins/shared/driver"
 	"provision-plugins/shared/model"
@@ -34,13 +37,30 @@ func cases() []suiteCase {
 	)
 }
 
-// Run runs the suite, each case as a subtest. A case that needs an action or a
-// fault that the Config leaves out says so and passes.
+// sideBySide is how many cases run at once, whatever the number of processors:
+// they wait for devices more than they compute.
+const sideBySide = 12
+
+// Run runs the suite, each case as a subtest, several at once. A case that needs
+// an action or a fault that the Config leaves out says so and passes. After all
+// of them no goroutine may be left that was not there before: so Run is not for
+// a test that runs in parallel with others.
 func Run(t *testing.T, cfg Config) {
 	t.Helper()
 	cfg.check(t)
+	before := goleak.IgnoreCurrent()
+	var all sync.WaitGroup
+	places := make(chan struct{}, sideBySide)
 	for _, c := range cases() {
-		t.Run(c.name, func(t *testing.T) { cfg.runCase(t, c) })
+		places <- struct{}{}
+		all.Go(func() {
+			defer func() { <-places }()
+			t.Run(c.name, func(t *testing.T) { cfg.runCase(t, c) })
+		})
+	}
+	all.Wait()
+	if err := goleak.Find(before); err != nil {
+		t.Errorf("after all cases: %v", err)
 	}
 }
 
@@ -82,6 +102,7 @@ func (cfg *Config) runCase(tb testing.TB, c suiteCase) {
 		tb.Logf("left out: %s", reason)
 		return
 	}
+	noneLeft(tb, cfg, c.name)
 	c.run(newLab(tb, cfg))
 }
 

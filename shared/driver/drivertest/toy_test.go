@@ -1,8 +1,11 @@
 package drivertest
 
 import (
+	"flag"
+	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +17,15 @@ import (
 	"provision-plugins/shared/model"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets more tests run side by side than there are processors: they
+// wait, and compute nothing.
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // toyRig makes a rig of the toy device over TCP.
 func toyRig(tb testing.TB, mode string, d driver.Driver) *Rig {
