@@ -12,6 +12,11 @@ import (
 func TestWhatAPluginSendsOfItsOwnAccord(t *testing.T) {
 	r := start(t, "toy")
 	r.machine("m1", nil)
+	if err := r.c.Post(t.Context(), "plugins/toy/params/toy%2Fpassword", "plug-s3cr3t", nil); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "configured", func() bool { return strings.Contains(strings.Join(r.lines("config-toy"), ""), "plug-s3cr3t") })
+	r.ready("toy")
 	sub, err := r.e.hub.Subscribe("*.*.*")
 	if err != nil {
 		t.Fatal(err)
@@ -26,15 +31,18 @@ func TestWhatAPluginSendsOfItsOwnAccord(t *testing.T) {
 			t.Fatal(err)
 		}
 		raw, err := model.Marshal(e)
-		if err != nil || name(e) != want || e.Principal != "plugin:toy" || e.Time.IsZero() || strings.Contains(string(raw), "pw-12345") {
+		if err != nil || name(e) != want || e.Principal != "plugin:toy" || e.Time.IsZero() || strings.Contains(string(raw), "pw-12345") || strings.Contains(string(raw), "plug-s3cr3t") {
 			t.Errorf("want %s, got %s, %v", want, raw, err)
 		}
 	}
-	for _, text := range []string{"toy talks", "level=WARN msg=\"toy warns", "event of a plugin dropped", "tired"} {
+	for _, text := range []string{"toy talks", "toy logs in with " + model.Masked, "level=WARN msg=\"toy warns", "event of a plugin dropped", "tired"} {
 		eventually(t, text+" in the log", func() bool { return strings.Contains(r.log.String(), text) })
 	}
 	if strings.Contains(r.log.String(), strings.Repeat("w", maxLine+1)) {
 		t.Error("a line is not bounded")
+	}
+	if strings.Contains(r.log.String(), "plug-s3cr3t") {
+		t.Error("the plugin's secret is in the log")
 	}
 }
 

@@ -199,9 +199,10 @@ func (t *toy) Action(ctx context.Context, a *model.Action) (any, error) {
 // talk sends the endpoint all that a plugin may send of its own accord.
 func (t *toy) talk(ctx context.Context) (any, error) {
 	t.log.InfoContext(ctx, "toy talks", "length", 1)
+	t.log.Info("toy logs in with plug-s3cr3t") // the wrapper cannot know that it is one
 	t.log.Warn("toy warns " + strings.Repeat("w", 2*maxLine))
 	for _, e := range []*model.Event{
-		{Type: "toys", Action: "talk", Key: "k", Object: map[string]any{"Params": map[string]any{"toy/password": "pw-12345"}, "Text": "plain"}},
+		{Type: "toys", Action: "talk", Key: "k", Object: map[string]any{"Params": map[string]any{"toy/password": "pw-12345"}, "Text": "plain plug-s3cr3t"}},
 		{Type: "websocket", Action: "register", Key: "*.*.*"},
 		{Type: "toys", Action: "big", Object: strings.Repeat("z", maxPluginEvent)},
 		{Type: "toys", Action: "end"},
