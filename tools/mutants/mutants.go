@@ -1,11 +1,12 @@
-// Package mutants builds the suite's own binaries with one line broken, so that
-// tests and the demo can be seen to notice. A patch is a file NAME.patch beside
-// this one; the shipped code has no hook for it.
+// Package mutants builds and tests the suite's own code with one line broken, so
+// that tests and the demo can be seen to notice. A patch is a file NAME.patch
+// beside this one; the shipped code has no hook for it.
 package mutants
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,10 +26,29 @@ type Patch struct {
 	File string // from the repository's root
 	Old  string // the line, without its indent
 	New  string // what stands in its place
+
+	// Packages are those whose tests must notice, as "./ipmi/rmcp", and Pattern
+	// what -run limits them to; empty is all.
+	Packages []string
+	Pattern  string
+}
+
+// Names lists the patches below root, sorted.
+func Names(root string) ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(root, Dir, "*.patch"))
+	if err != nil {
+		return nil, model.Errorf(model.Invalid, "cannot list patches: %w", err)
+	}
+	names := make([]string, len(files))
+	for i, file := range files {
+		names[i] = strings.TrimSuffix(filepath.Base(file), ".patch")
+	}
+	return names, nil
 }
 
 // Load reads the patch NAME.patch below root. Its lines begin with "why: ",
-// "file: ", "-" (the one line replaced) and "+" (what replaces it).
+// "file: ", "test: " (packages, and "-run" with a pattern), "-" (the one line
+// replaced) and "+" (what replaces it).
 func Load(root, name string) (*Patch, error) {
 	raw, err := os.ReadFile(filepath.Join(root, Dir, name+".patch"))
 	if err != nil {
@@ -38,23 +58,38 @@ func Load(root, name string) (*Patch, error) {
 	var added []string
 	for i, line := range strings.Split(strings.TrimRight(string(raw), "\n"), "\n") {
 		switch {
-		case strings.HasPrefix(line, "why: "):
-			p.Why = line[len("why: "):]
-		case strings.HasPrefix(line, "file: "):
-			p.File = line[len("file: "):]
+		case p.header(line):
 		case strings.HasPrefix(line, "-") && p.Old == "":
 			p.Old = strings.TrimSpace(line[1:])
 		case strings.HasPrefix(line, "+"):
 			added = append(added, strings.TrimSpace(line[1:]))
 		default:
-			return nil, model.Errorf(model.Invalid, "cannot read patch %s: line %d is neither why:, file:, -, nor +", name, i+1)
+			return nil, model.Errorf(model.Invalid, "cannot read patch %s: line %d is neither why:, file:, test:, one -, nor +", name, i+1)
 		}
 	}
 	p.New = strings.Join(added, "\n")
-	if p.Why == "" || p.File == "" || p.Old == "" {
-		return nil, model.Errorf(model.Invalid, "cannot read patch %s: it needs why:, file: and one - line", name)
+	if p.Why == "" || p.File == "" || len(p.Packages) == 0 || p.Old == "" {
+		return nil, model.Errorf(model.Invalid, "cannot read patch %s: it needs why:, file:, test: and one - line", name)
 	}
 	return p, nil
+}
+
+// header takes a line that says something about the patch, and reports whether
+// it is one.
+func (p *Patch) header(line string) bool {
+	word, rest, _ := strings.Cut(line, ": ")
+	switch word {
+	case "why":
+		p.Why = rest
+	case "file":
+		p.File = rest
+	case "test":
+		packages, pattern, _ := strings.Cut(rest, " -run ")
+		p.Packages, p.Pattern = strings.Fields(packages), strings.TrimSpace(pattern)
+	default:
+		return false
+	}
+	return true
 }
 
 // Apply returns the file's text with the patch in. A line that is not there
@@ -85,13 +120,9 @@ func (p *Patch) Apply(root string) (string, error) {
 // Build builds the package pkg (from root) with the patch in, to the file out.
 // scratch is a folder for the patched copy.
 func (p *Patch) Build(ctx context.Context, root, scratch, pkg, out string) error {
-	text, err := p.Apply(root)
+	overlay, err := p.overlay(root, scratch)
 	if err != nil {
 		return err
-	}
-	overlay, err := p.overlay(root, scratch, text)
-	if err != nil {
-		return fmt.Errorf("cannot apply patch %s: %w", p.Name, err)
 	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-trimpath", "-o", out, "./"+pkg)
 	cmd.Dir = root
@@ -103,19 +134,24 @@ func (p *Patch) Build(ctx context.Context, root, scratch, pkg, out string) error
 }
 
 // overlay writes the patched copy and the file that go build -overlay wants.
-func (p *Patch) overlay(root, scratch, text string) (string, error) {
-	real, err := filepath.Abs(filepath.Join(root, p.File))
+func (p *Patch) overlay(root, scratch string) (string, error) {
+	text, err := p.Apply(root)
 	if err != nil {
 		return "", err
 	}
-	copied := filepath.Join(scratch, p.Name+".go")
-	if err := os.WriteFile(copied, []byte(text), 0o600); err != nil {
-		return "", err
-	}
-	raw, err := json.Marshal(map[string]map[string]string{"Replace": {real: copied}})
+	whole, err := filepath.Abs(filepath.Join(root, p.File))
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("cannot apply patch %s: %w", p.Name, err)
 	}
-	path := filepath.Join(scratch, p.Name+".json")
-	return path, os.WriteFile(path, raw, 0o600)
+	broken := filepath.Join(scratch, p.Name+".go")
+	raw, err := json.Marshal(map[string]map[string]string{"Replace": {whole: broken}})
+	if err != nil {
+		return "", fmt.Errorf("cannot apply patch %s: %w", p.Name, err)
+	}
+	list := filepath.Join(scratch, p.Name+".json")
+	err = errors.Join(os.WriteFile(broken, []byte(text), 0o600), os.WriteFile(list, raw, 0o600))
+	if err != nil {
+		return "", fmt.Errorf("cannot apply patch %s: %w", p.Name, err)
+	}
+	return list, nil
 }
