@@ -170,6 +170,21 @@ func TestADeletedPluginObjectStops(t *testing.T) {
 	}
 }
 
+// A read may come before the supervisor has looked at a plugin that was made a
+// moment ago.
+func TestAReadOfANewPluginWaitsForIt(t *testing.T) {
+	r := start(t, "toy")
+	r.e.sup.close() // it looks no more
+	if err := r.c.Post(t.Context(), "plugins", model.Plugin{Name: "second", Provider: "toy"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.e.sup.await(t.Context(), "second"); err != nil {
+		t.Error(err)
+	}
+	_, err := r.e.sup.await(t.Context(), "none")
+	wantError(t, err, model.Unreachable, "plugin none is not running")
+}
+
 func TestTwoPluginsOfOneProvider(t *testing.T) {
 	r := start(t, "toy")
 	if err := r.c.Post(t.Context(), "plugins", model.Plugin{Name: "toy-two", Provider: "toy"}, nil); err != nil {
