@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -56,13 +57,28 @@ type program struct {
 	def     *model.PluginProvider
 	impl    Configurer
 	secure  func(param string) bool // params the definition's content declares Secure
+	level   slog.Level              // lines below it are not logged
 	timing  timing
 	parent  func() int // the parent process's id
 }
 
-// newProgram completes the definition: what every plugin would say alike need
-// not be said.
+// newProgram makes the program of a definition.
 func newProgram(use, version string, def *model.PluginProvider, impl Configurer) *program {
+	return &program{
+		name:    use,
+		version: version,
+		def:     complete(def, use, version),
+		impl:    impl,
+		secure:  SecureParams(def.Content),
+		level:   slog.LevelDebug,
+		timing:  defaultTiming(),
+		parent:  os.Getppid,
+	}
+}
+
+// complete returns the definition with what every plugin would say alike and
+// need not say.
+func complete(def *model.PluginProvider, use, version string) *model.PluginProvider {
 	d := *def
 	if d.Name == "" {
 		d.Name = use
@@ -77,15 +93,7 @@ func newProgram(use, version string, def *model.PluginProvider, impl Configurer)
 	if d.StoreObjects == nil {
 		d.StoreObjects = map[string]any{}
 	}
-	return &program{
-		name:    use,
-		version: version,
-		def:     &d,
-		impl:    impl,
-		secure:  SecureParams(d.Content),
-		timing:  defaultTiming(),
-		parent:  os.Getppid,
-	}
+	return &d
 }
 
 // command builds the command line.
@@ -96,6 +104,7 @@ func (p *program) command(short string) *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.PersistentFlags().BoolP("debug", "d", false, "accepted, as by every plugin; has no effect")
+	p.addLogFlag(root.PersistentFlags())
 	root.AddCommand(
 		p.newVersionCommand(),
 		p.newDefineCommand(),
@@ -127,7 +136,11 @@ func (p *program) newDefineCommand() *cobra.Command {
 		Short:        "Print what the plugin is, as JSON",
 		SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return writeDefinition(cmd.OutOrStdout(), p.def)
+			def, err := p.validated(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return writeDefinition(cmd.OutOrStdout(), def)
 		},
 	}
 }

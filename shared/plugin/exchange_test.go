@@ -3,6 +3,7 @@ package plugin
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -282,4 +283,19 @@ func TestClosedConnectionsCostNothing(t *testing.T) {
 			t.Fatalf("%s %v", got, err)
 		}
 	}
+}
+
+// lister is a handler that lists what a function says.
+type lister func(prefix string) (string, error)
+
+// Log drops the line.
+func (lister) Log(*model.Line) {}
+
+// Publish drops the event.
+func (lister) Publish(*model.Event) {}
+
+// Objects asks the function.
+func (l lister) Objects(_ context.Context, prefix string) ([]json.RawMessage, error) {
+	text, err := l(prefix)
+	return []json.RawMessage{json.RawMessage(text)}, err
 }

@@ -207,6 +207,8 @@ func fastTiming() timing {
 		parentPoll:  5 * time.Millisecond,
 		parentGone:  50 * time.Millisecond,
 		maxActions:  defaultMaxActions,
+
+		validateLimit: 300 * time.Millisecond,
 	}
 }
 

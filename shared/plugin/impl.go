@@ -48,6 +48,24 @@ type Orphaner interface {
 	Orphaned(ctx context.Context) error
 }
 
+// EventSelecter is a Publisher that chooses which events it gets. They then
+// come through the endpoint's event stream, and the definition must not say
+// HasPublish.
+type EventSelecter interface {
+	// SelectEvents returns the patterns, each type.action.key, * for any. It is
+	// called after each Config. Events about one object come one after the other
+	// and in order, those about several objects concurrently.
+	SelectEvents() []string
+}
+
+// Validator is a plugin whose definition depends on what it finds.
+type Validator interface {
+	// Validate returns the definition that define prints, nil for the one given
+	// to InitApp; an error makes define fail. ctx ends when the host has waited
+	// long enough. Where no endpoint runs the client's requests fail.
+	Validate(ctx context.Context, c *client.Client) (*model.PluginProvider, error)
+}
+
 // Unpacker is a plugin that brings files.
 type Unpacker interface {
 	// Unpack writes them below dir, which exists.

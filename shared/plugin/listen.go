@@ -27,6 +27,8 @@ type timing struct {
 	parentPoll  time.Duration // how often a host without lifeline is looked after
 	parentGone  time.Duration // how long its socket is refused before it is dead
 	maxActions  int
+
+	validateLimit time.Duration // bounds Validate; a host waits 10 s for define
 }
 
 // defaultTiming makes a plugin end within 15 s of stop, and within 5 s of its
@@ -42,6 +44,8 @@ func defaultTiming() timing {
 		parentPoll:  time.Second,
 		parentGone:  10 * time.Second,
 		maxActions:  defaultMaxActions,
+
+		validateLimit: 9 * time.Second,
 	}
 }
 
@@ -82,7 +86,9 @@ func (p *program) listen(ctx context.Context, stdout io.Writer, to, from string)
 		endQueue()
 		<-queue.done
 	}()
-	s := newServer(p, newLineHandler(queue, p.def.Name))
+	lines := newLineHandler(queue, p.def.Name)
+	lines.level = p.level
+	s := newServer(p, lines)
 	p.introduce(s.logger, out)
 	socket, err := listenPrivate(to)
 	if err != nil {

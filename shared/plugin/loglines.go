@@ -20,21 +20,22 @@ type lineHandler struct {
 	service string
 	// config holds the secret values of the plugin's own params.
 	config *atomic.Pointer[[]string]
-	prefix string // of attribute names, from WithGroup
-	attrs  string // from WithAttrs, ready to append
+	level  slog.Level // of lines that belong to no request
+	prefix string     // of attribute names, from WithGroup
+	attrs  string     // from WithAttrs, ready to append
 }
 
 // newLineHandler makes the handler of a plugin's log.
 func newLineHandler(queue *logQueue, service string) *lineHandler {
-	return &lineHandler{queue: queue, service: service, config: &atomic.Pointer[[]string]{}}
+	return &lineHandler{queue: queue, service: service, config: &atomic.Pointer[[]string]{}, level: slog.LevelDebug}
 }
 
-// Enabled compares with the request's level, debug where there is none.
+// Enabled compares with the request's level, the plugin's where there is none.
 func (h *lineHandler) Enabled(ctx context.Context, level slog.Level) bool {
 	if req := requestOf(ctx); req != nil {
 		return level >= req.level
 	}
-	return level >= slog.LevelDebug
+	return level >= h.level
 }
 
 // Handle queues the line. It never waits for the endpoint.

@@ -3,11 +3,13 @@ package plugin
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"syscall"
 	"time"
 
@@ -55,30 +57,52 @@ func (o *Outbound) log(ctx context.Context, line *model.Line) error {
 	return o.post(ctx, pathLog, line)
 }
 
+// maxList bounds a list of objects; one of 10,000 machines is near 20 MB.
+const maxList = 128 << 20
+
+// ListObjects returns the objects of a prefix, such as machines.
+func (o *Outbound) ListObjects(ctx context.Context, prefix string) ([]json.RawMessage, error) {
+	raw, err := o.exchange(ctx, http.MethodGet, pathObjects+url.PathEscape(prefix), nil, maxList)
+	if err != nil {
+		return nil, err
+	}
+	var list []json.RawMessage
+	if err := model.Unmarshal(raw, &list); err != nil {
+		return nil, fmt.Errorf("cannot read the host's list of %s: %w", prefix, err)
+	}
+	return list, nil
+}
+
 // post sends v and reads the reply to its end.
 func (o *Outbound) post(ctx context.Context, path string, v any) error {
 	var buf bytes.Buffer
 	if err := model.Encode(&buf, v); err != nil {
 		return fmt.Errorf("cannot encode what goes to the host: %w", err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://unix"+path, &buf)
+	_, err := o.exchange(ctx, http.MethodPost, path, &buf, maxHeader)
+	return err
+}
+
+// exchange sends one request and returns its reply, which may have limit bytes.
+func (o *Outbound) exchange(ctx context.Context, method, path string, body io.Reader, limit int64) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://unix"+path, body)
 	if err != nil {
-		return fmt.Errorf("cannot reach the host: %w", err)
+		return nil, fmt.Errorf("cannot reach the host: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := o.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("cannot reach the host: %w", err)
+		return nil, fmt.Errorf("cannot reach the host: %w", err)
 	}
 	defer resp.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxHeader))
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, limit))
 	if err != nil {
-		return fmt.Errorf("cannot read the host's reply: %w", err)
+		return nil, fmt.Errorf("cannot read the host's reply: %w", err)
 	}
 	if resp.StatusCode >= http.StatusBadRequest {
-		return refusal(resp.StatusCode, raw)
+		return nil, refusal(resp.StatusCode, raw)
 	}
-	return nil
+	return raw, nil
 }
 
 // refusal is the error in a reply with an error status.

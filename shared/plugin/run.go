@@ -32,6 +32,7 @@ type runOptions struct {
 	paramEnvs   []string
 	concurrency int
 	json        bool
+	log         slog.Level
 }
 
 // newRunCommand runs an action on machines without any endpoint.
@@ -54,7 +55,14 @@ func (p *program) newRunCommand() *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return p.run(cmd, &o, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			// How each machine failed is in its line of output already.
+			o.log = slog.LevelError
+			if cmd.Flags().Changed("log") {
+				o.log = p.level
+			}
+			return p.run(cmd, &o, args[0])
+		},
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return badInput("cannot run: %w", err) })
 	f := cmd.Flags()
@@ -96,7 +104,8 @@ func (p *program) run(cmd *cobra.Command, o *runOptions, action string) error {
 	defer unregister()
 	// A second interrupt ends the process at once.
 	defer context.AfterFunc(ctx, unregister)()
-	if err := p.configureAlone(ctx, cmd.ErrOrStderr(), params); err != nil {
+	logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: o.log}))
+	if err := p.configureAlone(ctx, logger, params); err != nil {
 		return err
 	}
 	work, end := p.lasting(ctx, cmd.ErrOrStderr())
@@ -136,10 +145,9 @@ func (p *program) actorFor(action string) (Actor, error) {
 
 // configureAlone configures the implementation as its endpoint would, with the
 // params of the command line.
-func (p *program) configureAlone(ctx context.Context, stderr io.Writer, params model.Params) error {
+func (p *program) configureAlone(ctx context.Context, logger *slog.Logger, params model.Params) error {
 	if impl, ok := p.impl.(Logged); ok {
-		// How each machine failed is in its line of output already.
-		impl.SetLogger(slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError})))
+		impl.SetLogger(logger)
 	}
 	c, err := newClient()
 	if err != nil {

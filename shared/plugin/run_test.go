@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -192,7 +193,7 @@ func TestRunBadInput(t *testing.T) {
 func TestRunBadEndpoint(t *testing.T) {
 	t.Setenv(EnvEndpoint, "ftp://x")
 	p := newProgram("x", "", twinDefinition(), newTwin())
-	err := p.configureAlone(t.Context(), os.Stderr, nil)
+	err := p.configureAlone(t.Context(), slog.New(slog.DiscardHandler), nil)
 	var exit *exitError
 	if !errors.As(err, &exit) || exit.code != 2 || !strings.Contains(err.Error(), "cannot use RS_ENDPOINT") {
 		t.Errorf("error %v", err)

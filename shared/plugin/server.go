@@ -75,7 +75,7 @@ func newServer(p *program, lines *lineHandler) *server {
 // ServeHTTP answers one request and logs it.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
-	req := &request{group: s.group.Add(1), level: slog.LevelDebug, quiet: r.URL.Path == pathPublish}
+	req := &request{group: s.group.Add(1), level: s.program.level, quiet: r.URL.Path == pathPublish}
 	ctx := withRequest(r.Context(), req)
 	s.readLogHeaders(ctx, req, r.Header)
 	status := s.answer(w, r.WithContext(ctx))
@@ -89,11 +89,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // readLogHeaders obeys the headers that steer a request's log.
 func (s *server) readLogHeaders(ctx context.Context, req *request, h http.Header) {
 	if name := h.Get("X-Log-Request"); name != "" {
-		level, ok := levelOf(strings.ToLower(name))
-		if !ok {
+		if level, ok := levelOf(strings.ToLower(name)); ok {
+			req.level = level
+		} else {
 			s.logger.LogAttrs(ctx, slog.LevelError, "Invalid requested log level "+cut(name, 64), quietly())
 		}
-		req.level = level
 	}
 	if token := h.Get("X-Log-Token"); token != "" {
 		s.logger.LogAttrs(ctx, slog.LevelError, "Log token: "+cut(token, 256), quietly())

@@ -41,6 +41,8 @@ const (
 	EnvLifeline = "OOB_LIFELINE"
 	// EnvStateDir is a directory for durable state.
 	EnvStateDir = "OOB_STATE_DIR"
+	// EnvLog is the level of the log where --log does not say it.
+	EnvLog = "OOB_LOG"
 )
 
 const (
@@ -53,6 +55,9 @@ const (
 	maxSocketPath = 107
 	// defaultEndpoint is where an endpoint listens when nobody says otherwise.
 	defaultEndpoint = "https://127.0.0.1:8092"
+	// catalogToken is the token with which the reference's catalog builder runs
+	// define: there is no endpoint to ask.
+	catalogToken = "catalog"
 	// nameParam is the key under which config carries the plugin object's name.
 	nameParam = "Name"
 )
