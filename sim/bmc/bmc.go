@@ -32,8 +32,10 @@ type BMC struct {
 	failedLogins int // since SetFaults
 	in, out      int // datagrams
 	faults       faultState
+	down         time.Time  // when a reboot ends
 	late, held   []datagram // requests and replies a fault holds back
-	delayed      int        // replies delayed so far: names them in timers
+	kept         [][]byte   // the last replies, if they may be replayed
+	delayed      int        // datagrams delayed so far: names them in timers
 	timers       map[int]func() bool
 }
 
@@ -182,13 +184,15 @@ func (b *BMC) Datagrams() (in, out int) {
 }
 
 // SetFaults replaces all faults by f, whose counts start from now. Datagrams
-// that are held back are lost. An account that was locked is unlocked.
+// that are held back are lost. An account that was locked is unlocked, a reboot
+// is over.
 func (b *BMC) SetFaults(f Faults) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.chassis.settle()
 	b.faults = newFaultState(f, b.opts.Seed, uint64(b.index))
-	b.late, b.held = nil, nil
+	b.late, b.held, b.kept = nil, nil, nil
+	b.down = time.Time{}
 	b.failedLogins = 0
 	b.setAccount(b.password(), true)
 	b.chassis.lies, b.chassis.deaf = f.LiesAboutPower, f.SoftIgnored
@@ -216,7 +220,7 @@ func (b *BMC) serve() {
 	}
 }
 
-// stopTimers forgets the replies that are delayed.
+// stopTimers forgets the datagrams that are delayed.
 func (b *BMC) stopTimers() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

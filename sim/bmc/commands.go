@@ -38,9 +38,11 @@ const (
 	Other            = "other" // whatever has no name above
 
 	// SessionOpen counts the logins that succeeded, LoginRefused those that
-	// did not. They are in the ledger only: no datagram carries them.
+	// did not, Reboot the reboots. They are in the ledger only: no datagram
+	// carries them.
 	SessionOpen  = "session open"
 	LoginRefused = "login refused"
+	Reboot       = "reboot"
 )
 
 // NetFns and commands (IPMI 2.0 Appendix G).
@@ -107,6 +109,7 @@ var commands = [...]command{
 	{Ping, noNetFn, 0, anySub, noSession},
 	{SessionOpen, noNetFn, 0, anySub, noSession},
 	{LoginRefused, noNetFn, 0, anySub, noSession},
+	{Reboot, noNetFn, 0, anySub, noSession},
 	{Other, noNetFn, 0, anySub, User},
 }
 

@@ -24,6 +24,19 @@ type Faults struct {
 	// LossRate and DuplicateRate are the shares, from 0 to 1, of the datagrams
 	// of each direction that are lost and that arrive twice.
 	LossRate, DuplicateRate float64
+	// ReorderRate is the share of the datagrams of each direction that are held
+	// back until after the next one of that direction.
+	ReorderRate float64
+	// Latency is how long each datagram is under way, in each direction; Jitter
+	// is what may be added to it, drawn anew for each, so that datagrams overtake
+	// one another.
+	Latency, Jitter time.Duration
+	// GarbageRate, ForgeRate and ReplayRate are the shares of the replies before
+	// which the network delivers another datagram from the BMC's address: one of
+	// bytes that mean nothing; one that claims another outcome, made by who does
+	// not know the session's key or the console's session ID; and one of the
+	// last replies once more.
+	GarbageRate, ForgeRate, ReplayRate float64
 
 	// DropRequests loses requests: nothing is executed.
 	DropRequests map[string]int
@@ -49,6 +62,13 @@ type Faults struct {
 	// Ignore answers success without executing anything. It is meant for
 	// commands that return no data.
 	Ignore map[string]int
+	// Reboots executes the command and, in place of answering, forgets all
+	// sessions and hears nothing for RebootTime. The machine is not touched.
+	Reboots map[string]int
+	// RebootTime is how long a reboot takes.
+	RebootTime time.Duration
+	// RebootsEarly makes the reboot come before the command is executed.
+	RebootsEarly bool
 	// AcceptsReplays executes a datagram again whose session sequence number
 	// was seen before.
 	AcceptsReplays bool
@@ -83,7 +103,7 @@ func (f Faults) clone() Faults {
 func (f *Faults) counted() []*map[string]int {
 	return []*map[string]int{
 		&f.DropRequests, &f.DropReplies, &f.DuplicateRequests, &f.DuplicateReplies,
-		&f.DelayRequests, &f.HoldReplies, &f.Busy, &f.Refuse, &f.Ignore,
+		&f.DelayRequests, &f.HoldReplies, &f.Busy, &f.Refuse, &f.Ignore, &f.Reboots,
 	}
 }
 
@@ -91,13 +111,13 @@ func (f *Faults) counted() []*map[string]int {
 type faultState struct {
 	Faults
 	seen int        // datagrams of either direction since SetFaults
-	rng  *rand.Rand // nil unless a rate is set
+	rng  *rand.Rand // nil unless something is drawn
 }
 
 // newFaultState starts the counts of f anew.
 func newFaultState(f Faults, seed, stream uint64) faultState {
 	s := faultState{Faults: f.clone()}
-	if f.LossRate > 0 || f.DuplicateRate > 0 {
+	if f.LossRate+f.DuplicateRate+f.ReorderRate+f.GarbageRate+f.ForgeRate+f.ReplayRate > 0 || f.Jitter > 0 {
 		s.rng = rand.New(rand.NewPCG(seed, stream))
 	}
 	return s
@@ -109,12 +129,20 @@ func (s *faultState) lost() bool {
 	if s.DropDatagram > 0 && s.seen == s.DropDatagram {
 		return true
 	}
-	return s.LossRate > 0 && s.rng.Float64() < s.LossRate
+	return s.strikes(s.LossRate)
 }
 
-// twice reports whether the network delivers a datagram twice.
-func (s *faultState) twice() bool {
-	return s.DuplicateRate > 0 && s.rng.Float64() < s.DuplicateRate
+// strikes draws whether something of that rate happens now.
+func (s *faultState) strikes(rate float64) bool {
+	return rate > 0 && s.rng.Float64() < rate
+}
+
+// transit draws how long the next datagram is under way.
+func (s *faultState) transit() time.Duration {
+	if s.Jitter <= 0 {
+		return s.Latency
+	}
+	return s.Latency + time.Duration(s.rng.Int64N(int64(s.Jitter)))
 }
 
 // take reports whether a counted fault strikes the named command, and counts

@@ -29,7 +29,7 @@ type Clock interface {
 	// Now returns the present time. It is called often, from many goroutines.
 	Now() time.Time
 	// AfterFunc calls f in a goroutine of its own once d has passed, unless
-	// stop is called before. Only Faults.Delay uses it.
+	// stop is called before. Only the delays of Faults use it.
 	AfterFunc(d time.Duration, f func()) (stop func() bool)
 }
 

@@ -36,32 +36,18 @@ var handshake = map[types.PayloadType]struct {
 	types.PayloadTypeRAKPMessage3:           {RAKP3, (*BMC).rakp3},
 }
 
-// receive takes a datagram off the network.
-func (b *BMC) receive(from netip.AddrPort, pkt []byte) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.in++
-	if b.faults.lost() || b.faults.Silent {
-		return
-	}
-	b.arrive(from, pkt)
-	if b.faults.twice() {
-		b.arrive(from, pkt)
-	}
-}
-
 // arrive takes a datagram to the BMC, past the faults that concern requests of
 // a certain command.
 func (b *BMC) arrive(from netip.AddrPort, pkt []byte) {
 	r, ok := b.parse(pkt)
-	if !ok {
+	if !ok || b.opts.Clock.Now().Before(b.down) {
 		return
 	}
 	name := commands[r.op].name
 	switch {
 	case take(b.faults.DropRequests, name):
 		return
-	case take(b.faults.DelayRequests, name):
+	case take(b.faults.DelayRequests, name), b.faults.strikes(b.faults.ReorderRate):
 		b.late = append(b.late, datagram{from, bytes.Clone(pkt)})
 		return
 	}
@@ -78,12 +64,32 @@ func (b *BMC) arrive(from netip.AddrPort, pkt []byte) {
 	}
 }
 
-// execute executes a request and answers it.
+// execute executes a request and answers it, unless it is what the BMC reboots
+// at.
 func (b *BMC) execute(from netip.AddrPort, r *request) {
 	b.chassis.settle()
-	if pkt := r.serve(b, r); pkt != nil {
-		b.send(from, r.op, pkt)
+	reboots := take(b.faults.Reboots, commands[r.op].name)
+	if reboots && b.faults.RebootsEarly {
+		b.reboot()
+		return
 	}
+	pkt := r.serve(b, r)
+	switch {
+	case reboots:
+		b.reboot()
+	case pkt != nil:
+		b.send(from, r, pkt)
+	}
+}
+
+// reboot forgets what a BMC keeps in its memory, and begins the time in which it
+// hears nothing.
+func (b *BMC) reboot() {
+	b.executed.add(Reboot)
+	b.ipmi.Sessions = b.newSessions()
+	clear(b.sessions)
+	b.late, b.held = nil, nil
+	b.down = b.opts.Clock.Now().Add(b.faults.RebootTime)
 }
 
 // parse reads a datagram. It changes nothing: a datagram may still be lost,
@@ -234,57 +240,4 @@ func (b *BMC) dispatch(r *request, h *handlers.HandlerContext) (types.Completion
 		b.opts.Logger.Debug("executed", "bmc", b.addr, "command", name)
 	}
 	return cc, data
-}
-
-// send takes the answer to a command to the network, past the faults that
-// concern answers.
-func (b *BMC) send(to netip.AddrPort, o op, pkt []byte) {
-	b.out++
-	name := commands[o].name
-	if b.faults.lost() || take(b.faults.DropReplies, name) {
-		return
-	}
-	if take(b.faults.HoldReplies, name) {
-		b.held = append(b.held, datagram{to, pkt})
-		return
-	}
-	b.deliver(datagram{to, pkt})
-	if b.faults.twice() || take(b.faults.DuplicateReplies, name) {
-		b.deliver(datagram{to, pkt})
-	}
-	held := b.held
-	b.held = nil
-	for _, d := range held {
-		b.deliver(d)
-	}
-}
-
-// deliver writes a datagram to the socket, now or when its delay is over.
-func (b *BMC) deliver(d datagram) {
-	if b.faults.Delay <= 0 {
-		b.write(d)
-		return
-	}
-	b.delayed++
-	id := b.delayed
-	b.timers[id] = b.opts.Clock.AfterFunc(b.faults.Delay, func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		if _, waiting := b.timers[id]; waiting {
-			delete(b.timers, id)
-			b.write(d)
-		}
-	})
-}
-
-// write writes a datagram to the socket. UDP may lose it, and so may a socket
-// that was closed meanwhile.
-func (b *BMC) write(d datagram) {
-	_, _ = b.conn.WriteToUDPAddrPort(d.pkt, d.addr)
-}
-
-// datagram is a datagram on its way, with the address at its other end.
-type datagram struct {
-	addr netip.AddrPort
-	pkt  []byte
 }
