@@ -77,11 +77,11 @@ type loader struct {
 	problems []string
 }
 
-// source is the file an object came from. Its text is kept, to find the lines
-// of problems found later.
+// source is the file an object came from. Its places are kept, to find the
+// lines of problems found later.
 type source struct {
 	file string
-	text []byte
+	root *place
 }
 
 // newLoader returns a loader of fsys, which messages call dir.
@@ -132,7 +132,11 @@ func (l *loader) fallback(meta map[string]string) {
 		l.content.Meta.Type = bundle.DefaultType
 	}
 	for _, p := range bundle.CheckMeta(&l.content.Meta) {
-		l.problem(metaFile(p.Field), 0, "%s", p.Text)
+		line := 0
+		if bundle.GetMeta(&have, p.Field) != "" {
+			line = 1
+		}
+		l.problem(metaFile(p.Field), line, "%s", p.Text)
 	}
 }
 
@@ -164,25 +168,36 @@ func (l *loader) object(section, file string) {
 	if !ok {
 		return
 	}
-	obj, err := decodeObject(section, file, text)
+	obj, root, err := decodeObject(section, file, text)
 	if err != nil {
 		l.refuse(file, err)
 		return
 	}
+	if traps := findTraps(section, text, root); len(traps) > 0 {
+		for _, trap := range traps {
+			l.problem(file, trap.line, "%s", trap.text)
+		}
+		return
+	}
 	key, problem := bundle.KeyOf(section, obj)
+	nameLine := root.at(bundle.KeyField(section, obj))
 	if problem != "" {
-		l.problem(file, nameLine(text), "%s", problem)
+		l.problem(file, nameLine, "%s", problem)
 		return
 	}
 	id := section + "/" + key
 	if first, ok := l.origin[id]; ok {
-		l.problem(file, nameLine(text), "%s is also in %s", id, l.path(first.file))
+		l.problem(file, nameLine, "%s is also in %s", id, l.path(first.file))
 		return
 	}
-	l.origin[id] = source{file, text}
+	// An unbundled object names its bundle, which the folder does anyway.
+	if obj["Bundle"] == l.content.Meta.Name {
+		delete(obj, "Bundle")
+	}
+	l.origin[id] = source{file, root}
 	l.content.Sections[section][key] = obj
 	for _, p := range bundle.Complete(section, obj, true) {
-		l.problem(file, fieldLine(text, p.Field), "%s", p.Text)
+		l.problem(file, root.at(p.Field), "%s", p.Text)
 	}
 }
 
@@ -191,29 +206,62 @@ var errExtension = errors.New("unknown extension: objects are .yaml, .yml or .js
 
 // decodeObject decodes a file by its extension; in templates, a file with any
 // other extension is a template's text.
-func decodeObject(section, file string, text []byte) (map[string]any, error) {
+func decodeObject(section, file string, text []byte) (map[string]any, *place, error) {
 	var v any
+	var root *place
 	var err error
 	switch ext := path.Ext(file); {
 	case ext == ".yaml", ext == ".yml":
-		if v, err = bundle.DecodeYAML(text); err == nil {
-			err = bundle.CheckKeys(text, v)
-		}
+		v, root, err = decodeYAML(text)
 	case ext == ".json":
-		v, err = bundle.DecodeJSON(text)
+		v, root, err = decodeJSON(text)
 	case section == "templates":
-		return map[string]any{"ID": path.Base(file), "Contents": string(text)}, bundle.CheckText(text)
+		return map[string]any{"ID": path.Base(file), "Contents": string(text)}, &place{line: 1}, bundle.CheckText(text)
 	default:
-		return nil, errExtension
+		return nil, nil, errExtension
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	obj, ok := v.(map[string]any)
 	if !ok {
-		return nil, errors.New("not an object: a file holds one object, its fields at the margin")
+		return nil, nil, &bundle.SyntaxError{Line: root.at(), Text: "not an object: a file holds one object, its fields at the margin"}
 	}
-	return obj, nil
+	return obj, root, nil
+}
+
+// decodeYAML decodes a text with its places.
+func decodeYAML(text []byte) (any, *place, error) {
+	v, err := bundle.DecodeYAML(text)
+	var syntax *bundle.SyntaxError
+	if err != nil && (!errors.As(err, &syntax) || syntax.Line > 0) {
+		return nil, nil, err
+	}
+	root := yamlPlaces(text)
+	if err == nil && root != nil {
+		return v, root, nil
+	}
+	if root == nil {
+		root = &place{}
+	}
+	// The decoder tells no line of a number that JSON does not have.
+	if traps := findTraps("", text, root); err != nil && len(traps) > 0 {
+		return nil, nil, &bundle.SyntaxError{Line: traps[0].line, Text: traps[0].text}
+	}
+	return v, root, err
+}
+
+// decodeJSON decodes a text with its places.
+func decodeJSON(text []byte) (any, *place, error) {
+	v, err := bundle.DecodeJSON(text)
+	if err != nil {
+		return nil, nil, err
+	}
+	root, err := jsonPlaces(text)
+	if root == nil {
+		root = &place{}
+	}
+	return v, root, err
 }
 
 // read reads a file within its bound, or notes why it cannot.
@@ -253,6 +301,8 @@ func (l *loader) refuse(file string, err error) {
 	switch {
 	case errors.As(err, &syntax):
 		l.problem(file, syntax.Line, "%s", syntax.Text)
+	case errors.Is(err, bundle.ErrEmpty):
+		l.problem(file, 1, "%v", err)
 	case errors.As(err, &pathErr):
 		l.problem(file, 0, "cannot read it: %v", pathErr.Err)
 	default:
@@ -285,6 +335,6 @@ func (l *loader) check() {
 	})
 	for _, f := range found {
 		src := l.origin[f.section+"/"+f.key]
-		l.problem(src.file, fieldLine(src.text, f.field), "%s", f.text)
+		l.problem(src.file, src.root.at(f.field), "%s", f.text)
 	}
 }

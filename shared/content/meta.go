@@ -1,7 +1,6 @@
 package content
 
 import (
-	"bytes"
 	"strings"
 
 	"provision-plugins/shared/content/bundle"
@@ -58,32 +57,4 @@ func overlay(m *model.ContentMeta, over model.ContentMeta) {
 			bundle.SetMeta(m, name, v)
 		}
 	}
-}
-
-// fieldLine returns the line on which a file sets a top-level field, or 0.
-func fieldLine(text []byte, field string) int {
-	if field == "" {
-		return 0
-	}
-	quoted := []byte(`"` + field + `"`)
-	plain := []byte(field)
-	for n, line := range bytes.Split(text, []byte("\n")) {
-		for _, name := range [][]byte{plain, quoted} {
-			rest, ok := bytes.CutPrefix(bytes.TrimLeft(line, "{ \t"), name)
-			if ok && bytes.HasPrefix(bytes.TrimLeft(rest, " \t"), []byte(":")) {
-				return n + 1
-			}
-		}
-	}
-	return 0
-}
-
-// nameLine returns the line of an object's name, or 0.
-func nameLine(text []byte) int {
-	for _, field := range []string{"Name", "ID", "Id"} {
-		if n := fieldLine(text, field); n > 0 {
-			return n
-		}
-	}
-	return 0
 }

@@ -128,7 +128,7 @@ func TestBundleRefuses(t *testing.T) {
 		want []string
 	}{
 		{"bad content", []string{"bundle", out, "--dir", bad}, []string{
-			"contents: " + bad + "/params/a.yaml: Name is missing: an object needs a name",
+			"contents: " + bad + "/params/a.yaml:1: Name is missing: an object needs a name",
 			"contents: " + bad + "/params/b.txt: unknown extension: objects are .yaml, .yml or .json files"}},
 		{"no directory", []string{"bundle", out, "--dir", bad + "/absent"}, []string{"contents: cannot load content: stat " + bad + "/absent: no such file or directory"}},
 		{"extension", []string{"bundle", "x.txt", "--dir", dir}, []string{`contents: cannot bundle x.txt: unknown extension ".txt" (use .yaml, .yml, .json or .go)`}},

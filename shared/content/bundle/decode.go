@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"sigs.k8s.io/yaml"
@@ -44,7 +45,7 @@ func DecodeYAML(data []byte) (any, error) {
 	}
 	raw, err := yaml.YAMLToJSONStrict(data)
 	if err != nil {
-		return nil, yamlError(err)
+		return nil, yamlError(data, err)
 	}
 	return decodeRaw(raw)
 }
@@ -117,13 +118,20 @@ func jsonError(raw []byte, err error) error {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return &SyntaxError{lineAt(raw, len(raw)), "it ends in the middle of a value"}
 	}
-	return &SyntaxError{0, model.AsError(err).Text()}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	var first json.RawMessage
+	if dec.Decode(&first) != nil {
+		return &SyntaxError{0, model.AsError(err).Text()}
+	}
+	end := int(dec.InputOffset())
+	end += len(raw[end:]) - len(bytes.TrimLeft(raw[end:], " \t\r\n"))
+	return &SyntaxError{lineAt(raw, end), "something follows the value; one is read"}
 }
 
 var yamlLine = regexp.MustCompile(`line (\d+): `)
 
 // yamlError turns the YAML package's error into one line.
-func yamlError(err error) error {
+func yamlError(data []byte, err error) error {
 	text := err.Error()
 	line := 0
 	if m := yamlLine.FindStringSubmatchIndex(text); m != nil {
@@ -132,7 +140,27 @@ func yamlError(err error) error {
 		text = text[m[1]:]
 	}
 	text, _, _ = strings.Cut(text, "\n")
+	if line == 0 {
+		line = searchLine(data, text)
+	}
 	return &SyntaxError{line, strings.TrimPrefix(text, "yaml: ")}
+}
+
+// searchLine finds the line of an error that the YAML package tells none of; 0
+// if it cannot.
+func searchLine(data []byte, text string) int {
+	offset := -1
+	if name, ok := strings.CutPrefix(text, "yaml: unknown anchor '"); ok {
+		name, _, _ = strings.Cut(name, "'")
+		offset = bytes.Index(data, []byte("*"+name))
+	}
+	if strings.Contains(text, "control characters") {
+		offset = bytes.IndexFunc(data, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' && r != '\r' && r != '\u0085' })
+	}
+	if offset < 0 {
+		return 0
+	}
+	return lineAt(data, offset)
 }
 
 // lineAt returns the line of an offset, from 1.

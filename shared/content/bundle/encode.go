@@ -21,12 +21,19 @@ func EncodeYAML(w io.Writer, c *model.Content) error {
 	return write(w, c, text)
 }
 
-// marshalYAML encodes a bundle by way of JSON, so that json tags hold.
-func marshalYAML(c *model.Content) ([]byte, error) {
-	text, err := model.Marshal(c)
-	if err == nil {
-		text, err = yaml.JSONToYAML(escapeControls(text))
+// MarshalYAML encodes any value by way of JSON, so that json tags hold; keys are
+// sorted at every level.
+func MarshalYAML(v any) ([]byte, error) {
+	text, err := model.Marshal(v)
+	if err != nil {
+		return nil, err
 	}
+	return yaml.JSONToYAML(escapeControls(text))
+}
+
+// marshalYAML encodes a bundle.
+func marshalYAML(c *model.Content) ([]byte, error) {
+	text, err := MarshalYAML(c)
 	if err != nil {
 		return nil, fmt.Errorf("cannot encode bundle %s: %w", c.Meta.Name, err)
 	}

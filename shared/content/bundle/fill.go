@@ -8,11 +8,28 @@ import (
 	"strings"
 )
 
-// Problem is something wrong with one object.
+// Problem is something wrong with a bundle, and where.
 type Problem struct {
+	// Section and Key name the object concerned; a Section alone is wrong as a
+	// whole.
+	Section, Key string
 	// Field is the top-level field concerned, or "".
 	Field string
 	Text  string
+}
+
+// metaSection is the Section of problems of the metadata.
+const metaSection = "meta"
+
+// String renders the object and what is wrong with it.
+func (p Problem) String() string {
+	switch {
+	case p.Key != "":
+		return p.Section + "/" + p.Key + ": " + p.Text
+	case p.Section != "":
+		return p.Section + ": " + p.Text
+	}
+	return p.Text
 }
 
 // Complete checks an object's fields against its section's type and fills the

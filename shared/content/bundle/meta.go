@@ -75,12 +75,12 @@ func CheckMeta(m *model.ContentMeta) []Problem {
 	var out []Problem
 	switch {
 	case m.Name == "":
-		out = append(out, Problem{"Name", "a bundle needs a name"})
+		out = append(out, Problem{Field: "Name", Text: "a bundle needs a name"})
 	case len(m.Name) > maxName || !bundleName.MatchString(m.Name):
-		out = append(out, Problem{"Name", fmt.Sprintf("bundle name %.40q is not valid: letters, digits, - _ .", m.Name)})
+		out = append(out, Problem{Field: "Name", Text: fmt.Sprintf("bundle name %.40q is not valid: letters, digits, - _ .", m.Name)})
 	}
 	if m.Type != "" && !slices.Contains(contentTypes, m.Type) {
-		out = append(out, Problem{"Type", fmt.Sprintf("type %.40q is none of %s", m.Type, strings.Join(contentTypes, ", "))})
+		out = append(out, Problem{Field: "Type", Text: fmt.Sprintf("type %.40q is none of %s", m.Type, strings.Join(contentTypes, ", "))})
 	}
 	return out
 }

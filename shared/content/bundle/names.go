@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 // The names the reference takes: a letter, then letters, digits, space and
@@ -33,6 +34,35 @@ func CheckName(section, name string) string {
 		return fmt.Sprintf("name %q is not valid: a letter, then at least one of letters, digits, space, - _ .%s", name, also)
 	}
 	return ""
+}
+
+// CheckSection tells what is wrong with the name of a section, which is also
+// that of a folder, or returns "".
+func CheckSection(section string) string {
+	switch {
+	case len(section) > maxName:
+		return fmt.Sprintf("section %.40q… is longer than %d bytes", section, maxName)
+	case section == "" || section[0] == '.' || strings.ContainsFunc(section, notInFolder):
+		return fmt.Sprintf("section %q cannot be a folder: no point in front, no slash, no control character", section)
+	}
+	return ""
+}
+
+// notInFolder reports whether r must not stand in a folder's name.
+func notInFolder(r rune) bool {
+	return r == '/' || r == '\\' || unicode.IsControl(r)
+}
+
+// KeyField returns the field that holds an object's key, or the first that
+// could.
+func KeyField(section string, obj map[string]any) string {
+	fields := keyFields(section)
+	for _, f := range fields {
+		if obj[f] != nil {
+			return f
+		}
+	}
+	return fields[0]
 }
 
 // KeyOf returns an object's key, or what is wrong with it.

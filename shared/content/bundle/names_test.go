@@ -58,3 +58,14 @@ func TestKeyOf(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckSection(t *testing.T) {
+	for name, ok := range map[string]bool{
+		"params": true, "my freds": true, "a..b": true, "": false, ".": false, "..": false, ".git": false, "../x": false, "a/b": false, `a\b`: false, "a\x00": false, "a\nb": false,
+		strings.Repeat("a", maxName): true, strings.Repeat("a", maxName+1): false,
+	} {
+		if got := CheckSection(name); (got == "") != ok || strings.Contains(got, "\n") {
+			t.Errorf("%q: %q", name, got)
+		}
+	}
+}

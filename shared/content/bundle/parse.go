@@ -41,37 +41,48 @@ func Parse(data []byte) (*model.Content, error) {
 // name, the names of its objects, the types of their fields.
 func Check(c *model.Content) []string {
 	var out []string
+	for _, p := range Inspect(c) {
+		out = append(out, p.String())
+	}
+	return out
+}
+
+// Inspect is Check with the place of each problem.
+func Inspect(c *model.Content) []Problem {
+	var out []Problem
 	for _, p := range CheckMeta(&c.Meta) {
-		out = append(out, "meta: "+p.Text)
+		p.Section = metaSection
+		out = append(out, p)
 	}
 	for _, section := range slices.Sorted(maps.Keys(c.Sections)) {
+		if text := CheckSection(section); text != "" {
+			out = append(out, Problem{Section: section, Text: text})
+			continue
+		}
 		objects := c.Sections[section]
 		for _, key := range slices.Sorted(maps.Keys(objects)) {
-			for _, text := range checkObject(section, key, objects[key]) {
-				out = append(out, fmt.Sprintf("%s/%s: %s", section, key, text))
+			for _, p := range inspectObject(section, key, objects[key]) {
+				p.Section, p.Key = section, key
+				out = append(out, p)
 			}
 		}
 	}
 	return out
 }
 
-// checkObject fills one object and tells what is wrong with it.
-func checkObject(section, key string, obj map[string]any) []string {
+// inspectObject fills one object and tells what is wrong with it.
+func inspectObject(section, key string, obj map[string]any) []Problem {
 	if obj == nil {
-		return []string{ErrEmpty.Error()}
+		return []Problem{{Text: ErrEmpty.Error()}}
 	}
 	name, problem := KeyOf(section, obj)
 	if problem != "" {
-		return []string{problem}
+		return []Problem{{Field: KeyField(section, obj), Text: problem}}
 	}
 	if name != key {
-		return []string{fmt.Sprintf("is named %q inside", name)}
+		return []Problem{{Field: KeyField(section, obj), Text: fmt.Sprintf("is named %q inside", name)}}
 	}
-	var out []string
-	for _, p := range Complete(section, obj, false) {
-		out = append(out, p.Text)
-	}
-	return out
+	return Complete(section, obj, false)
 }
 
 // maxProblems bounds how many problems one refusal lists.
