@@ -74,7 +74,11 @@ func (r faultRow) onDevice(l *lab) faultRow {
 // its outcome is seen or called unknown. What is idempotent succeeds.
 func checkLostReply(l *lab, r faultRow) {
 	l.fault(LoseReply, r.command)
-	ans := l.act(r.action, l.cfg.Short)
+	limit := l.cfg.Short
+	if r.class == model.Idempotent {
+		limit = l.cfg.Timeout // it must come to a good end
+	}
+	ans := l.act(r.action, limit)
 	n := l.rig.Device.Executed(r.command)
 	switch {
 	case r.command == model.PowerOff && r.action == model.PowerCycle:
