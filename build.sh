@@ -12,7 +12,8 @@ usage: ./build.sh [COMMAND]
                    (--sabotage NAME breaks it on purpose: it must then fail)
   run              leave what demo shows running, until interrupted
   test             pass all tests (TEST_STRICT=1: a skip or a missing race detector fails)
-  nightly          what needs real time or repetition: kill loops, long fuzzing, sabotage
+  nightly          what needs real time or repetition: kill loops, long fuzzing,
+                   mutants, sabotage
   bench            print figures, beside those of peers
   generate         regenerate content.go and the other generated files
 EOT
@@ -92,6 +93,12 @@ run_tests() {
 	return "$status"
 }
 
+# mutants [NAME...] breaks one line of the suite at a time; a test must fail.
+mutants() {
+	compile bin/mutants ./tools/mutants/cmd
+	bin/mutants "$@"
+}
+
 nightly() {
 	local fuzztime=${FUZZTIME:-60s} file target failed=0
 	OOB_NIGHTLY=1 run_tests -count=1 || failed=1
@@ -101,6 +108,7 @@ nightly() {
 		echo "fuzz $(dirname "$file") $target $fuzztime"
 		go test -run '^$' -fuzz "^$target\$" -fuzztime "$fuzztime" "./$(dirname "$file")" || failed=1
 	done < <(git grep -E '^func Fuzz[A-Za-z0-9_]+\(' -- '*_test.go')
+	mutants || failed=1
 	build
 	local name status
 	for name in $(bin/demo --list-sabotage); do
@@ -124,7 +132,11 @@ run)
 	build
 	exec bin/demo --keep "$@"
 	;;
-test) run_tests "$@" ;;
+test)
+	run_tests "$@"
+	# Of the mutants only some that take seconds; nightly has all.
+	mutants accept-old-sequence hostlist-padding secret-name-missed
+	;;
 nightly) nightly ;;
 bench)
 	build

@@ -169,6 +169,25 @@ func TestNoVerdict(t *testing.T) {
 	}
 }
 
+// A test that never ends is the one that noticed.
+func TestHungTest(t *testing.T) {
+	const said = `{"Action":"start","Package":"toy/a"}
+{"Action":"run","Package":"toy/a","Test":"TestFast"}
+{"Action":"pass","Package":"toy/a","Test":"TestFast"}
+{"Action":"run","Package":"toy/a","Test":"TestSlow"}
+{"Action":"run","Package":"toy/a","Test":"TestSlow/deep"}
+{"Action":"output","Package":"toy/a","Output":"panic: test timed out after 2m0s\\n"}
+{"Action":"fail","Package":"toy/a"}
+`
+	got, err := listen(strings.NewReader(said))
+	if err != nil || got.verdict.Test != "TestSlow/deep" || got.verdict.Package != "toy/a" || got.tests != 3 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if _, err := listen(strings.NewReader(said + "no JSON")); err == nil {
+		t.Error("what is no event was read")
+	}
+}
+
 func TestInterrupted(t *testing.T) {
 	dir := tree(t, broken("./toy", "return a + b", "return a - b"))
 	p, err := Load(dir, "break")

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,7 +55,7 @@ func (p *Patch) Test(ctx context.Context, root, scratch string) (Verdict, error)
 	began := time.Now()
 	cmd := exec.CommandContext(ctx, "go", append(args, p.Packages...)...)
 	cmd.Dir = root
-	// As build.sh builds, so that both share what is compiled.
+	// What is compiled without cgo needs no C compiler, and links faster.
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = killAfter
@@ -91,9 +92,13 @@ type event struct {
 // told is what go test said.
 type told struct {
 	verdict Verdict
-	tests   int    // how many were run
-	broken  string // what the compiler said, if it failed
+	tests   int      // how many were run
+	open    []string // those that have not ended, the one started last at the end
+	broken  string   // what the compiler said, if it failed
 }
+
+// ends are the actions with which a test, or a package, ends.
+var ends = []string{"pass", "fail", "skip"}
 
 // listen reads the events of go test -json.
 func listen(r io.Reader) (told, error) {
@@ -115,9 +120,13 @@ func listen(r io.Reader) (told, error) {
 			compiler.WriteString(e.Output)
 		case "run":
 			t.tests++
+			t.open = append(t.open, e.Test)
 		case "fail":
 			failedBuild = failedBuild || e.FailedBuild != ""
 			t.failed(e)
+		}
+		if slices.Contains(ends, e.Action) {
+			t.open = slices.DeleteFunc(t.open, func(name string) bool { return name == e.Test || e.Test == "" })
 		}
 	}
 	if failedBuild {
@@ -127,13 +136,18 @@ func listen(r io.Reader) (told, error) {
 }
 
 // failed notes the first failure. A test fails before the test it is part of,
-// and that before its package.
+// and that before its package. A package that dies in the middle of a test, as
+// when its time is over, fails in that test.
 func (t *told) failed(e event) {
 	if t.verdict.Caught() || e.FailedBuild != "" {
 		return
 	}
 	t.verdict.Test, t.verdict.Package = e.Test, e.Package
-	if e.Test == "" {
-		t.verdict.Test = "TestMain"
+	if e.Test != "" {
+		return
+	}
+	t.verdict.Test = "TestMain"
+	if n := len(t.open); n > 0 {
+		t.verdict.Test = t.open[n-1]
 	}
 }
