@@ -40,7 +40,7 @@ func (s *server) serve(ctx context.Context, socket net.Listener, host *hostWatch
 		s.drain(dead)
 	}
 	close(s.drained)
-	s.cancelActions(errStopping)
+	s.giveUp()
 	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.program.timing.flushLimit)
 	defer cancel()
 	if hs.Shutdown(flush) != nil {
@@ -49,17 +49,26 @@ func (s *server) serve(ctx context.Context, socket net.Listener, host *hostWatch
 	return err
 }
 
+// giveUp ends the contexts of all that is running, and forgets the events that
+// wait.
+func (s *server) giveUp() {
+	s.cancelActions(errStopping)
+	if s.events != nil {
+		s.events.abandon()
+	}
+}
+
 // drain refuses new actions and waits, bounded, until those running have
 // ended. A host that dies meanwhile leaves the time of an orphan.
 func (s *server) drain(dead <-chan struct{}) {
 	t := s.program.timing
-	s.gate.close("the plugin is stopping")
+	idle := s.refuse("the plugin is stopping")
 	limit, cancel := context.WithTimeout(context.Background(), t.drainLimit)
 	defer cancel()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		s.wind(limit)
+		s.wind(limit, idle)
 	}()
 	select {
 	case <-ended:
@@ -71,7 +80,7 @@ func (s *server) drain(dead <-chan struct{}) {
 	if impl, ok := s.program.impl.(Orphaner); ok {
 		s.finish(left, "Orphaned", t.orphanGrace, impl.Orphaned)
 	}
-	s.cancelActions(errStopping)
+	s.giveUp()
 	select {
 	case <-ended:
 	case <-left.Done():
@@ -80,9 +89,26 @@ func (s *server) drain(dead <-chan struct{}) {
 	<-ended
 }
 
+// refuse takes no more actions and no more events. The channel is closed once
+// those that were taken are done with.
+func (s *server) refuse(why string) (idle <-chan struct{}) {
+	s.gate.close(why)
+	if s.events == nil {
+		return s.gate.idle
+	}
+	s.events.close()
+	both := make(chan struct{})
+	go func() {
+		defer close(both)
+		<-s.events.pool.idle
+		<-s.gate.idle
+	}()
+	return both
+}
+
 // wind stops the implementation and waits for the actions that are running. It
 // returns when ctx ends.
-func (s *server) wind(ctx context.Context) {
+func (s *server) wind(ctx context.Context, idle <-chan struct{}) {
 	t := s.program.timing
 	began := time.Now()
 	if stopper, ok := s.program.impl.(Stopper); ok {
@@ -91,16 +117,16 @@ func (s *server) wind(ctx context.Context) {
 	// Those still running are about to answer, or did not hear of the stop.
 	grace := max(time.Until(began.Add(t.actionGrace)), t.flushLimit)
 	select {
-	case <-s.gate.idle:
+	case <-idle:
 		return
 	case <-time.After(grace):
 	case <-ctx.Done():
 		return
 	}
 	s.logger.Warn("stopping actions that are still running", "actions", s.gate.running())
-	s.cancelActions(errStopping)
+	s.giveUp()
 	select {
-	case <-s.gate.idle:
+	case <-idle:
 	case <-ctx.Done():
 	}
 }
@@ -108,7 +134,7 @@ func (s *server) wind(ctx context.Context) {
 // orphaned ends what the dead host wanted.
 func (s *server) orphaned() {
 	t := s.program.timing
-	s.gate.close("the host of the plugin is gone")
+	idle := s.refuse("the host of the plugin is gone")
 	limit, cancel := context.WithTimeout(context.Background(), t.orphanGrace)
 	defer cancel()
 	switch impl := s.program.impl.(type) {
@@ -117,9 +143,9 @@ func (s *server) orphaned() {
 	case Stopper:
 		s.finish(limit, "Stop", t.orphanGrace, impl.Stop)
 	}
-	s.cancelActions(errStopping)
+	s.giveUp()
 	select {
-	case <-s.gate.idle:
+	case <-idle:
 	case <-limit.Done():
 	}
 }

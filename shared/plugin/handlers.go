@@ -31,6 +31,9 @@ func (s *server) config(r *http.Request) (any, *model.Error) {
 	if err := s.program.impl.Config(ctx, c, params); err != nil {
 		return nil, model.AsError(err)
 	}
+	if err := s.selectEvents(ctx, c); err != nil {
+		return nil, model.AsError(err)
+	}
 	return okReply(), nil
 }
 
@@ -116,6 +119,7 @@ func (s *server) publish(r *http.Request) (any, *model.Error) {
 	if e := decode(r, event); e != nil {
 		return nil, e
 	}
+	requestOf(r.Context()).holds(s.program.secure, eventParams(event)...)
 	if err := s.program.impl.(Publisher).Publish(r.Context(), event); err != nil {
 		return nil, model.AsError(err)
 	}

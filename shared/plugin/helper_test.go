@@ -208,6 +208,13 @@ func fastTiming() timing {
 		parentGone:  50 * time.Millisecond,
 		maxActions:  defaultMaxActions,
 
+		stream: streamTiming{
+			openLimit:  2 * time.Second,
+			retryLimit: 2 * time.Second,
+			minWait:    time.Millisecond,
+			maxWait:    10 * time.Millisecond,
+			patience:   50 * time.Millisecond,
+		},
 		validateLimit: 300 * time.Millisecond,
 	}
 }

@@ -28,6 +28,7 @@ type timing struct {
 	parentGone  time.Duration // how long its socket is refused before it is dead
 	maxActions  int
 
+	stream        streamTiming
 	validateLimit time.Duration // bounds Validate; a host waits 10 s for define
 }
 
@@ -45,6 +46,7 @@ func defaultTiming() timing {
 		parentGone:  10 * time.Second,
 		maxActions:  defaultMaxActions,
 
+		stream:        defaultStreamTiming(),
 		validateLimit: 9 * time.Second,
 	}
 }

@@ -24,6 +24,8 @@ type server struct {
 	logger  *slog.Logger
 	lines   *lineHandler
 	gate    *gate
+	// events is the event stream of an EventSelecter, nil for others.
+	events *eventStream
 	// connect makes the client that Config gets, once.
 	connect func() (*client.Client, error)
 	group   atomic.Int64
@@ -66,7 +68,12 @@ func newServer(p *program, lines *lineHandler) *server {
 	if _, ok := p.impl.(Actor); ok {
 		s.routes[pathAction] = route{serve: (*server).action}
 	}
-	if _, ok := p.impl.(Publisher); ok && p.def.HasPublish {
+	_, publishes := p.impl.(Publisher)
+	_, selects := p.impl.(EventSelecter)
+	switch {
+	case publishes && selects:
+		s.events = newEventStream(s.logger, p.timing.stream, s.streamed)
+	case publishes && p.def.HasPublish:
 		s.routes[pathPublish] = route{serve: (*server).publish, nested: true}
 	}
 	return s
