@@ -98,19 +98,22 @@ func (b *bench) plugins(ctx context.Context) error {
 	return nil
 }
 
-// pluginRSS measures a configured plugin's memory at rest. A config that wants
+// pluginRSS measures how long a plugin takes from its start to READY and
+// configured, and its memory at rest. A config that wants
 // more params than are given leaves the plugin as a user would have it before.
 func (b *bench) pluginRSS(ctx context.Context, name string) error {
 	params := model.Params{"Name": name}
 	if name == "slack" {
 		params = model.Params{"Name": name, "slack/bot-token": "xoxb-none", "slack/api-url": "http://127.0.0.1:9/", "slack/default-channel": "C1"}
 	}
-	var rss series
+	var rss, ready series
 	for range b.runs {
+		start := time.Now()
 		p, err := b.launch(ctx, name, params)
 		if err != nil {
 			return err
 		}
+		ready = append(ready, float64(time.Since(start).Microseconds())/1000)
 		err = pause(ctx, settle)
 		mib, readErr := residentMiB(p.Pid())
 		if err := errors.Join(err, readErr, p.Stop(ctx)); err != nil {
@@ -118,6 +121,7 @@ func (b *bench) pluginRSS(ctx context.Context, name string) error {
 		}
 		rss = append(rss, mib)
 	}
+	report("plugin/"+name+"/configured", "ms", ready, nil)
 	report("plugin/"+name+"/rss", "MiB", rss, nil)
 	return nil
 }

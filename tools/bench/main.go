@@ -27,6 +27,7 @@ var roles = map[string]func(ctx context.Context, args []string) error{
 	"launch": launchRole,
 	"sim":    simRole,
 	"warm":   warmRole,
+	"goipmi": goipmiRole,
 }
 
 // bench is one measuring.
@@ -43,6 +44,8 @@ var figures = []struct {
 	measure func(*bench, context.Context) error
 }{
 	{"ipmi/cold-1000", (*bench).cold},
+	{"ipmi/cold-4000", (*bench).coldLarge},
+	{"ipmi/silent-26-of-256", (*bench).mixed},
 	{"ipmi/warm-1", (*bench).warm},
 	{"wrapper/action", (*bench).wrapper},
 	{"plugin", (*bench).plugins},

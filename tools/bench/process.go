@@ -2,10 +2,12 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -29,6 +31,8 @@ type usage struct {
 	Wall, CPU float64 // seconds
 	RSS       float64 // MiB, peak
 	Exit      int
+	// LastOn is when the last line that tells a machine on was printed.
+	LastOn float64
 }
 
 // launchRole starts the program of args[1:], waits, and writes its usage to
@@ -38,9 +42,10 @@ func launchRole(ctx context.Context, args []string) error {
 	if len(args) < 2 {
 		return errors.New("launch: want FILE PROGRAM [ARG...]")
 	}
-	cmd := exec.CommandContext(ctx, args[1], args[2:]...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	start := time.Now()
+	watch := &watcher{out: os.Stdout, start: start}
+	cmd := exec.CommandContext(ctx, args[1], args[2:]...)
+	cmd.Stdout, cmd.Stderr = watch, os.Stderr
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -50,7 +55,7 @@ func launchRole(ctx context.Context, args []string) error {
 	u := usage{
 		Wall: time.Since(start).Seconds(),
 		CPU:  (state.UserTime() + state.SystemTime()).Seconds(),
-		Exit: state.ExitCode(),
+		Exit: state.ExitCode(), LastOn: watch.lastOn,
 	}
 	if r, ok := state.SysUsage().(*syscall.Rusage); ok {
 		u.RSS = float64(r.Maxrss) / 1024
@@ -60,6 +65,22 @@ func launchRole(ctx context.Context, args []string) error {
 		return fmt.Errorf("launch: %w", err)
 	}
 	return os.WriteFile(args[0], raw, 0o600)
+}
+
+// watcher passes on what a program prints and notes when it last told a machine
+// on, as ours and as ipmipower word it.
+type watcher struct {
+	out    io.Writer
+	start  time.Time
+	lastOn float64 // seconds since start
+}
+
+// Write passes p on.
+func (w *watcher) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(`"power":"on"`)) || bytes.Contains(p, []byte(": on\n")) {
+		w.lastOn = time.Since(w.start).Seconds()
+	}
+	return w.out.Write(p)
 }
 
 // run measures one run of a program and returns what it printed on stdout.
@@ -78,13 +99,17 @@ func (b *bench) run(ctx context.Context, program string, args ...string) (usage,
 	return u, string(out), err
 }
 
-// simRole simulates args[0] BMCs, prints their addresses and an empty line, and
-// serves until its standard input ends.
+// simRole simulates args[0] BMCs, of which the first args[1] are silent, prints
+// their addresses and an empty line, and serves until its standard input ends.
 func simRole(_ context.Context, args []string) (err error) {
-	if len(args) != 1 {
-		return errors.New("sim: want COUNT")
+	if len(args) != 2 {
+		return errors.New("sim: want COUNT SILENT")
 	}
 	count, err := strconv.Atoi(args[0])
+	if err != nil {
+		return fmt.Errorf("sim: %w", err)
+	}
+	silent, err := strconv.Atoi(args[1])
 	if err != nil {
 		return fmt.Errorf("sim: %w", err)
 	}
@@ -99,6 +124,7 @@ func simRole(_ context.Context, args []string) (err error) {
 	defer func() { err = errors.Join(err, fleet.Close()) }()
 	out := bufio.NewWriter(os.Stdout)
 	for i := range fleet.Len() {
+		fleet.BMC(i).SetFaults(bmc.Faults{Silent: i < silent})
 		fmt.Fprintln(out, fleet.BMC(i).Addr())
 	}
 	fmt.Fprintln(out)
@@ -111,9 +137,9 @@ func simRole(_ context.Context, args []string) (err error) {
 	return nil
 }
 
-// simulate starts count BMCs in a process of their own.
-func (b *bench) simulate(ctx context.Context, count int) (addrs []netip.AddrPort, stop func() error, err error) {
-	cmd := exec.CommandContext(ctx, b.self, "sim", strconv.Itoa(count))
+// simulate starts count BMCs in a process of their own; some are silent.
+func (b *bench) simulate(ctx context.Context, count, silent int) (addrs []netip.AddrPort, stop func() error, err error) {
+	cmd := exec.CommandContext(ctx, b.self, "sim", strconv.Itoa(count), strconv.Itoa(silent))
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -11,7 +11,9 @@ import (
 	"strconv"
 	"strings"
 
+	goipmi "github.com/bougou/go-ipmi/pkg/client"
 	"github.com/bougou/go-ipmi/pkg/command/chassis"
+	"github.com/bougou/go-ipmi/pkg/types"
 
 	"provision-plugins/ipmi/rmcp"
 	"provision-plugins/shared/model"
@@ -27,7 +29,7 @@ const (
 // warm measures the CPU of one power status in an open session: that of a long
 // run without that of a short one.
 func (b *bench) warm(ctx context.Context) (err error) {
-	addrs, stop, err := b.simulate(ctx, 1)
+	addrs, stop, err := b.simulate(ctx, 1, 0)
 	if err != nil {
 		return err
 	}
@@ -37,32 +39,39 @@ func (b *bench) warm(ctx context.Context) (err error) {
 	if err := os.WriteFile(secret, []byte(password), 0o600); err != nil {
 		return err
 	}
-	ipmitool, absent := exec.LookPath("ipmitool")
-	var ours, theirs series
-	for range b.runs {
-		us, err := b.perCommand(ctx, func(n int) (string, []string) {
-			return b.self, []string{"warm", addr.String(), strconv.Itoa(n)}
-		})
-		if err != nil {
-			return err
-		}
-		ours = append(ours, us)
-		if absent != nil {
-			continue
-		}
-		us, err = b.perCommand(ctx, func(n int) (string, []string) {
+	us := strconv.Itoa
+	rivals := []rival{
+		{name: "ours", command: func(n int) (string, []string) { return b.self, []string{"warm", addr.String(), us(n)} }},
+		{name: "go-ipmi", command: func(n int) (string, []string) { return b.self, []string{"goipmi", addr.String(), us(n)} }},
+	}
+	if ipmitool, err := exec.LookPath("ipmitool"); err == nil {
+		rivals = append(rivals, rival{name: "ipmitool", command: func(n int) (string, []string) {
 			return ipmitool, []string{
-				"-I", "lanplus", "-C", "17", "-H", addr.Addr().String(), "-p", strconv.Itoa(int(addr.Port())), "-U", username, "-f", secret,
+				"-I", "lanplus", "-C", "17", "-H", addr.Addr().String(), "-p", us(int(addr.Port())), "-U", username, "-f", secret,
 				"exec", b.script(n),
 			}
-		})
-		if err != nil {
-			return err
-		}
-		theirs = append(theirs, us)
+		}})
 	}
-	report("ipmi/warm-1/cpu", "us", ours, &peer{"ipmitool", theirs})
+	for range b.runs {
+		for i := range rivals {
+			cpu, err := b.perCommand(ctx, rivals[i].command)
+			if err != nil {
+				return err
+			}
+			rivals[i].cpu = append(rivals[i].cpu, cpu)
+		}
+	}
+	for _, r := range rivals[1:] {
+		report("ipmi/warm-1/cpu", "us", rivals[0].cpu, &peer{r.name, r.cpu})
+	}
 	return nil
+}
+
+// rival is one client of the warm figures.
+type rival struct {
+	name    string
+	command func(n int) (program string, args []string) // asks n times
+	cpu     series
 }
 
 // perCommand measures the CPU of one command, in microseconds.
@@ -90,19 +99,53 @@ func (b *bench) script(n int) string {
 	return path
 }
 
+// goipmiRole does what warmRole does with go-ipmi's client.
+func goipmiRole(ctx context.Context, args []string) (err error) {
+	addr, count, err := warmArgs(args)
+	if err != nil {
+		return err
+	}
+	c, err := goipmi.NewClient(addr.Addr().String(), int(addr.Port()), username, password)
+	if err != nil {
+		return fmt.Errorf("goipmi: %w", err)
+	}
+	c.WithCipherSuiteID(types.CipherSuiteID17)
+	if err := c.Connect(ctx); err != nil {
+		return fmt.Errorf("goipmi: %w", err)
+	}
+	defer func() { err = errors.Join(err, c.Close(ctx)) }()
+	for range count {
+		status, err := c.GetChassisStatus(ctx)
+		if err != nil {
+			return fmt.Errorf("goipmi: %w", err)
+		}
+		if status.PowerIsOn {
+			fmt.Println("Chassis Power is on")
+		}
+	}
+	return nil
+}
+
+// warmArgs are the address and the count.
+func warmArgs(args []string) (addr netip.AddrPort, count int, err error) {
+	if len(args) != 2 {
+		return addr, 0, errors.New("warm: want ADDRESS COUNT")
+	}
+	if addr, err = netip.ParseAddrPort(args[0]); err != nil {
+		return addr, 0, fmt.Errorf("warm: %w", err)
+	}
+	if count, err = strconv.Atoi(args[1]); err != nil {
+		return addr, 0, fmt.Errorf("warm: %w", err)
+	}
+	return addr, count, nil
+}
+
 // warmRole asks the BMC args[0] for its power state args[1] times in one
 // session.
 func warmRole(ctx context.Context, args []string) (err error) {
-	if len(args) != 2 {
-		return errors.New("warm: want ADDRESS COUNT")
-	}
-	addr, err := netip.ParseAddrPort(args[0])
+	addr, count, err := warmArgs(args)
 	if err != nil {
-		return fmt.Errorf("warm: %w", err)
-	}
-	count, err := strconv.Atoi(args[1])
-	if err != nil {
-		return fmt.Errorf("warm: %w", err)
+		return err
 	}
 	t := rmcp.NewTransport()
 	defer func() { err = errors.Join(err, t.Close()) }()
