@@ -1,3 +1,4 @@
 package main
 
 //go:generate go run ../tools/contents bundle content.go --dir content
+//go:generate go run ../tools/contents document content -o ../docs/reference/packet-ipmi.rst

@@ -191,7 +191,7 @@ func (l *loader) object(section, file string) {
 		return
 	}
 	// An unbundled object names its bundle, which the folder does anyway.
-	if obj["Bundle"] == l.content.Meta.Name {
+	if bundle.HasBundle(section) && obj["Bundle"] == l.content.Meta.Name {
 		delete(obj, "Bundle")
 	}
 	l.origin[id] = source{file, root}
@@ -272,7 +272,7 @@ func (l *loader) read(file string) ([]byte, bool) {
 	}
 	var text []byte
 	if err == nil {
-		text, err = readBounded(l.fsys, file)
+		text, err = readBounded(l.fsys, file, maxFile)
 	}
 	if err != nil {
 		l.refuse(file, err)
@@ -281,15 +281,15 @@ func (l *loader) read(file string) ([]byte, bool) {
 	return text, true
 }
 
-// readBounded reads at most maxFile bytes.
-func readBounded(fsys fs.FS, file string) ([]byte, error) {
+// readBounded reads a file of at most limit bytes.
+func readBounded(fsys fs.FS, file string, limit int64) ([]byte, error) {
 	f, err := fsys.Open(file)
 	if err != nil {
 		return nil, err
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(text) > maxFile {
-		err = fmt.Errorf("larger than %d bytes", maxFile)
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		err = fmt.Errorf("larger than %d bytes", limit)
 	}
 	return text, errors.Join(err, f.Close())
 }

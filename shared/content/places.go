@@ -54,6 +54,9 @@ func (p *place) at(path ...string) int {
 
 // find returns an object's entry, nil if there is none.
 func (p *place) find(key string) *field {
+	if p == nil {
+		return nil
+	}
 	for i := range p.fields {
 		if p.fields[i].key.text == key {
 			return &p.fields[i]

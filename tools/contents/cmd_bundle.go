@@ -73,7 +73,11 @@ func runBundle(ctx context.Context, o bundleOptions, file string, args []string)
 	if err := encode(&text, c); err != nil {
 		return model.Errorf(model.Internal, "%w", err)
 	}
-	return replaceFile(file, text.Bytes())
+	mode := modePrivate
+	if filepath.Ext(file) == ".go" {
+		mode = modePublic
+	}
+	return replaceFile(file, text.Bytes(), mode)
 }
 
 // encoderFor picks the codec by the file's extension.
@@ -106,13 +110,16 @@ func parseMeta(args []string) (map[string]string, error) {
 	return meta, nil
 }
 
+// The modes of files: a bundle is its owner's, as with the reference; what goes
+// into a repository is everybody's.
+const (
+	modePrivate = fs.FileMode(0o640)
+	modePublic  = fs.FileMode(0o644)
+)
+
 // replaceFile writes text beside file and moves it there, so that no reader
 // ever sees half of it and a failure leaves the old file.
-func replaceFile(file string, text []byte) error {
-	mode := fs.FileMode(0o640)
-	if filepath.Ext(file) == ".go" {
-		mode = 0o644
-	}
+func replaceFile(file string, text []byte, mode fs.FileMode) error {
 	tmp, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".tmp-*")
 	if err != nil {
 		return model.Errorf(model.Internal, "cannot write %s: %w", file, err)

@@ -1,7 +1,10 @@
-// Command contents builds content bundles from directories, as the reference
-// CLI's contents commands do, only stricter:
+// Command contents turns content directories into bundles and back, and writes
+// their reference pages, as the reference CLI's contents commands do, only
+// stricter:
 //
 //	contents bundle FILE [Meta=Value...] [--dir DIR]
+//	contents unbundle FILE [--dir DIR] [-F json|yaml] [--force]
+//	contents document FILE [-o FILE]
 //
 // Exit codes are those of the error table: 2 for bad input, 11 for what is not
 // the caller's fault.
@@ -53,13 +56,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "contents",
-		Short:         "Build content bundles",
+		Short:         "Build content bundles, take them apart, document them",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newBundleCommand())
+	root.AddCommand(newBundleCommand(), newUnbundleCommand(), newDocumentCommand())
 	return root
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"unicode/utf8"
 
@@ -28,8 +29,22 @@ func MarshalYAML(v any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return yaml.JSONToYAML(escapeControls(text))
+	text = escapeControls(text)
+	if !mergeKey.Match(text) {
+		return yaml.JSONToYAML(text)
+	}
+	// The encoder writes the key << without quotes, and YAML would merge the
+	// value; another key goes in its place, which the text does not have.
+	other := "merge"
+	for bytes.Contains(text, []byte(other)) {
+		other += "0"
+	}
+	out, err := yaml.JSONToYAML(mergeKey.ReplaceAll(text, []byte(`${1}"`+other+`":`)))
+	return bytes.ReplaceAll(out, []byte(other+":"), []byte(`"<<":`)), err
 }
+
+// mergeKey is the key << in JSON on one line.
+var mergeKey = regexp.MustCompile(`([{,])"<<":`)
 
 // marshalYAML encodes a bundle.
 func marshalYAML(c *model.Content) ([]byte, error) {

@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"io"
 	"math"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -140,6 +141,19 @@ func TestEncodeErrors(t *testing.T) {
 		}
 		if err := encode(io.Discard, broken); err == nil || !strings.Contains(err.Error(), "cannot encode bundle nan") {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A key that YAML takes for a merge comes back as a key, and what looks like
+// one inside a text stays as it is.
+func TestEncodeMergeKey(t *testing.T) {
+	c := parsed(t, small)
+	for _, value := range []any{map[string]any{"x": "y"}, "z", nil} {
+		want := map[string]any{"<<": value, "merge": "{\"<<\":", "merge0": []any{map[string]any{"<<": "merge:\n<<: merge0:\n"}}}
+		c.Sections["profiles"] = map[string]map[string]any{"pp": {"Name": "pp", "Params": want}}
+		if got := parsed(t, encoded(t, EncodeYAML, c)).Sections["profiles"]["pp"]["Params"]; !reflect.DeepEqual(got, want) {
+			t.Errorf("%v came back as %v", want, got)
 		}
 	}
 }

@@ -155,6 +155,12 @@ func TypeOf(section string) (Type, bool) {
 	return Type{}, false
 }
 
+// HasBundle reports whether objects of a section name the bundle they are of.
+func HasBundle(section string) bool {
+	_, ok := TypeOf(section)
+	return ok
+}
+
 // rawKeys are the fields that hold the key of an object of an unknown section,
 // in the order they are looked for.
 var rawKeys = []string{"Id", "Name", "ID", "Uuid"}
