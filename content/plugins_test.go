@@ -224,3 +224,37 @@ func TestGenerated(t *testing.T) {
 		}
 	}
 }
+
+// The reference pages are what the folders give now, and the list of pages
+// names each.
+func TestReferencePages(t *testing.T) {
+	list, err := os.ReadFile("../docs/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]bool{}
+	for _, c := range allBundles(t) {
+		file := c.Meta.Name + ".rst"
+		want[file] = true
+		var page strings.Builder
+		if err := shared.Document(&page, c); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile("../docs/reference/" + file)
+		if err != nil || string(got) != page.String() {
+			t.Errorf("docs/reference/%s is not what the content of %s gives: run go generate ./... (%v)", file, c.Meta.Name, err)
+		}
+		if !strings.Contains(string(list), "(reference/"+file+")") {
+			t.Errorf("docs/README.md does not list reference/%s", file)
+		}
+	}
+	entries, err := os.ReadDir("../docs/reference")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !want[e.Name()] {
+			t.Errorf("docs/reference/%s is the page of no content", e.Name())
+		}
+	}
+}

@@ -335,6 +335,10 @@ func (l *loader) check() {
 	})
 	for _, f := range found {
 		src := l.origin[f.section+"/"+f.key]
-		l.problem(src.file, src.root.at(f.field), "%s", f.text)
+		line := src.root.at(f.field)
+		if len(src.root.fields) == 0 {
+			line += f.lines // the file is the template's text
+		}
+		l.problem(src.file, line, "%s", f.text)
 	}
 }

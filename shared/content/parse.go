@@ -42,7 +42,11 @@ func Validate(c *model.Content) error {
 func Params(c *model.Content) (map[string]*model.Param, error) { return bundle.Params(c) }
 
 // finding is something wrong with an object.
-type finding struct{ section, key, field, text string }
+type finding struct {
+	section, key, field, text string
+	// lines is how many lines into a template's text it is.
+	lines int
+}
 
 // checkValues checks schemas, and values against them.
 func checkValues(c *model.Content) []string {
@@ -57,12 +61,12 @@ func checkValues(c *model.Content) []string {
 func findValues(c *model.Content) []finding {
 	params, err := bundle.Params(c)
 	if err != nil {
-		return []finding{{"params", "", "", err.Error()}}
+		return []finding{{section: "params", text: err.Error()}}
 	}
 	var out []finding
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		if err := checkParam(params[name]); err != nil {
-			out = append(out, finding{"params", name, "Schema", err.Error()})
+			out = append(out, finding{section: "params", key: name, field: "Schema", text: err.Error()})
 		}
 	}
 	if len(out) > 0 {
@@ -89,7 +93,7 @@ func findSet(section, key string, obj map[string]any, params map[string]*model.P
 			continue
 		}
 		if err := CheckValue(p, values[name]); err != nil {
-			out = append(out, finding{section, key, "Params", fmt.Sprintf("Params: Key '%s': %v", name, err)})
+			out = append(out, finding{section: section, key: key, field: "Params", text: fmt.Sprintf("Params: Key '%s': %v", name, err)})
 		}
 	}
 	return out

@@ -215,9 +215,10 @@ func textRefs(from finding, text string) []reference {
 		own[m[1]] = true
 	}
 	var out []reference
-	for _, m := range templateCall.FindAllStringSubmatch(text, -1) {
-		if !own[m[1]] {
-			out = append(out, reference{from, "templates/" + m[1]})
+	for _, m := range templateCall.FindAllStringSubmatchIndex(text, -1) {
+		if name := text[m[2]:m[3]]; !own[name] {
+			from.lines = strings.Count(text[:m[0]], "\n")
+			out = append(out, reference{from, "templates/" + name})
 		}
 	}
 	return out

@@ -26,7 +26,7 @@ func TestDanglingReferences(t *testing.T) {
 		{"tasks/x.yaml", "Name: xx\nTemplates:\n- {Name: a, Contents: '{{ template \"absent\" . }}'}\n", "tasks/x.yaml:2: Templates: refers to templates/absent,"},
 		{"workflows/x.yaml", "Name: xx\nStages: [none, absent]\n", "workflows/x.yaml:2: Stages: refers to stages/absent,"},
 		{"bootenvs/x.yaml", "Name: xx\nOptionalParams: [absent]\n", "bootenvs/x.yaml:2: OptionalParams: refers to params/absent,"},
-		{"templates/x.sh", "{{- template \"absent\" }}", "templates/x.sh:1: Contents: refers to templates/absent,"},
+		{"templates/x.sh", "one\ntwo {{- template \"absent\" }}", "templates/x.sh:2: Contents: refers to templates/absent,"},
 	} {
 		dir := good().with(tc.file, tc.text).dir(t)
 		_, err := content.LoadDir(context.Background(), dir)

@@ -15,7 +15,7 @@ func findOpenSecrets(c *model.Content) []finding {
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		schema, _ := params[name]["Schema"].(map[string]any)
 		if _, ok := schema["default"]; ok && params[name]["Secure"] == true {
-			out = append(out, finding{"params", name, "Schema", "a Secure param must have no default: everybody could read it"})
+			out = append(out, finding{section: "params", key: name, field: "Schema", text: "a Secure param must have no default: everybody could read it"})
 		}
 	}
 	return out

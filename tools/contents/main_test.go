@@ -176,7 +176,7 @@ func TestBundleCannotWrite(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, args := range [][]string{{}, {"--help"}, {"bundle", "--help"}} {
+	for _, args := range [][]string{{}, {"--help"}, {"bundle", "--help"}, {"unbundle", "--help"}, {"document", "--help"}} {
 		stdout, stderr, code := command(args...)
 		if code != 0 || stderr != "" || !strings.Contains(stdout, "Usage:") {
 			t.Errorf("%q: exit %d, %s%s", args, code, stdout, stderr)
