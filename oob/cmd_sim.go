@@ -62,14 +62,14 @@ its own address, --host and the ones after it, and all share one port.`,
 	return cmd
 }
 
-// simBMC runs a fleet until ctx ends.
-func (a *app) simBMC(ctx context.Context, o simBMCOptions) error {
+// bmcOptions turns flags into options.
+func (a *app) bmcOptions(o simBMCOptions) (bmc.Options, error) {
 	opts := bmc.Options{
 		Count: o.count, Port: o.port, Username: o.username,
 		PowerDelay: o.powerDelay, CycleOff: o.cycleOff, On: o.on,
 	}
 	if o.count < 1 {
-		return usage("--count must be at least 1, not %d", o.count)
+		return opts, usage("--count must be at least 1, not %d", o.count)
 	}
 	if o.cycleOff == 0 {
 		opts.CycleOff = -1 // no time at all; 0 would mean the default
@@ -77,16 +77,25 @@ func (a *app) simBMC(ctx context.Context, o simBMCOptions) error {
 	if o.host != "" {
 		host, err := netip.ParseAddr(o.host)
 		if err != nil {
-			return usage("--host %q is not an IP address", o.host)
+			return opts, usage("--host %q is not an IP address", o.host)
 		}
 		opts.Host = host
 	}
 	if o.passwordFile != "" {
 		password, err := a.readSecret(o.passwordFile)
 		if err != nil {
-			return usage("--password-file: %w", err)
+			return opts, usage("--password-file: %w", err)
 		}
 		opts.Password = password
+	}
+	return opts, nil
+}
+
+// simBMC runs a fleet until ctx ends.
+func (a *app) simBMC(ctx context.Context, o simBMCOptions) error {
+	opts, err := a.bmcOptions(o)
+	if err != nil {
+		return err
 	}
 	fleet, err := bmc.New(opts)
 	if err != nil {

@@ -33,7 +33,7 @@ func fault(name string, kind model.Kind, text string) answer {
 
 func TestReportFolds(t *testing.T) {
 	a, stdout, stderr := testApp("")
-	r := newReport(a, "power cycle", 9, false)
+	r := newReport(a, "power cycle", 11, false)
 	for i := range 4 {
 		r.add(result(fmt.Sprintf("n%d", 12-i), fmt.Sprintf(`{"power":"on","outcome":"verified","evidence":"on at %d.0s"}`, i)))
 	}
@@ -42,13 +42,15 @@ func TestReportFolds(t *testing.T) {
 	r.add(fault("x1", model.Unreachable, "x1: no answer from 10.0.0.1:623"))
 	r.add(fault("y2", model.DeviceAuth, "y2: refused"))
 	r.add(fault("y1", model.DeviceAuth, "y1: refused"))
+	r.add(fault("z1", model.Busy, "wait 3s for 10.0.0.9"))
+	r.add(fault("z2", model.Busy, "wait 3s for 10.0.0.9"))
 	err := r.finish()
 	wantOut := "m1: on (verified: on at 1.0s); it was off\nn[9-12]: on (verified)\n"
-	wantErr := "x[1-2]: unreachable: no answer from ADDRESS\ny[1-2]: device-auth: refused\n"
+	wantErr := "x[1-2]: unreachable: no answer from ADDRESS\ny[1-2]: device-auth: refused\nz[1-2]: busy: wait 3s for 10.0.0.9\n"
 	if stdout.String() != wantOut || stderr.String() != wantErr {
 		t.Errorf("printed\n%s%swant\n%s%s", stdout, stderr, wantOut, wantErr)
 	}
-	if exitCode(err) != 9 || errorLine(err) != "Error: power cycle did not succeed on 4 of 9 machines" {
+	if exitCode(err) != 9 || errorLine(err) != "Error: power cycle did not succeed on 6 of 11 machines" {
 		t.Errorf("got %d, %s", exitCode(err), errorLine(err))
 	}
 }
@@ -142,6 +144,7 @@ func TestErrorLines(t *testing.T) {
 			"Error: machines: Access Denied: send a token; oob takes it from $OOB_TOKEN or --token-file"},
 		{&model.Error{Type: "forbidden", Messages: []string{"Access Denied"}, Code: 403}, 7, "Error: Access Denied"},
 		{context.Canceled, 10, "Error: context canceled"},
+		{model.Errorf(model.Internal, "m1 \u202edelrevni\u2066"), 11, "Error: m1 ?delrevni?"},
 		{model.Errorf(model.Internal, "a\nb\x1b[2J\tc\n"), 11, "Error: a b?[2J c"},
 	}
 	for _, tt := range tests {

@@ -9,22 +9,31 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"provision-plugins/shared/model"
+	"provision-plugins/sim/bmc"
 )
 
-// post posts a message to a simulated Slack.
-func post(t *testing.T, api, text string) {
+// post posts a message to a simulated Slack and returns the answer.
+func post(t *testing.T, api, text string) string {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.PostForm(api+"chat.postMessage", url.Values{"token": {"x"}, "channel": {"ops"}, "text": {text}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp.Body.Close()
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
 }
 
 func TestSimSlackPrintsWhatIsPosted(t *testing.T) {
@@ -63,6 +72,56 @@ func TestSimSlackPrintsWhatIsPosted(t *testing.T) {
 		if code := <-done; code != 0 {
 			t.Errorf("exit code %d", code)
 		}
+	}
+}
+
+func TestBMCOptions(t *testing.T) {
+	tests := []struct {
+		name string
+		o    simBMCOptions
+		want bmc.Options
+	}{
+		{"least", simBMCOptions{count: 1, cycleOff: time.Second}, bmc.Options{Count: 1, CycleOff: time.Second}},
+		{"no time off", simBMCOptions{count: 1}, bmc.Options{Count: 1, CycleOff: -1}},
+		{"all", simBMCOptions{count: 3, host: "127.1.2.3", port: 623, username: "u", passwordFile: "-", powerDelay: time.Second, cycleOff: time.Minute, on: true},
+			bmc.Options{Count: 3, Host: netip.MustParseAddr("127.1.2.3"), Port: 623, Username: "u", Password: "hunter2", PowerDelay: time.Second, CycleOff: time.Minute, On: true}},
+	}
+	for _, tt := range tests {
+		a, _, _ := testApp("hunter2\n")
+		got, err := a.bmcOptions(tt.o)
+		if err != nil || !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s: got %+v, %v", tt.name, got, err)
+		}
+	}
+	for _, o := range []simBMCOptions{{}, {count: -1}, {count: 1, host: "h"}, {count: 1, passwordFile: "/does/not/exist"}} {
+		a, _, _ := testApp("")
+		if _, err := a.bmcOptions(o); exitCode(err) != 2 {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}
+
+// TestSimSlackTakesOneToken posts with another token than the file's.
+func TestSimSlackTakesOneToken(t *testing.T) {
+	a, _, _ := testApp("hunter2\n")
+	out, in := io.Pipe()
+	a.stdout = in
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan int, 1)
+	go func() {
+		done <- run(ctx, a, []string{"sim", "slack", "--bot-token-file", "-"})
+		in.Close()
+	}()
+	lines := bufio.NewScanner(out)
+	lines.Scan()
+	api := lines.Text()
+	go func() { _, _ = io.Copy(io.Discard, out) }() // ends with in
+	if got := post(t, api, "x"); !strings.Contains(got, "invalid_auth") {
+		t.Errorf("another token: %s", got)
+	}
+	cancel()
+	if code := <-done; code != 0 {
+		t.Errorf("exit code %d", code)
 	}
 }
 

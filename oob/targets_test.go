@@ -98,6 +98,7 @@ func TestAddressOf(t *testing.T) {
 		{machine{driver: "ipmi", params: model.Params{"ipmi/address": "fd00::1", "ipmi/port": 6230}}, "[fd00::1]:6230"},
 		{machine{driver: "ipmi", params: model.Params{"ipmi/address": 5}}, ""},
 		{machine{driver: "ipmi", params: model.Params{"ipmi/address": "h", "ipmi/port": "x"}}, "h"},
+		{machine{driver: "ipmi", params: model.Params{"vbox/host": "hyper", "ipmi/address": "h"}}, "h"},
 		{machine{params: model.Params{"vbox/host": "hyper"}}, "hyper"},
 		{machine{params: model.Params{"vbox/host": "hyper", "ipmi/address": "h"}, address: "given"}, "given"},
 		{machine{driver: "other", address: "given"}, "given"},

@@ -227,7 +227,7 @@ func refusedSocket(t *testing.T) string {
 
 func TestRefusedReadIsTriedAgain(t *testing.T) {
 	path := refusedSocket(t)
-	tries := make(chan string, 10)
+	tries := make(chan string, 100)
 	c, err := New(Options{Socket: path, Logger: chanLogger(tries)})
 	if err != nil {
 		t.Fatal(err)
@@ -252,7 +252,7 @@ func TestRefusedReadIsTriedAgain(t *testing.T) {
 }
 
 func TestRefusedForGood(t *testing.T) {
-	tries := make(chan string, 10)
+	tries := make(chan string, 100)
 	c, err := New(Options{Socket: refusedSocket(t), Logger: chanLogger(tries)})
 	if err != nil {
 		t.Fatal(err)
@@ -278,7 +278,7 @@ func TestRefusedForGood(t *testing.T) {
 }
 
 func TestBackoffEndsWithContext(t *testing.T) {
-	tries := make(chan string, 10)
+	tries := make(chan string, 100)
 	c, err := New(Options{Socket: refusedSocket(t), Logger: chanLogger(tries)})
 	if err != nil {
 		t.Fatal(err)
