@@ -1,6 +1,7 @@
 package content
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,14 +68,15 @@ func ParseFile(name string, text []byte) (*model.Content, error) {
 // bundleFile reads one file and gathers what is wrong with it.
 type bundleFile struct {
 	name     string
-	goLine   int // of the variable that holds the YAML, in a .go file
-	root     *place
+	goLine   int    // of the variable that holds the YAML, in a .go file
+	text     []byte // what was decoded
+	root     *place // nil until there is a problem, in YAML
 	problems []string
 }
 
 // decode decodes the file in the form that its extension tells.
 func (f *bundleFile) decode(text []byte) (any, error) {
-	decode := decodeYAML
+	decode := decodeBundle
 	switch filepath.Ext(f.name) {
 	case ".json":
 		decode = decodeJSON
@@ -85,9 +87,29 @@ func (f *bundleFile) decode(text []byte) (any, error) {
 		}
 		text, f.goLine = inner, line
 	}
+	f.text = text
 	v, root, err := decode(text)
 	f.root = root
 	return v, err
+}
+
+// line returns the line of what a path of keys leads to. The places of a YAML
+// file are not read before the first problem.
+func (f *bundleFile) line(path ...string) int {
+	if f.root == nil {
+		f.root = cmp.Or(yamlPlaces(f.text), &place{})
+	}
+	return f.root.at(path...)
+}
+
+// decodeBundle decodes YAML without its places.
+func decodeBundle(text []byte) (any, *place, error) {
+	v, err := bundle.DecodeYAML(text)
+	var syntax *bundle.SyntaxError
+	if errors.As(err, &syntax) && syntax.Line == 0 {
+		return decodeYAML(text)
+	}
+	return v, nil, err
 }
 
 // content turns a decoded value into a bundle, after a look at its form.
@@ -95,7 +117,7 @@ func (f *bundleFile) content(v any) *model.Content {
 	c := &model.Content{}
 	top, ok := v.(map[string]any)
 	if !ok {
-		f.at(f.root.at(), "not a bundle: an object with meta and sections")
+		f.at(f.line(), "not a bundle: an object with meta and sections")
 		return c
 	}
 	f.checkMeta(top["meta"])
@@ -104,7 +126,7 @@ func (f *bundleFile) content(v any) *model.Content {
 		return c
 	}
 	if err := model.Remarshal(v, c); err != nil {
-		f.at(f.root.at(), model.AsError(err).Text())
+		f.at(f.line(), model.AsError(err).Text())
 	}
 	return c
 }
@@ -113,11 +135,11 @@ func (f *bundleFile) content(v any) *model.Content {
 func (f *bundleFile) checkMeta(v any) {
 	meta, ok := v.(map[string]any)
 	if v != nil && !ok {
-		f.at(f.root.at("meta"), "meta must be an object")
+		f.at(f.line("meta"), "meta must be an object")
 	}
 	for _, name := range bundle.MetaFields() {
 		if _, ok := meta[name].(string); meta[name] != nil && !ok {
-			f.at(f.root.at("meta", name), "meta: "+name+" must be a string (quote it)")
+			f.at(f.line("meta", name), "meta: "+name+" must be a string (quote it)")
 		}
 	}
 }
@@ -126,16 +148,16 @@ func (f *bundleFile) checkMeta(v any) {
 func (f *bundleFile) checkSections(v any) {
 	sections, ok := v.(map[string]any)
 	if v != nil && !ok {
-		f.at(f.root.at("sections"), "sections must be an object")
+		f.at(f.line("sections"), "sections must be an object")
 	}
 	for _, section := range slices.Sorted(maps.Keys(sections)) {
 		objects, ok := sections[section].(map[string]any)
 		if sections[section] != nil && !ok {
-			f.at(f.root.at("sections", section), section+" must be an object")
+			f.at(f.line("sections", section), section+" must be an object")
 		}
 		for _, key := range slices.Sorted(maps.Keys(objects)) {
 			if _, ok := objects[key].(map[string]any); objects[key] != nil && !ok {
-				f.at(f.root.at("sections", section, key), section+"/"+key+" must be an object")
+				f.at(f.line("sections", section, key), section+"/"+key+" must be an object")
 			}
 		}
 	}
@@ -145,12 +167,12 @@ func (f *bundleFile) checkSections(v any) {
 func (f *bundleFile) problem(p bundle.Problem) {
 	path := []string{"sections", p.Section, p.Key, p.Field}
 	if p.Key == "" {
-		path = []string{p.Section, p.Field}
-		if f.root.find(p.Section) == nil {
-			path = []string{"sections", p.Section}
+		path = []string{"sections", p.Section}
+		if p.Section == bundle.MetaSection {
+			path = []string{p.Section, p.Field}
 		}
 	}
-	f.at(f.root.at(path...), p.String())
+	f.at(f.line(path...), p.String())
 }
 
 // refuse notes why the file cannot be decoded.

@@ -258,10 +258,10 @@ func decodeJSON(text []byte) (any, *place, error) {
 		return nil, nil, err
 	}
 	root, err := jsonPlaces(text)
-	if root == nil {
-		root = &place{}
+	if err != nil {
+		return nil, nil, err
 	}
-	return v, root, err
+	return v, root, nil
 }
 
 // read reads a file within its bound, or notes why it cannot.

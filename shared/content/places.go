@@ -126,17 +126,13 @@ func probe(decode func(any) error) (line int, tag string) {
 const maxDepth = 10000
 
 // jsonPlaces reads the places of a JSON text and refuses a key that an object
-// has twice, which decoders pass over.
+// has twice, which decoders pass over. The text is known to be JSON.
 func jsonPlaces(text []byte) (*place, error) {
 	r := &jsonReader{text: text, dec: json.NewDecoder(bytes.NewReader(text)), line: 1}
 	r.dec.UseNumber()
 	p, err := r.value(0)
-	var twice *bundle.SyntaxError
-	if errors.As(err, &twice) {
-		return nil, twice
-	}
 	if err != nil {
-		return nil, nil
+		return nil, err
 	}
 	return p, nil
 }

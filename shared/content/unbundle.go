@@ -57,46 +57,49 @@ func Unbundle(ctx context.Context, c *model.Content, t Target) error {
 	return errors.Join(w.write(ctx, tree), root.Close())
 }
 
-// treeFiles is a bundle as a directory.
-type treeFiles struct {
-	folders []string
-	files   []treeFile
+// treeFolder is one folder of a directory; the first has no name and is the
+// directory itself.
+type treeFolder struct {
+	name  string
+	files []treeFile
 }
 
-// treeFile is one file of a directory; its path has slashes.
+// treeFile is one file of a folder.
 type treeFile struct {
-	path string
+	name string
 	text []byte
 }
 
 // plant makes the files of a bundle, in a fixed order.
-func plant(c *model.Content, asYAML bool) (*treeFiles, error) {
+func plant(c *model.Content, asYAML bool) ([]treeFolder, error) {
 	if problems := bundle.Check(c); len(problems) > 0 {
 		return nil, bundle.Refusal(problems)
 	}
-	tree := &treeFiles{}
+	top := treeFolder{}
 	for _, name := range bundle.MetaFields() {
 		if value := bundle.GetMeta(&c.Meta, name); value != "" {
-			tree.files = append(tree.files, treeFile{metaFile(name), []byte(value + "\n")})
+			top.files = append(top.files, treeFile{metaFile(name), []byte(value + "\n")})
 		}
 	}
-	owner := map[string]string{}
+	tree := []treeFolder{top}
 	var problems []string
 	for _, section := range slices.Sorted(maps.Keys(c.Sections)) {
-		tree.folders = append(tree.folders, section)
+		folder := treeFolder{name: section}
 		objects := c.Sections[section]
+		owner := map[string]string{}
 		for _, key := range slices.Sorted(maps.Keys(objects)) {
 			file, err := plantObject(section, key, c.Meta.Name, objects[key], asYAML)
 			if err != nil {
 				return nil, model.Errorf(model.Invalid, "cannot unbundle %s/%s: %w", section, key, err)
 			}
-			if other, ok := owner[file.path]; ok {
-				problems = append(problems, fmt.Sprintf("%s and %s/%s would both be written to %s", other, section, key, file.path))
+			if other, ok := owner[file.name]; ok {
+				problems = append(problems, fmt.Sprintf("%s/%s and %s/%s would both be written to %s/%s", section, other, section, key, section, file.name))
 				continue
 			}
-			owner[file.path] = section + "/" + key
-			tree.files = append(tree.files, file)
+			owner[file.name] = key
+			folder.files = append(folder.files, file)
 		}
+		tree = append(tree, folder)
 	}
 	if len(problems) > 0 {
 		return nil, bundle.Refusal(problems)
@@ -106,7 +109,7 @@ func plant(c *model.Content, asYAML bool) (*treeFiles, error) {
 
 // plantObject makes the file of one object.
 func plantObject(section, key, name string, obj map[string]any, asYAML bool) (treeFile, error) {
-	base := path.Join(section, strings.ReplaceAll(key, "/", "."))
+	base := strings.ReplaceAll(key, "/", ".")
 	if text, ok := rawTemplate(section, key, name, obj); ok {
 		return treeFile{base, []byte(text)}, nil
 	}
@@ -158,85 +161,109 @@ type treeWriter struct {
 }
 
 // write writes everything, or nothing if a file is in the way.
-func (w *treeWriter) write(ctx context.Context, tree *treeFiles) error {
-	if err := w.refuseExisting(tree); err != nil {
-		return err
+func (w *treeWriter) write(ctx context.Context, tree []treeFolder) error {
+	var problems []string
+	for _, folder := range tree {
+		problems = append(problems, w.inTheWay(folder)...)
 	}
-	for _, folder := range tree.folders {
-		if err := w.root.Mkdir(folder, modeDir); err != nil && !errors.Is(err, fs.ErrExist) {
-			return w.failed(folder, err)
+	if len(problems) > 0 {
+		return bundle.Refusal(problems)
+	}
+	for _, folder := range tree {
+		if err := w.folder(ctx, folder); err != nil {
+			return err
 		}
 	}
-	for _, file := range tree.files {
+	return nil
+}
+
+// inTheWay finds what cannot be written over: files unless forced, and what is
+// no file, or no folder, always.
+func (w *treeWriter) inTheWay(folder treeFolder) []string {
+	info, err := w.root.Stat(path.Join(".", folder.name))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		// A dangling link is in the way too.
+		if _, err := w.root.Lstat(folder.name); err != nil {
+			return nil
+		}
+		return []string{w.path(folder.name) + ": not a folder, and in the way of one"}
+	case err != nil:
+		return []string{fmt.Sprintf("%s: cannot write there: %v", w.path(folder.name), cause(err))}
+	case !info.IsDir():
+		return []string{w.path(folder.name) + ": not a folder, and in the way of one"}
+	}
+	var problems []string
+	for _, file := range folder.files {
+		name := path.Join(folder.name, file.name)
+		info, err := w.root.Lstat(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			problems = append(problems, fmt.Sprintf("%s: cannot write there: %v", w.path(name), cause(err)))
+		case info.IsDir():
+			problems = append(problems, w.path(name)+": a folder, and in the way of a file")
+		case !w.target.Force:
+			problems = append(problems, w.path(name)+": is there already (--force replaces it)")
+		}
+	}
+	return problems
+}
+
+// folder writes one folder.
+func (w *treeWriter) folder(ctx context.Context, folder treeFolder) (err error) {
+	if folder.name != "" {
+		if err := w.root.Mkdir(folder.name, modeDir); err != nil && !errors.Is(err, fs.ErrExist) {
+			return w.failed(folder.name, err)
+		}
+	}
+	root, err := w.root.OpenRoot(path.Join(".", folder.name))
+	if err != nil {
+		return w.failed(folder.name, err)
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	for _, file := range folder.files {
 		if err := ctx.Err(); err != nil {
 			return model.Errorf(model.Timeout, "cannot unbundle %s: %w", w.name, err)
 		}
-		if err := w.file(file); err != nil {
-			return w.failed(file.path, err)
+		err := writeNew(root, file.name, file.text)
+		if errors.Is(err, fs.ErrExist) && w.target.Force {
+			err = writeOver(root, file)
+		}
+		if err != nil {
+			return w.failed(path.Join(folder.name, file.name), err)
 		}
 	}
 	return nil
 }
 
-// refuseExisting refuses what cannot be written over: files unless forced, and
-// what is no file, or no folder, always.
-func (w *treeWriter) refuseExisting(tree *treeFiles) error {
-	var problems []string
-	for _, folder := range tree.folders {
-		info, err := w.root.Stat(folder)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
-			problems = append(problems, fmt.Sprintf("%s: cannot write there: %v", w.path(folder), cause(err)))
-		case !info.IsDir():
-			problems = append(problems, w.path(folder)+": not a folder, and in the way of one")
-		}
-	}
-	if len(problems) > 0 {
-		return bundle.Refusal(problems)
-	}
-	for _, file := range tree.files {
-		info, err := w.root.Lstat(file.path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
-			problems = append(problems, fmt.Sprintf("%s: cannot write there: %v", w.path(file.path), cause(err)))
-		case info.IsDir():
-			problems = append(problems, w.path(file.path)+": a folder, and in the way of a file")
-		case !w.target.Force:
-			problems = append(problems, w.path(file.path)+": is there already (--force replaces it)")
-		}
-	}
-	if len(problems) > 0 {
-		return bundle.Refusal(problems)
-	}
-	return nil
-}
-
-// file writes one file beside its place and moves it there, so that a link in
-// its place is replaced and not followed, and no reader sees half of it.
-func (w *treeWriter) file(file treeFile) error {
-	dir, base := path.Split(file.path)
-	tmp := dir + ".tmp-" + fmt.Sprint(os.Getpid()) + "-" + base
-	if len(tmp) > len(dir)+maxFileName {
-		tmp = tmp[:len(dir)+maxFileName]
-	}
-	f, err := w.root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, modeFile)
+// writeNew writes a file that must not be there yet; a link in its place is not
+// followed.
+func writeNew(root *os.Root, name string, text []byte) error {
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, modeFile)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(file.text)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = w.root.Rename(tmp, file.path)
+	_, err = f.Write(text)
+	return errors.Join(err, f.Close())
+}
+
+// writeOver writes a file beside its place and moves it there, so that a link
+// in its place is replaced, and no reader sees half of it.
+func writeOver(root *os.Root, file treeFile) error {
+	tmp := fmt.Sprintf(".tmp-%d-%.200s", os.Getpid(), file.name)
+	err := writeNew(root, tmp, file.text)
+	if errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err == nil {
+		err = root.Rename(tmp, file.name)
 	}
 	if err != nil {
-		err = errors.Join(err, w.root.Remove(tmp))
+		err = errors.Join(err, root.Remove(tmp))
 	}
 	return err
 }
-
-// maxFileName is how long file systems let a name be, in bytes.
-const maxFileName = 255
 
 // failed is the error of one file.
 func (w *treeWriter) failed(file string, err error) error {

@@ -18,8 +18,8 @@ type Problem struct {
 	Text  string
 }
 
-// metaSection is the Section of problems of the metadata.
-const metaSection = "meta"
+// MetaSection is the Section of problems of the metadata.
+const MetaSection = "meta"
 
 // String renders the object and what is wrong with it.
 func (p Problem) String() string {

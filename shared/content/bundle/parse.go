@@ -51,7 +51,7 @@ func Check(c *model.Content) []string {
 func Inspect(c *model.Content) []Problem {
 	var out []Problem
 	for _, p := range CheckMeta(&c.Meta) {
-		p.Section = metaSection
+		p.Section = MetaSection
 		out = append(out, p)
 	}
 	for _, section := range slices.Sorted(maps.Keys(c.Sections)) {
