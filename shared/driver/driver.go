@@ -67,6 +67,15 @@ type Reading struct {
 	Raw   string
 }
 
+// Preparer is a Session that can make sure that a command would reach the
+// device. It is asked before each command that is sent once, whose own bound is
+// short and which has no second try.
+type Preparer interface {
+	// Prepare makes sure of it, also by opening what was lost. It executes
+	// nothing on the machine and may be retried. Error kinds are those of Open.
+	Prepare(ctx context.Context) error
+}
+
 // PowerReader reads the power state. It may be retried.
 type PowerReader interface {
 	// PowerState reads the state now. Error kinds: unreachable, device-auth,

@@ -350,3 +350,34 @@ func TestSlowDevicesAreWaitedFor(t *testing.T) {
 		r.wantExecuted(map[string]int{model.PowerOff: 1})
 	})
 }
+
+// sleepy is a session that is dead until it was prepared often enough.
+type sleepy struct {
+	*toy.NativeSession
+	opened int
+}
+
+func (s sleepy) Prepare(context.Context) error {
+	if s.opened < 3 {
+		return model.Errorf(model.Unreachable, "no answer")
+	}
+	return nil
+}
+
+// TestSessionsArePreparedForWhatIsSentOnce: what comes before a command that is
+// sent once may be tried again, the command itself not.
+func TestSessionsArePreparedForWhatIsSentOnce(t *testing.T) {
+	opened := 0
+	withQuirk(t, func(n int, s *toy.NativeSession) (driver.Session, error) {
+		opened = n
+		return sleepy{NativeSession: s, opened: n}, nil
+	}, func(r *rig) {
+		if _, err := r.run(model.PowerReset, nil); err != nil {
+			t.Error(err)
+		}
+		r.wantExecuted(map[string]int{model.PowerReset: 1})
+	})
+	if opened < 3 {
+		t.Errorf("opened %d times", opened)
+	}
+}

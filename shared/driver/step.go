@@ -79,7 +79,7 @@ func (r *run) do(ctx context.Context, st step) error {
 // once carries out a step that must not be taken twice. replied is false when
 // nobody knows whether the device took it; err is set only if it did not.
 func (r *run) once(ctx context.Context, st step) (replied bool, err error) {
-	if err := r.open(ctx); err != nil {
+	if err := r.do(ctx, step{name: st.name, call: prepare, bound: openTry}); err != nil {
 		return false, err
 	}
 	if err := ctx.Err(); err != nil {
@@ -94,6 +94,14 @@ func (r *run) once(ctx context.Context, st step) (replied bool, err error) {
 		return false, nil
 	}
 	return false, inStep(st.name, err)
+}
+
+// prepare makes sure of a session, if it can tell.
+func prepare(ctx context.Context, s Session) error {
+	if p, ok := s.(Preparer); ok {
+		return p.Prepare(ctx)
+	}
+	return nil
 }
 
 // take makes one try of a step on the open session. A session on which a

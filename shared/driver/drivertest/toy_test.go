@@ -69,7 +69,8 @@ func closedPort(tb testing.TB) string {
 func toyConfig(mode string, d driver.Driver) Config {
 	return Config{
 		New:   func(tb testing.TB, _ *slog.Logger) *Rig { return toyRig(tb, mode, d) },
-		Short: 500 * time.Millisecond,
+		// A third of it goes into each try of a toy that is not answered.
+		Timeout: 4 * time.Second, Short: 500 * time.Millisecond,
 	}
 }
 
