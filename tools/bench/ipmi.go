@@ -193,8 +193,8 @@ func (b *bench) ipmipower(addrs []netip.AddrPort) (*contender, error) {
 
 // ipmitool is ipmitool, 64 at a time, once: it takes half a minute.
 func (b *bench) ipmitool(addrs []netip.AddrPort) (*contender, error) {
-	path, err := exec.LookPath("ipmitool")
-	if err != nil {
+	path, absent := exec.LookPath("ipmitool")
+	if absent != nil {
 		return &contender{name: "ipmitool"}, nil
 	}
 	var list strings.Builder
