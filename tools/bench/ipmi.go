@@ -173,6 +173,15 @@ func (b *bench) password() error {
 	return os.WriteFile(filepath.Join(b.dir, "password"), []byte(password+"\n"), 0o600)
 }
 
+// program finds a peer; empty if it is not on this machine.
+func program(name string) string {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return ""
+	}
+	return path
+}
+
 // ipmipower is FreeIPMI's.
 func (b *bench) ipmipower(addrs []netip.AddrPort) (*contender, error) {
 	list := make([]string, len(addrs))
@@ -181,20 +190,16 @@ func (b *bench) ipmipower(addrs []netip.AddrPort) (*contender, error) {
 	}
 	config := filepath.Join(b.dir, "freeipmi.conf")
 	text := fmt.Sprintf("username %s\npassword %s\n", username, password)
-	path, err := exec.LookPath("ipmipower")
-	if err != nil {
-		path = ""
-	}
 	return &contender{
-		name: "ipmipower", path: path, on: ": on\n",
+		name: "ipmipower", path: program("ipmipower"), on: ": on\n",
 		args: []string{"--config-file", config, "-h", strings.Join(list, ","), "-D", "LAN_2_0", "-I", "17", "--stat"},
 	}, os.WriteFile(config, []byte(text), 0o600)
 }
 
 // ipmitool is ipmitool, 64 at a time, once: it takes half a minute.
 func (b *bench) ipmitool(addrs []netip.AddrPort) (*contender, error) {
-	path, absent := exec.LookPath("ipmitool")
-	if absent != nil {
+	path := program("ipmitool")
+	if path == "" {
 		return &contender{name: "ipmitool"}, nil
 	}
 	var list strings.Builder
