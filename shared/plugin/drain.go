@@ -46,6 +46,12 @@ func (s *server) serve(ctx context.Context, socket net.Listener, host *hostWatch
 	if hs.Shutdown(flush) != nil {
 		_ = hs.Close() // what is not written by now is given up
 	}
+	if s.apis != nil { // the server does not know of websockets
+		select {
+		case <-s.apis.gate.idle:
+		case <-flush.Done():
+		}
+	}
 	return err
 }
 
@@ -93,6 +99,9 @@ func (s *server) drain(dead <-chan struct{}) {
 // those that were taken are done with.
 func (s *server) refuse(why string) (idle <-chan struct{}) {
 	s.gate.close(why)
+	if s.apis != nil {
+		s.apis.gate.close(why)
+	}
 	if s.events == nil {
 		return s.gate.idle
 	}

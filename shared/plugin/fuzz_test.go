@@ -26,7 +26,7 @@ func FuzzInbound(f *testing.F) {
 	impl := newTwin()
 	p := newProgram("incrementer", "v1", twinDefinition(), impl)
 	q := &logQueue{wake: make(chan struct{}, 1)} // holds what it can, and drops
-	s := newServer(p, newLineHandler(q, "incrementer"))
+	s := newServer(p, newLineHandler(q, "incrementer"), nil)
 	impl.SetLogger(slog.New(s.lines))
 	f.Fuzz(func(t *testing.T, path, contentType, level string, body []byte) {
 		var a model.Action

@@ -29,10 +29,10 @@ func (g *gate) enter() *model.Error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closing != "" {
-		return model.Errorf(model.Busy, "cannot start the action: %s", g.closing).After(time.Second)
+		return model.Errorf(model.Busy, "cannot begin: %s", g.closing).After(time.Second)
 	}
 	if g.n >= g.max {
-		return model.Errorf(model.Busy, "cannot start the action: %d actions are running already", g.n).After(time.Second)
+		return model.Errorf(model.Busy, "cannot begin: %d requests are running already", g.n).After(time.Second)
 	}
 	g.n++
 	return nil

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -34,6 +35,10 @@ func (s *server) config(r *http.Request) (any, *model.Error) {
 	if err := s.selectEvents(ctx, c); err != nil {
 		return nil, model.AsError(err)
 	}
+	if s.apis != nil {
+		name, _ := params.String(nameParam, "") // a host that gives none has no API
+		s.apis.name.Store(&name)
+	}
 	return okReply(), nil
 }
 
@@ -57,13 +62,13 @@ func showParams(params model.Params, secure func(string) bool) string {
 	return cut(string(raw), maxMessage/2)
 }
 
+// endpointURL is the endpoint's, as the environment names it.
+func endpointURL() string { return cmp.Or(os.Getenv(EnvEndpoint), defaultEndpoint) }
+
 // newClient makes the client of the endpoint that the environment names.
 // Nothing is dialled, and a missing token is the endpoint's to complain about.
 func newClient() (*client.Client, error) {
-	o := client.Options{Endpoint: os.Getenv(EnvEndpoint), Token: os.Getenv(EnvToken)}
-	if o.Endpoint == "" {
-		o.Endpoint = defaultEndpoint
-	}
+	o := client.Options{Endpoint: endpointURL(), Token: os.Getenv(EnvToken)}
 	if path := os.Getenv(EnvLocalProxy); path != "" {
 		if info, err := os.Stat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
 			o.Socket = path

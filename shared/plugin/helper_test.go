@@ -47,6 +47,9 @@ func reexecuted(mode string) int {
 		return twinMain()
 	case "host":
 		return hostMain()
+	case "console":
+		InitApp("console", "Serves", "v1", &model.PluginProvider{}, console{})
+		return Main()
 	}
 	return misbehave(mode)
 }

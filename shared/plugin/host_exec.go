@@ -98,7 +98,7 @@ func runTool(ctx context.Context, e Exec, args ...string) ([]byte, error) {
 // of which is killed when ctx ends.
 func (e Exec) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, e.Path, args...)
-	cmd.Env = append(make([]string, 0, len(e.Env)+2), e.Env...)
+	cmd.Env = append(make([]string, 0, len(e.Env)+3), e.Env...)
 	cmd.Dir = e.Dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = pipeGrace

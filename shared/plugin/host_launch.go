@@ -23,12 +23,13 @@ const (
 	defaultKillAfter    = 10 * time.Second
 )
 
-// The two sockets in a process's folder, and the file descriptor at which a
-// plugin finds the lifeline: the first after the standard three.
+// The two sockets in a process's folder, and the file descriptors at which a
+// plugin finds the lifeline and the key: the first after the standard three.
 const (
 	socketTo   = "to"
 	socketFrom = "from"
 	lifelineFD = 3
+	keyFD      = 4
 )
 
 // withDefaults fills what is not set.
@@ -49,7 +50,7 @@ func (o LaunchOptions) withDefaults() LaunchOptions {
 // Launch starts a plugin process and returns when it is READY. The process is
 // not bound to ctx; Stop ends it.
 func Launch(ctx context.Context, o LaunchOptions) (*Process, error) {
-	p := &Process{options: o.withDefaults(), done: make(chan struct{})}
+	p := &Process{options: o.withDefaults(), key: newKey(), done: make(chan struct{})}
 	p.printed = newPrinted(p.options.Logger)
 	if err := p.start(); err != nil {
 		p.clean()
@@ -104,26 +105,32 @@ func (p *Process) start() error {
 func (p *Process) spawn(from string) error {
 	var pipes pipes
 	defer pipes.closeChildEnds()
-	for range 3 {
-		if err := pipes.add(); err != nil {
+	for _, writes := range []bool{true, true, false, false} {
+		if err := pipes.add(writes); err != nil {
 			pipes.closeOwnEnds()
 			return err
 		}
 	}
-	life, stdout, stderr := pipes[0], pipes[1], pipes[2]
+	life, key, stdout, stderr := pipes[0], pipes[1], pipes[2], pipes[3]
+	_, err := key.w.Write(p.key) // a new pipe has room for it
+	if err != nil {
+		pipes.closeOwnEnds()
+		return fmt.Errorf("cannot hand the key over: %w", err)
+	}
 	// Not bound to a context: the process outlives the call that launched it.
 	cmd := p.options.command(context.Background(), "listen", p.socket, from)
-	cmd.Env = append(cmd.Env, EnvLifeline+"="+strconv.Itoa(lifelineFD))
+	cmd.Env = append(cmd.Env, EnvLifeline+"="+strconv.Itoa(lifelineFD), EnvPrincipalKey+"="+strconv.Itoa(keyFD))
 	if p.options.StateDir != "" {
 		cmd.Env = append(cmd.Env, EnvStateDir+"="+p.options.StateDir)
 	}
-	cmd.ExtraFiles = []*os.File{life.r}
+	cmd.ExtraFiles = []*os.File{life.r, key.r}
 	cmd.Stdout, cmd.Stderr = stdout.w, stderr.w
 	if err := cmd.Start(); err != nil {
 		pipes.closeOwnEnds()
 		return err
 	}
 	p.cmd = cmd
+	_ = key.w.Close() // what was written stays readable
 	p.later(func() { _ = life.w.Close() })
 	go p.reap(stdout.r, stderr.r)
 	return nil
@@ -132,18 +139,17 @@ func (p *Process) spawn(from string) error {
 // pipe is an os.Pipe; own is the end the host keeps.
 type pipe struct{ r, w, own *os.File }
 
-// pipes are those of one process: lifeline, stdout and stderr.
+// pipes are those of one process: lifeline, key, stdout and stderr.
 type pipes []pipe
 
-// add makes one more. The first is the lifeline, of which the host keeps the
-// writing end.
-func (ps *pipes) add() error {
+// add makes one more, of which the host keeps the end that writes or the other.
+func (ps *pipes) add(writes bool) error {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("cannot make a pipe: %w", err)
 	}
 	own := r
-	if len(*ps) == 0 {
+	if writes {
 		own = w
 	}
 	*ps = append(*ps, pipe{r, w, own})

@@ -18,6 +18,7 @@ type Process struct {
 	options  LaunchOptions
 	cmd      *exec.Cmd
 	socket   string // the one to the plugin
+	key      []byte // what signs for principals
 	printed  *printed
 	cleanups []func()
 

@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"log/slog"
+	"net/http"
 
 	"provision-plugins/shared/client"
 	"provision-plugins/shared/model"
@@ -30,6 +31,16 @@ type Actor interface {
 type Publisher interface {
 	// Publish takes one event. Events may come concurrently.
 	Publish(ctx context.Context, e *model.Event) error
+}
+
+// APIHandler is a plugin that serves requests of its own kind, below
+// /plugin-apis/NAME/ where NAME is the plugin object's.
+type APIHandler interface {
+	// Handler returns what serves them; it is called once, after the first
+	// request. Requests come with their path as it is, without credentials, and
+	// only if the host or the endpoint vouches for their principal (PrincipalOf).
+	// Their context ends, also that of a websocket, when the plugin does.
+	Handler() http.Handler
 }
 
 // Stopper is a plugin that has something to finish before its process ends.

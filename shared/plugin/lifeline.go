@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"syscall"
@@ -35,21 +36,42 @@ func (h *hostWatch) died(ctx context.Context) (dead <-chan struct{}, ended <-cha
 // openLifeline opens the lifeline that a host of ours passes: a pipe whose
 // other end only the host holds, so that it reads end of file when the host
 // dies. nil means that no host passed one.
-func openLifeline(value string) (*os.File, error) {
+func openLifeline(value string) (*os.File, error) { return inherited(EnvLifeline, value) }
+
+// readKey reads the key that a host of ours passes through a pipe, where
+// neither the process's children nor its environment show it. nil means that no
+// host passed one.
+func readKey(value string) ([]byte, error) {
+	f, err := inherited(EnvPrincipalKey, value)
+	if f == nil || err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	_ = f.SetReadDeadline(time.Now().Add(time.Second)) // what has no deadlines does not block either
+	key := make([]byte, keySize)
+	if _, err := io.ReadFull(f, key); err != nil {
+		return nil, fmt.Errorf("cannot read the key that %s tells of: %w", EnvPrincipalKey, err)
+	}
+	return key, nil
+}
+
+// inherited opens a file descriptor that an environment variable tells of, nil
+// if it tells of none.
+func inherited(name, value string) (*os.File, error) {
 	if value == "" {
 		return nil, nil
 	}
 	fd, err := strconv.Atoi(value)
 	if err != nil || fd <= 2 {
-		return nil, fmt.Errorf("cannot use %s: %q is not a file descriptor", EnvLifeline, value)
+		return nil, fmt.Errorf("cannot use %s: %q is not a file descriptor", name, value)
 	}
 	// Non-blocking, so that a read of it can be ended by closing it; and not for
 	// the plugin's own children.
 	if err := syscall.SetNonblock(fd, true); err != nil {
-		return nil, fmt.Errorf("cannot use %s, file descriptor %d: %w", EnvLifeline, fd, err)
+		return nil, fmt.Errorf("cannot use %s, file descriptor %d: %w", name, fd, err)
 	}
 	syscall.CloseOnExec(fd)
-	return os.NewFile(uintptr(fd), "lifeline"), nil
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 // watchLifeline returns when the lifeline says that the host died (true), or

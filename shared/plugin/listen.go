@@ -74,6 +74,10 @@ func (p *program) listen(ctx context.Context, stdout io.Writer, to, from string)
 	if err != nil {
 		return fmt.Errorf("cannot listen: %w", err)
 	}
+	key, err := readKey(os.Getenv(EnvPrincipalKey))
+	if err != nil {
+		return fmt.Errorf("cannot listen: %w", err)
+	}
 	defer ignoreBrokenPipes()()
 	ctx, unregister := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
 	defer unregister()
@@ -90,7 +94,7 @@ func (p *program) listen(ctx context.Context, stdout io.Writer, to, from string)
 	}()
 	lines := newLineHandler(queue, p.def.Name)
 	lines.level = p.level
-	s := newServer(p, lines)
+	s := newServer(p, lines, key)
 	p.introduce(s.logger, out)
 	socket, err := listenPrivate(to)
 	if err != nil {

@@ -26,6 +26,8 @@ type server struct {
 	gate    *gate
 	// events is the event stream of an EventSelecter, nil for others.
 	events *eventStream
+	// apis serves /plugin-apis/ of an APIHandler, nil for others.
+	apis *apis
 	// connect makes the client that Config gets, once.
 	connect func() (*client.Client, error)
 	group   atomic.Int64
@@ -49,8 +51,9 @@ type route struct {
 	nested bool
 }
 
-// newServer makes the server of a program; lines is where its log goes.
-func newServer(p *program, lines *lineHandler) *server {
+// newServer makes the server of a program; lines is where its log goes, key what
+// its host signs with.
+func newServer(p *program, lines *lineHandler, key []byte) *server {
 	s := &server{
 		program:   p,
 		logger:    slog.New(lines),
@@ -67,6 +70,9 @@ func newServer(p *program, lines *lineHandler) *server {
 	s.actions, s.cancelActions = context.WithCancelCause(context.Background())
 	if _, ok := p.impl.(Actor); ok {
 		s.routes[pathAction] = route{serve: (*server).action}
+	}
+	if impl, ok := p.impl.(APIHandler); ok {
+		s.apis = newAPIs(impl, key)
 	}
 	_, publishes := p.impl.(Publisher)
 	_, selects := p.impl.(EventSelecter)
@@ -90,7 +96,14 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// need to look for the request's secrets.
 	ctx = withRequest(ctx, &request{group: req.group, level: req.level, quiet: req.quiet})
 	s.logger.LogAttrs(ctx, slog.LevelDebug, fmt.Sprintf("API: st: %d lt: %13v m: %s %s",
-		status, time.Since(began), cut(r.Method, 32), cut(r.URL.RequestURI(), 512)), quietly())
+		status, time.Since(began), cut(r.Method, 32), cut(shownURI(r), 512)), quietly())
+}
+
+// shownURI is a request's path and query for the log.
+func shownURI(r *http.Request) string {
+	u := *r.URL
+	u.RawQuery = withoutToken(u.RawQuery)
+	return u.RequestURI()
 }
 
 // readLogHeaders obeys the headers that steer a request's log.
@@ -109,6 +122,9 @@ func (s *server) readLogHeaders(ctx context.Context, req *request, h http.Header
 
 // answer routes the request and writes its answer. The status is returned.
 func (s *server) answer(w http.ResponseWriter, r *http.Request) int {
+	if s.apis != nil && strings.HasPrefix(r.URL.Path, pathAPIs) {
+		return s.api(w, r)
+	}
 	rt, ok := s.routes[r.URL.Path]
 	if !ok || r.Method != http.MethodPost {
 		return writeReply(w, http.StatusNotFound, &model.Error{

@@ -39,6 +39,9 @@ const (
 	EnvLocalProxy = "RS_LOCAL_PROXY"
 	// EnvLifeline is a file descriptor that reads end of file when the host dies.
 	EnvLifeline = "OOB_LIFELINE"
+	// EnvPrincipalKey is a file descriptor from which to read the key by which the
+	// host signs for principals.
+	EnvPrincipalKey = "OOB_PRINCIPAL_KEY"
 	// EnvStateDir is a directory for durable state.
 	EnvStateDir = "OOB_STATE_DIR"
 	// EnvLog is the level of the log where --log does not say it.
