@@ -10,7 +10,9 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"provision-plugins/shared/content/bundle"
 	"provision-plugins/shared/model"
@@ -145,6 +147,10 @@ func (l *loader) section(ctx context.Context, name string) error {
 	entries, err := fs.ReadDir(l.fsys, name)
 	if err != nil {
 		return model.Errorf(model.Invalid, "cannot load content: %w", err)
+	}
+	if text := bundle.CheckSection(name); text != "" {
+		l.problem(name, 0, "%s", text)
+		return nil
 	}
 	l.content.Sections[name] = map[string]map[string]any{}
 	for _, e := range entries {
@@ -319,8 +325,13 @@ func (l *loader) problem(file string, line int, format string, args ...any) {
 	l.problems = append(l.problems, at+": "+fmt.Sprintf(format, args...))
 }
 
-// path is a file's name for messages.
-func (l *loader) path(file string) string { return filepath.Join(l.dir, filepath.FromSlash(file)) }
+// path is a file's name for messages, on one line whatever it is.
+func (l *loader) path(file string) string {
+	if strings.ContainsFunc(file, unicode.IsControl) {
+		file = strings.Trim(strconv.Quote(file), `"`)
+	}
+	return filepath.Join(l.dir, filepath.FromSlash(file))
+}
 
 // check finds what can only be seen with everything read.
 func (l *loader) check() {

@@ -165,6 +165,8 @@ func TestLoadDirRefuses(t *testing.T) {
 		{"not an object", "params/x.yaml", "- Name: good/x\n", "params/x.yaml:1: not an object: a file holds one object, its fields at the margin"},
 		{"extension", "params/readme.txt", "x", "params/readme.txt: unknown extension: objects are .yaml, .yml or .json files"},
 		{"hidden file", "params/.x.yaml.swp", "x", "params/.x.yaml.swp: unknown extension: objects are .yaml, .yml or .json files"},
+		{"line break in a file's name", "params/x\ny.txt", "x", `params/x\ny.txt: unknown extension: objects are .yaml, .yml or .json files`},
+		{"backslash in a folder's name", `a\b/x.yaml`, "Id: x", `a\b: section "a\\b" cannot be a folder: no point in front, no slash, no control character`},
 		{"latin1", "params/x.yaml", "Name: good/x\nDescription: caf\xe9\n", "params/x.yaml:2: not UTF-8"},
 		{"latin1 template", "templates/x.sh", "one\ntwo \xff\n", "templates/x.sh:2: not UTF-8"},
 		{"latin1 meta", "._Author.meta", "\xff", "._Author.meta:1: not UTF-8"},

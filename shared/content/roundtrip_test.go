@@ -168,7 +168,7 @@ func files(t *testing.T, dir string) tree {
 func TestRoundTrips(t *testing.T) {
 	first, count := rand.Uint64()>>1, 12
 	if os.Getenv("OOB_NIGHTLY") != "" {
-		count = 1000
+		count = 300
 	}
 	if text := os.Getenv("SEED"); text != "" {
 		seed, err := strconv.ParseUint(text, 10, 64)
