@@ -21,10 +21,10 @@ var version = "v0.0.0-dev"
 // main runs the command and exits with its code.
 func main() { os.Exit(mainCode()) }
 
-// mainCode runs the command of this process. The first SIGINT or SIGTERM ends
+// mainCode runs the command of this process. The first SIGINT, SIGTERM or SIGHUP ends
 // it in order, the second at once.
 func mainCode() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	return run(ctx, newApp(), os.Args[1:])

@@ -110,7 +110,7 @@ func TestEndWhileAtWork(t *testing.T) {
 }
 
 // diesWhileStopping is a host that dies a second after it said stop.
-func diesWhileStopping(p *driver.Provider, ctx context.Context) error {
+func diesWhileStopping(p *driver.Provider, ctx context.Context) error { //nolint:revive // of the form of Provider's methods
 	stopped := make(chan error, 1)
 	go func() { stopped <- p.Stop(ctx) }()
 	after(time.Second)
