@@ -17,6 +17,12 @@
 // with a layer that is among the Prerequisites. A listed object that nothing
 // refers to is refused as well, so that the list stays true.
 //
+// Words that YAML 1.1 does not read as they look, such as on, 0755 and 1:30, are
+// refused in a source file where that could change what was meant.
+//
+// Unbundle writes a bundle as such a directory again, and Document its
+// reference page. Read takes a bundle in any form, for both.
+//
 // Parse reads a bundle that somebody else has built. It takes what may be newer
 // than this software, such as unknown fields, which it keeps, and references
 // that only the endpoint can follow; it refuses what could not be used.
