@@ -25,6 +25,7 @@ type session struct {
 
 // What a session can do.
 var (
+	_ driver.Preparer    = (*session)(nil)
 	_ driver.PowerReader = (*session)(nil)
 	_ driver.PowerSetter = (*session)(nil)
 	_ driver.SoftOff     = (*session)(nil)
@@ -39,6 +40,14 @@ var (
 // Close gives the session back; it stays warm for a while.
 func (s *session) Close(context.Context) error {
 	s.handle.Close()
+	return nil
+}
+
+// Prepare makes sure of a session that may control and that the BMC knows.
+func (s *session) Prepare(ctx context.Context) error {
+	if err := s.handle.Prepare(ctx); err != nil {
+		return explain(s.peer, err, model.Read)
+	}
 	return nil
 }
 

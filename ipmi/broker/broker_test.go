@@ -441,3 +441,25 @@ func TestUnsentIsNotInDoubt(t *testing.T) {
 		t.Errorf("%v: want an error of something sent", err)
 	}
 }
+
+// TestPrepare opens what a BMC has forgotten before a command that is sent once,
+// which then is the next datagram.
+func TestPrepare(t *testing.T) {
+	f := startFleet(t, bmc.Options{On: true})
+	b := f.BMC(0)
+	h := open(t, newBroker(t, Options{}), b.Addr())
+	b.SetFaults(bmc.Faults{Reboots: map[string]int{bmc.SetPrivilege: 1}, RebootsEarly: true})
+	if err := h.Prepare(bounded(t)); err != nil {
+		t.Fatal(err)
+	}
+	if n := b.Executed(bmc.SessionOpen); n != 2 {
+		t.Errorf("%d sessions opened, want 2", n)
+	}
+	in, _ := b.Datagrams()
+	if err := control(bounded(t), h, chassis.ChassisControlHardReset, model.Once); err != nil {
+		t.Fatal(err)
+	}
+	if now, _ := b.Datagrams(); now != in+1 || b.Executed(bmc.PowerReset) != 1 {
+		t.Errorf("%d datagrams, executed %v", now-in, b.Ledger())
+	}
+}

@@ -70,6 +70,12 @@ func (h *Handle) Do(ctx context.Context, c *Call) error {
 	})
 }
 
+// Prepare makes sure of a session in which a change can be sent at once. The
+// error is an *rmcp.Refusal or an *rmcp.Error.
+func (h *Handle) Prepare(ctx context.Context) error {
+	return h.inTurn(ctx, func(p *place) error { return h.owner.prepare(ctx, h, p) })
+}
+
 // inTurn runs work alone on the BMC, at one of the places.
 func (h *Handle) inTurn(ctx context.Context, work func(p *place) error) error {
 	select {
@@ -119,14 +125,20 @@ func (o *owner) read(ctx context.Context, h *Handle, p *place, c *Call) error {
 
 // change executes a command that changes something.
 func (o *owner) change(ctx context.Context, h *Handle, p *place, c *Call) error {
+	if err := o.prepare(ctx, h, p); err != nil {
+		return err
+	}
+	return o.session.Do(ctx, &c.Call)
+}
+
+// prepare makes sure of a session in which nothing else can be executed any
+// more, and that was answered just now.
+func (o *owner) prepare(ctx context.Context, h *Handle, p *place) error {
 	if o.session != nil && o.session.Stale() {
 		o.session.Discard(ctx)
 		o.drop()
 	}
-	if err := o.prove(ctx, h, p); err != nil {
-		return err
-	}
-	return o.session.Do(ctx, &c.Call)
+	return o.prove(ctx, h, p)
 }
 
 // prove makes sure of a session at OPERATOR that was answered just now.
