@@ -325,11 +325,22 @@ const (
 // providers lists what is in the plugin directory: providers, and the files
 // that are none yet or never, each with its state.
 func (d *discovery) providers() []*model.PluginProvider {
+	files, err := os.ReadDir(d.dir)
+	if err != nil { // the scan says so
+		files = nil
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	all := maps.Clone(d.entries)
+	for _, f := range files {
+		path := filepath.Join(d.dir, f.Name())
+		if _, ok := candidate(path); ok && all[f.Name()] == nil { // put there since the last look
+			all[f.Name()] = &entry{path: path, state: stateSettling}
+		}
+	}
 	var out []*model.PluginProvider
-	for _, name := range slices.Sorted(maps.Keys(d.entries)) {
-		e := d.entries[name]
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		e := all[name]
 		p := &model.PluginProvider{Name: name}
 		p.Meta = map[string]string{}
 		if e.loaded != nil {

@@ -153,6 +153,7 @@ func TestAPluginWaitsForABinaryThatIsNew(t *testing.T) {
 	if validated("toy") {
 		t.Error("the binary has not been looked at yet, and the plugin is called settled")
 	}
+	r.provider("toy", stateSettling)
 }
 
 func TestADeletedPluginObjectStops(t *testing.T) {
