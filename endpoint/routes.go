@@ -256,12 +256,16 @@ func encoded[T any](list []T) ([]json.RawMessage, error) {
 
 // getProvider shows one provider, or a file that is none.
 func (a *api) getProvider(r *http.Request) (*reply, error) {
+	var found *model.PluginProvider
 	for _, p := range a.discovery.providers() {
-		if p.Name == r.PathValue("key") {
-			return ok(p), nil
+		if p.Name == r.PathValue("key") && (found == nil || p.Meta[metaState] == stateLoaded) {
+			found = p
 		}
 	}
-	return nil, notFound("plugin_providers", r.PathValue("key"))
+	if found == nil {
+		return nil, notFound("plugin_providers", r.PathValue("key"))
+	}
+	return ok(found), nil
 }
 
 // listRuns lists the kept runs, newest first; Class=read asks for the reads,

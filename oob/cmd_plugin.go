@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -44,8 +45,12 @@ const (
 	metaPath  = "oob/path"
 )
 
-// stateLoaded is the state of a provider that is in use.
-const stateLoaded = "loaded"
+// The states of a provider that an endpoint tells: in use, and about to be.
+const (
+	stateLoaded   = "loaded"
+	stateSettling = "settling"
+	stateDefining = "defining"
+)
 
 // provider is a file of the plugin directory, with the plugins made of it.
 type provider struct {
@@ -118,25 +123,50 @@ func newProvider(def model.PluginProvider, plugins []model.Plugin) provider {
 }
 
 // findProvider finds the provider of a name that is loaded: files that are not
-// may have the same name.
+// may have the same name. One that is about to be taken up is waited for.
 func findProvider(ctx context.Context, c *client.Client, name string) (*model.PluginProvider, error) {
-	defs, err := get[[]model.PluginProvider](ctx, c, "plugin_providers")
-	if err != nil {
-		return nil, err
+	ctx, cancel := context.WithTimeout(ctx, pluginWait)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		defs, err := get[[]model.PluginProvider](ctx, c, "plugin_providers")
+		if err != nil {
+			return nil, err
+		}
+		found, err := pickProvider(defs, name)
+		if found != nil || model.KindOf(err) != model.Busy {
+			return found, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, err
+		}
 	}
-	notFound := model.Errorf(model.NotFound, "no plugin provider is called %s; `oob plugin list` lists them", name)
+}
+
+// pickProvider picks the loaded provider of a name. The error is of kind busy
+// while its file is being taken up.
+func pickProvider(defs []model.PluginProvider, name string) (*model.PluginProvider, error) {
+	err := model.Errorf(model.NotFound, "no plugin provider is called %s; `oob plugin list` lists them", name)
 	for i := range defs {
 		if defs[i].Name != name {
 			continue
 		}
 		state := cmp.Or(defs[i].Meta[metaState], stateLoaded)
-		if state == stateLoaded {
+		switch state {
+		case stateLoaded:
 			return &defs[i], nil
+		case stateSettling, stateDefining:
+			err = model.Errorf(model.Busy, "plugin provider %s is being taken up; try again", name)
+			continue
 		}
-		why := cmp.Or(defs[i].Meta[metaError], "its file is not taken up yet")
-		notFound = model.Errorf(model.NotFound, "plugin provider %s is %s: %s", name, state, why)
+		if err.Kind() != model.Busy {
+			err = model.Errorf(model.NotFound, "plugin provider %s is %s: %s", name, state, defs[i].Meta[metaError])
+		}
 	}
-	return nil, notFound
+	return nil, err
 }
 
 // listPlugins prints the providers.
