@@ -21,7 +21,8 @@ func TestConformance(t *testing.T) {
 			model.Status: "the health of sensors is not read yet",
 			model.Doctor: "not there yet",
 		},
-		Short: time.Second,
+		NoFault: map[drivertest.Fault]string{drivertest.Strange: "the state is one bit on the wire"},
+		Short:   time.Second,
 	})
 }
 

@@ -125,6 +125,7 @@ func (s resends) twice(ctx context.Context, line string) error {
 }
 
 func (s resends) PowerCycle(ctx context.Context) error { return s.twice(ctx, model.PowerCycle) }
+func (s resends) PowerSoft(ctx context.Context) error  { return s.twice(ctx, model.PowerSoft) }
 func (s resends) PowerReset(ctx context.Context) error { return s.twice(ctx, model.PowerReset) }
 
 // optimist takes silence and refusal for success.
@@ -262,6 +263,9 @@ func TestBrokenDriversFail(t *testing.T) {
 		driver               func(*testing.T, *slog.Logger) driver.Driver
 	}{
 		{"sends a cycle again", "lost-reply/powercycle", "executed 2 times", resend},
+		{"sends a soft-off again", "lost-reply/powersoft", "executed 2 times", resend},
+		{"presses the button of a machine that is off", "powersoft/from-off", "executed powersoft 1 times", wrapped(
+			func(s *toy.NativeSession, _ *driver.Target) driver.Session { return liar{s} })},
 		{"sends a reset again", "lost-reply/powerreset", "executed 2 times", resend},
 		{"takes silence for success", "lost-request/powerreset", "want an error of kind", hope},
 		{"takes a refusal for success", "wrong-state/powerreset", "want an error of kind", hope},

@@ -11,7 +11,7 @@ import (
 )
 
 // allFaults lists the faults but None.
-var allFaults = []Fault{LoseReply, LoseRequest, Refuse, Silent, Credentials, Unreachable, Stuck}
+var allFaults = []Fault{LoseReply, LoseRequest, Refuse, Silent, Credentials, Unreachable, Stuck, Strange}
 
 // faultRow is a command that faults are tried on.
 type faultRow struct {

@@ -75,7 +75,7 @@ func checkEvidence(l *lab, command string, on bool) {
 	if res.Changed == nil || !*res.Changed || res.Power != stateOf(on) || res.Attempts < 1 {
 		l.Errorf("%s: want changed, power %s and attempts, got %s", command, stateOf(on), ans)
 	}
-	l.executed(command, 1)
+	l.only(command)
 }
 
 // checkSoftFromOff: a press on a machine that is off would switch it on.
@@ -90,8 +90,7 @@ func checkCycleFromOn(l *lab) {
 	native := l.isNative()
 	l.verified(model.PowerCycle, l.act(model.PowerCycle, l.cfg.Timeout))
 	if native {
-		l.executed(model.PowerCycle, 1)
-		l.executed(model.PowerOff, 0)
+		l.only(model.PowerCycle)
 	} else {
 		l.executed(model.PowerOff, 1)
 		l.executed(model.PowerOn, 1)
@@ -123,7 +122,7 @@ func checkJolt(l *lab, command string) {
 	if out := ans.res().Outcome; ans.err != nil || out != model.Acknowledged && out != model.Verified {
 		l.Errorf("%s: want acknowledged, got %s", command, ans)
 	}
-	l.executed(command, 1)
+	l.only(command)
 	l.rig.Device.SetPower(false)
 	l.want(command, l.act(command, l.cfg.Timeout), model.Conflict)
 	l.executed(command, 1)

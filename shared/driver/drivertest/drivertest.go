@@ -1,9 +1,3 @@
-// Package drivertest is the conformance suite of drivers. It drives a driver
-// through driver.Provider against a device of the rig, and asserts what the
-// device executed rather than what was said about it.
-//
-// A driver adopts it with a Config: a function that makes a rig, and the
-// actions and faults that its device does not have, each with the reason.
 package drivertest
 
 import (
@@ -33,7 +27,7 @@ type suiteCase struct {
 func cases() []suiteCase {
 	return slices.Concat(
 		[]suiteCase{{name: "actions", run: checkActions}},
-		powerCases(), faultCases(), callerCases(), otherCases(),
+		powerCases(), faultCases(), callerCases(), otherCases(), ruleCases(),
 	)
 }
 

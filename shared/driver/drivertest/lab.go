@@ -22,7 +22,8 @@ type lab struct {
 	tb       testing.TB
 	cfg      *Config
 	rig      *Rig
-	provider *driver.Provider
+	provider actor
+	own      map[string]any // the machine's own params
 	logs     *logBuffer
 	secrets  []string
 
@@ -39,6 +40,9 @@ func newLab(tb testing.TB, cfg *Config) *lab {
 	l.rig = cfg.New(tb, log)
 	l.secrets = model.SecretValues(l.rig.Params, nil)
 	l.provider = driver.NewProvider(l.rig.Driver, driver.Options{Logger: log, StopGrace: cfg.Short})
+	if cfg.provider != nil {
+		l.provider = cfg.provider(l.provider)
+	}
 	tb.Cleanup(l.close)
 	return l
 }
@@ -154,7 +158,7 @@ func (l *lab) actOn(ctx context.Context, id, command string, d time.Duration) an
 	params := l.params()
 	params["oob/timeout"] = d.Seconds()
 	a := &model.Action{
-		Model: map[string]any{"Name": "m1", "Uuid": id, "Params": map[string]any{}}, Command: command, Params: params,
+		Model: map[string]any{"Name": "m1", "Uuid": id, "Params": l.own}, Command: command, Params: params,
 	}
 	got := make(chan answer, 1)
 	go func() {

@@ -1,6 +1,7 @@
 package drivertest
 
 import (
+	"context"
 	"log/slog"
 	"testing"
 	"time"
@@ -27,6 +28,7 @@ const (
 	Credentials Fault = "credentials"  // the login is refused
 	Unreachable Fault = "unreachable"  // nobody listens at the address
 	Stuck       Fault = "stuck"        // power commands are taken, and counted, and the state stays
+	Strange     Fault = "strange"      // the power state is told in a word that nobody knows
 )
 
 // Device is the far end, as it really is and not as a driver says it is.
@@ -78,4 +80,18 @@ type Config struct {
 	// Grace is what an action may take beyond its oob/timeout before it counts
 	// as late; default 20 s, because machines that run tests are slow.
 	Grace time.Duration
+
+	// provider, if set, stands between the cases and the Provider: for tests of
+	// the suite itself.
+	provider func(actor) actor
+}
+
+// actor is what the cases ask of a Provider.
+type actor interface {
+	// Action runs an action.
+	Action(ctx context.Context, a *model.Action) (any, error)
+	// Actions lists them.
+	Actions() []model.AvailableAction
+	// Stop ends it.
+	Stop(ctx context.Context) error
 }

@@ -68,7 +68,7 @@ func closedPort(tb testing.TB) string {
 // toyConfig is the toy driver's side of the suite.
 func toyConfig(mode string, d driver.Driver) Config {
 	return Config{
-		New:   func(tb testing.TB, _ *slog.Logger) *Rig { return toyRig(tb, mode, d) },
+		New: func(tb testing.TB, _ *slog.Logger) *Rig { return toyRig(tb, mode, d) },
 		// A third of it goes into each try of a toy that is not answered.
 		Timeout: 4 * time.Second, Short: 500 * time.Millisecond,
 	}

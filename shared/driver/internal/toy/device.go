@@ -25,6 +25,7 @@ const (
 	Refuse      = "refuse"
 	Silent      = "silent"
 	Stuck       = "stuck"
+	Strange     = "strange"
 )
 
 // Device is a machine with a controller. It is made by NewDevice.
@@ -192,6 +193,9 @@ func (d *Device) execute(command, arg string) string {
 	case "login":
 		return "ok"
 	case "power":
+		if d.fault == Strange {
+			return "sideways"
+		}
 		return map[bool]string{true: "on", false: "off"}[on]
 	case "boot":
 		return d.boot
