@@ -90,6 +90,11 @@ func (o *Outbound) exchange(ctx context.Context, method, path string, body io.Re
 		return nil, fmt.Errorf("cannot reach the host: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if path == pathLog {
+		// Sent again, without this header, when it was written to a connection that
+		// the host was just closing: better a line twice than none.
+		req.Header["X-Idempotency-Key"] = nil
+	}
 	resp, err := o.http.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("cannot reach the host: %w", err)
