@@ -75,7 +75,7 @@ func (r faultRow) onDevice(l *lab) faultRow {
 func checkLostReply(l *lab, r faultRow) {
 	l.fault(LoseReply, r.command)
 	limit := l.cfg.Short
-	if r.class == model.Idempotent {
+	if r.action == model.PowerOn || r.action == model.PowerOff {
 		limit = l.cfg.Timeout // it must come to a good end
 	}
 	ans := l.act(r.action, limit)

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"strings"
@@ -53,16 +54,22 @@ func toyRig(tb testing.TB, mode string, d driver.Driver) *Rig {
 	return &Rig{Driver: d, Params: params, Device: device, Fault: fault, Boot: boot, Sessions: device.Sessions, Refused: device.Refused}
 }
 
-// closedPort returns an address nobody listens at.
+// closedPort returns an address nobody listens at. Its port is below those that
+// the kernel gives to whoever asks for any, so that no other case gets it
+// meanwhile.
 func closedPort(tb testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		if err != nil {
+			continue
+		}
+		if err := l.Close(); err != nil {
+			tb.Fatal(err)
+		}
+		return l.Addr().String()
 	}
-	if err := l.Close(); err != nil {
-		tb.Fatal(err)
-	}
-	return l.Addr().String()
+	tb.Fatal("no free port")
+	return ""
 }
 
 // toyConfig is the toy driver's side of the suite.
