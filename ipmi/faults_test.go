@@ -165,7 +165,7 @@ func (s *survey) ask(t *testing.T, b *bmc.BMC, addr netip.AddrPort, jolt string)
 		return
 	}
 	began := time.Now()
-	res, err := s.act(model.PowerStatus, addr)
+	res, err := s.act(model.PowerStatus, b, addr)
 	right := err == nil && res.Power == model.StateOn
 	status := time.Since(began)
 	if !right {
@@ -173,7 +173,7 @@ func (s *survey) ask(t *testing.T, b *bmc.BMC, addr netip.AddrPort, jolt string)
 	}
 
 	began = time.Now()
-	res, err = s.act(jolt, addr)
+	res, err = s.act(jolt, b, addr)
 	checkOnce(t, s.row.name, b.Executed(simName[jolt]), res, err)
 	once := time.Since(began)
 	known := err == nil
@@ -185,7 +185,7 @@ func (s *survey) ask(t *testing.T, b *bmc.BMC, addr netip.AddrPort, jolt string)
 	}
 
 	began = time.Now()
-	res, err = s.act(model.PowerOff, addr)
+	res, err = s.act(model.PowerOff, b, addr)
 	if err != nil || res.Outcome != model.Verified || b.Power() {
 		right = false
 		t.Errorf("%v: poweroff: %+v, %v; on: %v", addr, res, err, b.Power())
@@ -211,7 +211,7 @@ func (s *survey) askInVain(t *testing.T, b *bmc.BMC, addr netip.AddrPort, jolt s
 	}
 	for _, command := range commands {
 		began := time.Now()
-		res, err := s.act(command, addr)
+		res, err := s.act(command, b, addr)
 		took = append(took, time.Since(began))
 		if model.KindOf(err) != s.row.fails {
 			right = false
@@ -243,13 +243,14 @@ func (s *survey) add(right, known bool, took ...time.Duration) {
 	}
 }
 
-// act runs an action within its default time, which it must keep by itself.
-func (s *survey) act(command string, addr netip.AddrPort) (model.Result, error) {
+// act runs an action within its default time, which it must keep by itself. The
+// machine goes by the name of its BMC: two may share one closed port.
+func (s *survey) act(command string, b *bmc.BMC, addr netip.AddrPort) (model.Result, error) {
 	params := paramsOf(addr)
 	for name, v := range s.brief {
 		params[name] = v
 	}
-	a := &model.Action{Model: &model.Machine{Name: addr.String(), Uuid: addr.String()}, Command: command, Params: params}
+	a := &model.Action{Model: &model.Machine{Name: b.Addr().String(), Uuid: b.Addr().String()}, Command: command, Params: params}
 	result, err := s.p.Action(context.Background(), a)
 	res, _ := result.(model.Result)
 	return res, err
