@@ -56,9 +56,10 @@ func with[T any](call func(ctx context.Context, t T) error) func(context.Context
 // do carries out a step that may be taken more than once. Its error is the
 // device's own from the last try.
 func (r *run) do(ctx context.Context, st step) error {
+	var last error
 	for try := 1; ; try++ {
 		if err := r.open(ctx); err != nil {
-			return err
+			return telling(last, err)
 		}
 		err := ctx.Err()
 		if err == nil {
@@ -67,8 +68,13 @@ func (r *run) do(ctx context.Context, st step) error {
 		if err == nil {
 			return nil
 		}
+		if st.changes {
+			last = inStep(st.name, err) // it may have been executed, whatever was wrong before
+		} else {
+			last = telling(last, inStep(st.name, err))
+		}
 		if !again(err, try) || !pause(ctx, backoff(try, err)) {
-			return inStep(st.name, err)
+			return last
 		}
 		if st.seen != nil && st.seen(ctx) {
 			return nil
@@ -138,13 +144,15 @@ func (st step) within(ctx context.Context) (context.Context, context.CancelFunc)
 // open opens a session unless one is open, and checks that it can do what the
 // action needs. Opening executes nothing, so it may be tried again.
 func (r *run) open(ctx context.Context) error {
+	var last error
 	for try := 1; r.sess == nil; try++ {
 		err := r.openOnce(ctx)
 		if err == nil {
 			break
 		}
+		last = telling(last, inStep("open session", err))
 		if !again(err, try) || !pause(ctx, backoff(try, err)) {
-			return inStep("open session", err)
+			return last
 		}
 	}
 	if c := r.req.cap; c != nil && !c.needs(r.sess) {
@@ -199,11 +207,27 @@ func tryWithin(ctx context.Context, most time.Duration, parts float64) (context.
 	return context.WithTimeout(ctx, most)
 }
 
+// telling picks the error of a new try, unless it tells only that the time is
+// over and the one before told more.
+func telling(before, now error) error {
+	if before != nil && errors.Is(now, errTimeOver) {
+		return before
+	}
+	return now
+}
+
+// errTimeOver marks an error that has no cause but the end of the time.
+var errTimeOver = errors.New("no answer in time")
+
 // inStep puts a step's name before the text of a device's error and keeps its
 // kind.
 func inStep(name string, err error) error {
 	if errors.Is(err, errAbandoned) || errors.Is(err, errStopping) {
 		return err
+	}
+	var known *model.Error
+	if !errors.As(err, &known) && model.KindOf(err) == model.Timeout {
+		return model.Errorf(model.Timeout, "%s: %w", name, errTimeOver)
 	}
 	return model.Errorf(model.KindOf(err), "%s: %s", name, textOf(err)).After(retryAfter(err))
 }
