@@ -3,9 +3,11 @@ package plugin
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -103,11 +105,20 @@ func (s *eventStream) first(ctx context.Context, c *client.Client, patterns []st
 		if ctx.Err() != nil {
 			return nil, cmp.Or(last, err)
 		}
-		if last = err; model.KindOf(err) != model.Unreachable {
+		if model.KindOf(err) != model.Unreachable {
 			return nil, err
+		}
+		if last == nil || !timedOut(err) { // a try cut off by the bound says less than the one before
+			last = err
 		}
 		pause(ctx, jittered(wait))
 	}
+}
+
+// timedOut reports whether a connection failed by its deadline only; that may
+// be told a moment before ctx has ended.
+func timedOut(err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // subscription is one stream and how to open it again.
