@@ -65,6 +65,20 @@ race_flag() {
 	fi
 }
 
+# failed_output keeps of `go test -v`'s output the last lines of each package that
+# failed: a package's output ends with its verdict.
+failed_output() {
+	awk -v keep=300 '
+		/^[[:space:]]*(=== |--- PASS)/ { next }
+		/^(ok|\?) / || /^(ok|\?)\t/ { n = 0; next }
+		{ line[n++] = $0 }
+		/^FAIL\t/ || /^FAIL .*\[/ {
+			for (i = n > keep ? n - keep : 0; i < n; i++) print line[i]
+			n = 0
+		}
+		END { for (i = n > keep ? n - keep : 0; i < n; i++) print line[i] }'
+}
+
 run_tests() {
 	local race log status=0
 	race=$(race_flag)
@@ -81,7 +95,7 @@ run_tests() {
 	skips=$(grep -E '^[[:space:]]*--- SKIP' "$log" || true)
 	if [ "$status" != 0 ]; then
 		echo "--- output of what failed"
-		grep -vE '^[[:space:]]*(=== |--- PASS)|^ok|^PASS' "$log" | tail -n 400
+		failed_output <"$log"
 	elif [ -n "$skips" ]; then
 		echo "$skips"
 		if [ "${TEST_STRICT:-}" = 1 ]; then
@@ -106,7 +120,7 @@ nightly() {
 		target=${target#func }
 		target=${target%%(*}
 		echo "fuzz $(dirname "$file") $target $fuzztime"
-		go test -run '^$' -fuzz "^$target\$" -fuzztime "$fuzztime" "./$(dirname "$file")" || failed=1
+		go test -run '^$' -fuzz "^$target\$" -fuzztime "$fuzztime" -fuzzminimizetime 1s "./$(dirname "$file")" || failed=1
 	done < <(git grep -E '^func Fuzz[A-Za-z0-9_]+\(' -- '*_test.go')
 	mutants || failed=1
 	build
