@@ -19,8 +19,13 @@ const (
 	silentAfter = 60 * time.Second
 )
 
-// ackType is the Type of the events that answer a register.
-const ackType = "websocket"
+// ackType is the Type of the events that answer a register, and ackRefused the
+// Action of those that refuse one: their Object says why. Whatever else their
+// Action and Key are, they acknowledge: endpoints do not agree on these.
+const (
+	ackType    = "websocket"
+	ackRefused = "error"
+)
 
 // Events opens the event stream, registers for the patterns (type.action.key,
 // * for any) and calls fn for each event, one at a time and in order, from the
@@ -72,34 +77,51 @@ func (c *Client) Subscribe(ctx context.Context, patterns []string) (*Stream, err
 	s := &Stream{client: c, conn: conn}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	if err := s.register(patterns); err != nil {
-		conn.Close()
-		return nil, c.streamLost(ctx, err)
+	for _, pattern := range patterns {
+		if err := s.register(ctx, pattern); err != nil {
+			conn.Close()
+			return nil, err
+		}
 	}
 	return s, nil
 }
 
-// register sends each pattern and waits for its acknowledgement.
-func (s *Stream) register(patterns []string) error {
-	for _, pattern := range patterns {
-		if err := s.conn.SetWriteDeadline(time.Now().Add(ackTimeout)); err != nil {
-			return err
+// register sends a pattern and waits for its acknowledgement.
+func (s *Stream) register(ctx context.Context, pattern string) error {
+	err := s.conn.SetWriteDeadline(time.Now().Add(ackTimeout))
+	if err == nil {
+		err = s.conn.WriteMessage(websocket.TextMessage, []byte("register "+pattern))
+	}
+	deadline := time.Now().Add(ackTimeout)
+	for err == nil {
+		var e *model.Event
+		if e, err = s.read(deadline); err != nil {
+			break
 		}
-		if err := s.conn.WriteMessage(websocket.TextMessage, []byte("register "+pattern)); err != nil {
-			return err
-		}
-		deadline := time.Now().Add(ackTimeout)
-		for acked := false; !acked; {
-			e, err := s.read(deadline)
-			if err != nil {
-				return err
-			}
-			if acked = e.Type == ackType; !acked {
-				s.early = append(s.early, e)
-			}
+		switch {
+		case e.Type != ackType:
+			s.early = append(s.early, e)
+		case e.Action == ackRefused:
+			return s.client.badPattern(pattern, e)
+		default:
+			return nil
 		}
 	}
-	return nil
+	return s.client.streamLost(ctx, err)
+}
+
+// badPattern is the error of a pattern that the endpoint refused. What it
+// answers in place of a reason counts for nothing.
+func (c *Client) badPattern(pattern string, answer *model.Event) *model.Error {
+	reason := &model.Error{}
+	if model.Remarshal(answer.Object, reason) != nil || len(reason.Messages) == 0 {
+		return model.Errorf(model.Invalid, "endpoint %s refused to register %q", c.where, pattern)
+	}
+	kind := reason.Kind()
+	if reason.Type == "" && reason.Code == 0 {
+		kind = model.Invalid
+	}
+	return model.Errorf(kind, "endpoint %s refused to register %q: %w", c.where, pattern, reason)
 }
 
 // read reads one event by the deadline.

@@ -172,3 +172,50 @@ func TestEventsRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestEventsPatternRefused answers a register by each form of a refusal, and by
+// acknowledgements that look strange.
+func TestEventsPatternRefused(t *testing.T) {
+	tests := []struct {
+		name   string
+		answer string
+		kind   model.Kind // empty: it is an acknowledgement
+		text   string
+	}{
+		{"ours", `{"Type":"websocket","Action":"error","Key":"a.b.c","Object":{"Type":"invalid","Messages":["cannot register: why"],"Code":400}}`, model.Invalid, `refused to register "a.b.c": cannot register: why`},
+		{"kind kept", `{"Type":"websocket","Action":"error","Object":{"Type":"rate-limited","Messages":["too many"],"Code":429}}`, model.RateLimited, "too many"},
+		{"no reason", `{"Type":"websocket","Action":"error","Object":null}`, model.Invalid, `refused to register "a.b.c"`},
+		{"a strange reason", `{"Type":"websocket","Action":"error","Object":[1]}`, model.Invalid, `refused to register "a.b.c"`},
+		{"a reason without kind", `{"Type":"websocket","Action":"error","Object":{"Messages":["x"]}}`, model.Invalid, ": x"},
+		{"another action", `{"Type":"websocket","Action":"hello","Key":""}`, "", ""},
+		{"no action", `{"Type":"websocket"}`, "", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			closed := make(chan struct{})
+			c := stream(t, func(conn *websocket.Conn) {
+				defer close(closed)
+				if _, _, err := conn.ReadMessage(); err != nil {
+					t.Error(err)
+				}
+				if err := conn.WriteMessage(websocket.TextMessage, []byte(tt.answer)); err != nil {
+					t.Error(err)
+				}
+				untilClosed(conn)
+			})
+			s, err := c.Subscribe(t.Context(), []string{"a.b.c"})
+			if tt.kind == "" {
+				if err != nil {
+					t.Fatalf("not taken for an acknowledgement: %v", err)
+				}
+				err = s.Close()
+				if err != nil {
+					t.Error(err)
+				}
+			} else if model.KindOf(err) != tt.kind || !strings.Contains(err.Error(), tt.text) {
+				t.Errorf("got %v", err)
+			}
+			<-closed // the stream is not left open
+		})
+	}
+}

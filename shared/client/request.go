@@ -103,7 +103,8 @@ type reply struct {
 func (c *Client) call(ctx context.Context, r *request, out any) (*reply, error) {
 	for try := 0; ; try++ {
 		rep, err := c.once(ctx, r, out)
-		if r.method != http.MethodGet || try == len(backoff) || !errors.Is(err, syscall.ECONNREFUSED) {
+		asks := r.method == http.MethodGet || r.method == http.MethodHead
+		if !asks || try == len(backoff) || !errors.Is(err, syscall.ECONNREFUSED) {
 			return rep, err
 		}
 		c.logger.Debug("endpoint refused the connection", "where", c.where, "try", try+1)
