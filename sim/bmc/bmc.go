@@ -33,6 +33,7 @@ type BMC struct {
 	in, out      int // datagrams
 	faults       faultState
 	down         time.Time  // when a reboot ends
+	heard        time.Time  // when the last request was taken, if there is a pace
 	late, held   []datagram // requests and replies a fault holds back
 	kept         [][]byte   // the last replies, if they may be replayed
 	delayed      int        // datagrams delayed so far: names them in timers
@@ -60,7 +61,7 @@ const (
 	deviceID      = 0x20
 	ipmiVersion20 = 0x02 // BCD, least significant digit first
 	chassisDevice = 0x80 // of the additional device support
-	manufacturer  = 7154 // the IPMI forum
+	forum         = 7154 // the manufacturer unless another is given: the IPMI forum
 )
 
 // newBMC returns the i-th BMC of a fleet.
@@ -74,8 +75,10 @@ func newBMC(o *Options, i int, conn *net.UDPConn, registry *handlers.Registry) *
 		timers: map[int]func() bool{},
 	}
 	info := ipmibmc.DeviceInfo{
-		DeviceID: deviceID, DeviceRevision: 1, FirmwareMajor: 1, IPMIVersion: ipmiVersion20,
-		ManufacturerID: manufacturer, AdditionalDeviceSupport: chassisDevice,
+		DeviceID: deviceID, DeviceRevision: 1, IPMIVersion: ipmiVersion20,
+		FirmwareMajor: o.Device.Major, FirmwareMinor: bcd(o.Device.Minor),
+		ManufacturerID: o.Device.Manufacturer, ProductID: o.Device.Product,
+		AdditionalDeviceSupport: chassisDevice,
 	}
 	b.ipmi = ipmibmc.New(info, guid(o.Seed, i), hardware{b},
 		ipmibmc.WithKG(o.Kg), ipmibmc.WithV15Disabled(), ipmibmc.WithCipherSuites(o.suites()),

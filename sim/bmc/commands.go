@@ -26,6 +26,10 @@ const (
 	ColdReset  = "bmc cold reset"
 	WarmReset  = "bmc warm reset"
 
+	SELTime       = "sel time"
+	PowerReading  = "power reading" // of DCMI
+	ChannelAccess = "channel access"
+
 	AuthCapabilities = "auth capabilities"
 	CipherSuites     = "cipher suites"
 	SessionRequest   = "session request" // RMCP+ Open Session Request
@@ -49,6 +53,8 @@ const (
 const (
 	netFnChassis = 0x00
 	netFnApp     = 0x06
+	netFnStorage = 0x0a
+	netFnGroup   = 0x2c
 	noNetFn      = 0xff // not an IPMI message
 
 	cmdChassisControl = 0x02
@@ -103,6 +109,9 @@ var commands = [...]command{
 	{SetPrivilege, netFnApp, 0x3b, anySub, User},
 	{SessionClose, netFnApp, 0x3c, anySub, User},
 	{SessionInfo, netFnApp, 0x3d, anySub, User},
+	{ChannelAccess, netFnApp, 0x41, anySub, User},
+	{SELTime, netFnStorage, 0x48, anySub, User},
+	{PowerReading, netFnGroup, 0x02, anySub, User},
 	{SessionRequest, noNetFn, 0, anySub, noSession},
 	{RAKP1, noNetFn, 0, anySub, noSession},
 	{RAKP3, noNetFn, 0, anySub, noSession},

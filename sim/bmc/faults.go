@@ -82,6 +82,14 @@ type Faults struct {
 	// resources" (01h).
 	SessionsFull bool
 
+	// Odd is what the BMC does otherwise than IPMI says, for as long as the
+	// faults last.
+	Odd Odd
+	// ClockSkew is how far the clock of the event log is ahead; ClockUnset is a
+	// clock that was never set.
+	ClockSkew  time.Duration
+	ClockUnset bool
+
 	// LiesAboutPower makes the power state be reported the wrong way round.
 	LiesAboutPower bool
 	// SoftIgnored is an operating system that does not react to the request
@@ -96,6 +104,7 @@ func (f Faults) clone() Faults {
 	for _, m := range f.counted() {
 		*m = maps.Clone(*m)
 	}
+	f.Odd.Codes = maps.Clone(f.Odd.Codes)
 	return f
 }
 

@@ -74,6 +74,11 @@ func (hardware) IntrusionState(context.Context) (bool, error) { return false, ha
 // SetBootFlags sets the boot override.
 func (h hardware) SetBootFlags(_ context.Context, f *types.BootOptionParam_BootFlags) error {
 	c := &h.bmc.chassis
+	if h.bmc.faults.Odd.NoEFI {
+		legacy := *f
+		legacy.BIOSBootType = false
+		f = &legacy
+	}
 	c.boot.set(f, c.now())
 	return nil
 }

@@ -40,6 +40,12 @@ func newRegistry() *handlers.Registry {
 		{types.CommandColdReset, resetBMC},
 		{types.CommandWarmReset, resetBMC},
 		{types.CommandGetSystemGUID, systemGUID},
+		{types.CommandGetDeviceGUID, deviceGUID},
+		{types.CommandGetChannelAuthCapabilities, withStock(stock, authCapabilities)},
+		{types.CommandGetChannelCipherSuites, withStock(stock, cipherSuites)},
+		{types.CommandGetChannelAccess, channelAccess},
+		{types.CommandGetSELTime, selTime},
+		{types.CommandGetDCMIPowerReading, powerReading},
 		{types.CommandSetSessionPrivilegeLevel, setPrivilege},
 	} {
 		own.RegisterFunc(h.command, adapt(h.handle))
@@ -117,6 +123,9 @@ func identify(b *BMC, _ *handlers.HandlerContext, data []byte) ([]byte, types.Co
 
 // restartCause is Get System Restart Cause (IPMI 2.0 §28.11).
 func restartCause(b *BMC, _ *handlers.HandlerContext, _ []byte) ([]byte, types.CompletionCode) {
+	if b.faults.Odd.StuckCause {
+		return []byte{restartByCommand, lanChannel}, types.CodeOK
+	}
 	return []byte{b.chassis.cause, lanChannel}, types.CodeOK
 }
 
@@ -165,6 +174,9 @@ func resetBMC(b *BMC, _ *handlers.HandlerContext, _ []byte) ([]byte, types.Compl
 
 // systemGUID is Get System GUID (IPMI 2.0 §22.14).
 func systemGUID(b *BMC, _ *handlers.HandlerContext, _ []byte) ([]byte, types.CompletionCode) {
+	if b.faults.Odd.NilGUID {
+		return make([]byte, len(b.ipmi.GUID)), types.CodeOK
+	}
 	return b.ipmi.GUID[:], types.CodeOK
 }
 

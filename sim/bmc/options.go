@@ -62,6 +62,12 @@ type Options struct {
 	// Sessions is the number of session slots. Default 4.
 	Sessions int
 
+	// Device is what the BMCs say they are.
+	Device Device
+	// Watts is what a running machine takes by DCMI's power reading. Default 0:
+	// there is no such command.
+	Watts uint16
+
 	// On is whether the machines start switched on.
 	On bool
 	// PowerDelay is how long after a command the power state changes.
@@ -108,6 +114,7 @@ func (o Options) withDefaults() Options {
 	if o.Sessions == 0 {
 		o.Sessions = ipmibmc.MaxSessions
 	}
+	o.Device = o.Device.withDefaults()
 	if o.CycleOff == 0 {
 		o.CycleOff = time.Second
 	}

@@ -40,7 +40,7 @@ var handshake = map[types.PayloadType]struct {
 // a certain command.
 func (b *BMC) arrive(from netip.AddrPort, pkt []byte) {
 	r, ok := b.parse(pkt)
-	if !ok || b.opts.Clock.Now().Before(b.down) {
+	if !ok || b.opts.Clock.Now().Before(b.down) || b.tooSoon() {
 		return
 	}
 	name := commands[r.op].name
@@ -215,7 +215,11 @@ func (b *BMC) serveInside(r *request) []byte {
 			BMC: b.ipmi, Session: s.Session, User: s.User, Channel: b.channel,
 		})
 	}
-	return s.seal(s.Session, r.encrypted, r.msg.reply(cc, data))
+	msg := r.msg.reply(cc, data)
+	if b.faults.Odd.BadChecksums {
+		msg[len(msg)-1]++
+	}
+	return s.seal(s.Session, r.encrypted, msg)
 }
 
 // dispatch executes a command the sender is entitled to and puts it into the
@@ -227,6 +231,9 @@ func (b *BMC) dispatch(r *request, h *handlers.HandlerContext) (types.Completion
 	}
 	if take(b.faults.Refuse, name) {
 		return types.CodeNotSupported, nil
+	}
+	if cc, ok := b.odd(name); ok {
+		return cc, nil
 	}
 	if take(b.faults.Ignore, name) {
 		return types.CodeOK, nil

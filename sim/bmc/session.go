@@ -89,6 +89,9 @@ func (b *BMC) openSession(r *request) []byte {
 		}
 		return framePlus(types.PayloadTypeRmcpOpenSessionResponse, full.Pack())
 	}
+	if b.deaf(r.payload) {
+		return nil
+	}
 	resp, err := handlers.HandleOpenSession(context.Background(), b.ipmi, r.payload)
 	if err != nil {
 		return nil
@@ -106,7 +109,11 @@ func (b *BMC) rakp1(r *request) []byte {
 	if n := int(r.payload[lengthAt]); n > maxName || fixed+n > len(r.payload) {
 		return nil
 	}
-	resp, err := handlers.HandleRAKP1(context.Background(), b.ipmi, r.payload)
+	payload, ok := b.oddRAKP1(r.payload, binary.LittleEndian.Uint32(r.payload[4:]))
+	if !ok {
+		return nil
+	}
+	resp, err := handlers.HandleRAKP1(context.Background(), b.ipmi, payload)
 	if err != nil {
 		return nil
 	}
