@@ -75,14 +75,6 @@ func cipherSuites(next handler) handler {
 	}
 }
 
-// deviceGUID is Get Device GUID (IPMI 2.0 §20.8): here that of the controller,
-// which differs from the system's in its last byte.
-func deviceGUID(b *BMC, _ *handlers.HandlerContext, _ []byte) ([]byte, types.CompletionCode) {
-	g := b.ipmi.GUID
-	g[0] ^= 0xff
-	return g[:], types.CodeOK
-}
-
 // selTime is Get SEL Time (IPMI 2.0 §31.10).
 func selTime(b *BMC, _ *handlers.HandlerContext, _ []byte) ([]byte, types.CompletionCode) {
 	if b.faults.ClockUnset {

@@ -40,7 +40,6 @@ func newRegistry() *handlers.Registry {
 		{types.CommandColdReset, resetBMC},
 		{types.CommandWarmReset, resetBMC},
 		{types.CommandGetSystemGUID, systemGUID},
-		{types.CommandGetDeviceGUID, deviceGUID},
 		{types.CommandGetChannelAuthCapabilities, withStock(stock, authCapabilities)},
 		{types.CommandGetChannelCipherSuites, withStock(stock, cipherSuites)},
 		{types.CommandGetChannelAccess, channelAccess},
