@@ -44,6 +44,15 @@ func neverSent(why string) ending {
 // one kind whatever the reason.
 func cancelled(who string) ending { return neverSent("cancelled by " + who) }
 
+// givenUp ends a sent run at somebody's wish: its action was declared to bear
+// that.
+func givenUp(who string) ending {
+	return func(m *Manager, run *model.Run) *model.Run {
+		return m.end(run, model.RunFailed, model.Errorf(model.Conflict,
+			"cannot finish %s: cancelled by %s, after it was sent at %s", phrase(run), who, clock(run.Sent)).On(run.Prefix, run.Key))
+	}
+}
+
 // lostTrack ends a run that may have been executed.
 func lostTrack(why string) ending {
 	return func(m *Manager, run *model.Run) *model.Run {
@@ -83,7 +92,7 @@ func advised(err *model.Error, run *model.Run) *model.Error {
 func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // answered makes the ending that fits what Send returned.
-func answered(result json.RawMessage, err error, log string) ending {
+func answered(result json.RawMessage, err error) ending {
 	return func(m *Manager, run *model.Run) *model.Run {
 		var next *model.Run
 		wire := (*model.Error)(nil)
@@ -99,7 +108,18 @@ func answered(result json.RawMessage, err error, log string) ending {
 		default:
 			next = m.end(run, model.RunFailed, model.AsError(err))
 		}
-		next.Log = tail(log, maxLog)
+		return next
+	}
+}
+
+// withLog keeps the end of the plugin's log with the end of a run.
+func withLog(e *entry, end ending) ending {
+	if e.req == nil || e.req.Log == nil {
+		return end
+	}
+	return func(m *Manager, run *model.Run) *model.Run {
+		next := end(m, run)
+		next.Log = tail(e.req.Log(e.id), maxLog)
 		return next
 	}
 }
@@ -126,21 +146,27 @@ func tail(text string, limit int) string {
 	return strings.ToValidUTF8(text, "")
 }
 
+// runKey is where the context of a Send keeps the run's id.
+type runKey struct{}
+
+// RunOf returns the id of the run that ctx was given to the Send of, "" for any
+// other context.
+func RunOf(ctx context.Context) string {
+	id, _ := ctx.Value(runKey{}).(string)
+	return id
+}
+
 // launch calls Send in a goroutine of its own and writes what comes of it. The
 // caller holds e.obj.mu, has made the sent record durable and has begun a piece
 // of work, which ends here.
 func (m *Manager) launch(e *entry) {
-	ctx, cancel := context.WithCancel(m.base)
+	ctx, cancel := context.WithCancel(context.WithValue(m.base, runKey{}, e.id))
 	e.started, e.cancel = true, cancel
 	go func() {
 		defer m.work.Done()
 		defer cancel()
 		result, err := e.req.Send(ctx)
-		log := ""
-		if e.req.Log != nil {
-			log = e.req.Log()
-		}
-		m.finish(e, answered(result, err, log))
+		m.finish(e, withLog(e, answered(result, err)))
 	}()
 }
 
@@ -193,7 +219,7 @@ func (m *Manager) settle(ctx context.Context, e *entry, end ending) {
 	if state.Terminal() {
 		return
 	}
-	if err := m.transition(ctx, e, state, end); err != nil {
+	if err := m.transition(ctx, e, state, withLog(e, end)); err != nil {
 		m.log.Error("cannot end a run", "run", e.id, "err", err)
 	}
 }

@@ -84,8 +84,9 @@ func (m *Manager) blocked(obj *object) sibling {
 	return blocking(m.siblings(obj))
 }
 
-// Cancel ends a queued run as failed. A sent one is a conflict that says when
-// it ends, an ended one a conflict too.
+// Cancel ends a queued run as failed, and a sent one whose action is
+// cancellable: its Send is cancelled too. Any other sent one is a conflict that
+// says when it ends, an ended one a conflict too.
 func (m *Manager) Cancel(ctx context.Context, id, who string) error {
 	e, err := m.find(id)
 	if err != nil {
@@ -97,6 +98,13 @@ func (m *Manager) Cancel(ctx context.Context, id, who string) error {
 		return err
 	}
 	switch run := e.snapshot(m); {
+	case run.State == model.RunSent && e.req != nil && e.req.Cancellable && e.started:
+		// The record comes first: an answer that follows loses against it.
+		if err := m.transition(ctx, e, model.RunSent, withLog(e, givenUp(who))); err != nil {
+			return err
+		}
+		e.cancel()
+		return nil
 	case run.State == model.RunSent:
 		return model.Errorf(model.Conflict, "cannot cancel run %s: already sent, ends by %s", id, EndsBy(run)).On("runs", id)
 	case run.State.Terminal():

@@ -33,15 +33,19 @@ type Request struct {
 	// for it is of no use. Nil means yes. While it says no the run is queued,
 	// for 60 s at most. It must be quick.
 	Ready func() bool
+	// Cancellable says that the action may be given up half done: a cancel then
+	// ends it although it was sent.
+	Cancellable bool
 	// Send sends the action and returns the plugin's answer. It is called at
-	// most once, after the sent record is durable, in a goroutine of its own.
+	// most once, after the sent record is durable, in a goroutine of its own; RunOf
+	// its ctx is the run's id.
 	// Its ctx is not the caller's; it ends some time after the deadline, or
 	// when Close has waited enough. An error of kind unknown-outcome means the
 	// action may have been executed; any other kind means that it failed.
 	Send func(ctx context.Context) (json.RawMessage, error)
-	// Log returns the end of the plugin's log of this run, at most 16 KiB of
-	// which is kept. It may be nil; it is called once, after Send.
-	Log func() string
+	// Log returns the end of the plugin's log of the run, at most 16 KiB of which
+	// is kept. It may be nil. It is called when the run ends and must be quick.
+	Log func(run string) string
 }
 
 // check refuses requests that cannot be recorded or decided on.

@@ -151,6 +151,14 @@ func (m *Manager) begin() error {
 	return nil
 }
 
+// Refuse takes no new runs from now on. Those that were taken go on, and Close
+// is still to be called.
+func (m *Manager) Refuse() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closing = true
+}
+
 // Close takes no new runs, fails the queued ones, waits for the outcomes of
 // those that were sent and writes them. When ctx ends first the remaining ones
 // are recorded as unknown and their Send is cancelled.
@@ -161,9 +169,7 @@ func (m *Manager) Close(ctx context.Context) error {
 
 // close is what Close does, once.
 func (m *Manager) close(ctx context.Context) error {
-	m.mu.Lock()
-	m.closing = true
-	m.mu.Unlock()
+	m.Refuse()
 	close(m.stop)
 	m.sweeper.Wait()
 	defer m.cancel()

@@ -83,7 +83,7 @@ func TestResultsAndLogsAreBounded(t *testing.T) {
 		p.answers(c.result)
 		q := request(model.PowerOff, p)
 		q.Key = fmt.Sprint("u", i)
-		q.Log = func() string { return strings.Repeat("ü", maxLog) + "the end" }
+		q.Log = func(string) string { return strings.Repeat("ü", maxLog) + "the end" }
 		run := r.wait(r.submit(q))
 		if string(run.Result) != c.want {
 			t.Errorf("%.20s… is kept as %.80s…", c.result, run.Result)
