@@ -63,7 +63,7 @@ type subject struct {
 
 // subject finds what an invocation is about.
 func (a *actions) subject(prefix, key string) (*subject, error) {
-	k := a.objects.kinds[prefix]
+	k := a.objects.kinds.get(prefix)
 	if k == nil {
 		return nil, notFound(prefix, key)
 	}
@@ -333,7 +333,7 @@ func (a *actions) submit(ctx context.Context, c *call) (*runs.Ticket, error) {
 		return nil, err
 	}
 	defer a.objects.locks.lock(c.prefix, c.subject.id, principal(ctx))()
-	if _, err := a.objects.find(a.objects.kinds[c.prefix], c.subject.id); err != nil {
+	if _, err := a.objects.find(a.objects.kinds.get(c.prefix), c.subject.id); err != nil {
 		return nil, err
 	}
 	name := c.offer.plugin

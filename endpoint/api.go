@@ -67,8 +67,10 @@ type api struct {
 	power     *powerBook
 	info      func() *model.Info
 	mux       *http.ServeMux
-	streams   sync.WaitGroup  // the open event streams
-	ending    context.Context // ends when the endpoint stops
+	kindMu    sync.Mutex               // guards byKind
+	byKind    map[*kind]*http.ServeMux // routes of the objects' kinds
+	streams   sync.WaitGroup           // the open event streams
+	ending    context.Context          // ends when the endpoint stops
 }
 
 // server makes the HTTP server of one listener; known tells who is at the other
@@ -169,7 +171,8 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 		a.write(w, r, failure(noSuchRoute(r)))
 		return
 	}
-	a.mux.ServeHTTP(w, r.WithContext(withCaller(r.Context(), who)))
+	h, _ := a.lookup(r)
+	h.ServeHTTP(w, r.WithContext(withCaller(r.Context(), who)))
 }
 
 // recovered turns a panic into one error with an id; the stack is only logged.

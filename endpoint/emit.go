@@ -33,7 +33,7 @@ func (m *emitter) objectChanged(c store.Change) {
 	case c.New == nil:
 		object, action = c.Old, "delete"
 	}
-	k := m.objects.kinds[object.Prefix]
+	k := m.objects.kinds.get(object.Prefix)
 	if k == nil {
 		return
 	}
@@ -81,7 +81,7 @@ func (m *emitter) shownRun(r *model.Run) any {
 
 // acted tells of an action on an object, the object as it is.
 func (m *emitter) acted(r *model.Run) {
-	k := m.objects.kinds[r.Prefix]
+	k := m.objects.kinds.get(r.Prefix)
 	if k == nil {
 		return
 	}

@@ -78,7 +78,7 @@ func (h *handler) Leaving(reason *model.Error) {
 
 // Objects lists the objects of a prefix, secrets masked.
 func (h *handler) Objects(_ context.Context, prefix string) ([]json.RawMessage, error) {
-	k := h.unit.sup.objects.kinds[prefix]
+	k := h.unit.sup.objects.kinds.get(prefix)
 	if k == nil {
 		return nil, notFound(prefix, "")
 	}

@@ -3,6 +3,9 @@ package endpoint
 import (
 	"crypto/rand"
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
 
 	"provision-plugins/shared/model"
 )
@@ -12,6 +15,8 @@ type kind struct {
 	prefix string
 	// unique names the fields that no two objects may share, beside the key.
 	unique []string
+	// shape is that of a record's kind; nil for types of their own.
+	shape *shape
 	// fresh makes an object with the defaults of a new one.
 	fresh func() any
 	// key returns where the object's key is.
@@ -20,9 +25,9 @@ type kind struct {
 	tidy func(object any)
 }
 
-// kinds are the stored objects of the API.
-func kinds() map[string]*kind {
-	list := []*kind{
+// typedKinds are those that the endpoint itself works with.
+func typedKinds() []*kind {
+	return []*kind{
 		{
 			prefix: "machines",
 			unique: []string{"Name"},
@@ -49,15 +54,91 @@ func kinds() map[string]*kind {
 			tidy:   tidyParam,
 		},
 	}
-	out := map[string]*kind{}
-	for _, k := range list {
-		out[k.prefix] = k
+}
+
+// recordShapes are the kinds that are only data to the endpoint: a row each.
+func recordShapes() map[string]*shape {
+	return map[string]*shape{
+		"templates": {keyField: "ID", fields: join(groupCommon, texts("Description", "Contents"))},
+		"stages": {keyField: "Name", params: true, fields: join(groupCommon, groupPartial, groupTexts, texts("BootEnv"),
+			lists("Templates", "RequiredParams", "OptionalParams", "Tasks", "Profiles"), flags("Reboot", "RunnerWait"))},
+		"tasks": {keyField: "Name", fields: join(groupCommon, groupTexts,
+			lists("Templates", "RequiredParams", "OptionalParams", "Prerequisites", "ExtraClaims", "ExtraRoles"))},
+		"workflows": {keyField: "Name", fields: join(groupCommon, groupTexts, lists("Stages"))},
+		"bootenvs": {keyField: "Name", fields: join(groupCommon, groupTexts, texts("Kernel", "BootParams"), flags("OnlyUnknown"),
+			lists("Initrds", "Templates", "RequiredParams", "OptionalParams"), []field{{name: "OS", zero: map[string]any{}}, {name: "Loaders", zero: map[string]any{}}})},
+		"users": {keyField: "Name", fields: join(groupCommon, groupTexts, lists("Roles"), secrets("PasswordHash", "Secret"))},
+		"roles": {keyField: "Name", fields: join(groupCommon, groupTexts, lists("Claims"))},
+		"prefs": {keyField: "Name", fields: join(groupMeta, texts("Val"))},
+	}
+}
+
+// recordKind makes the kind of a shape's records.
+func recordKind(prefix string, s *shape) *kind {
+	return &kind{
+		prefix: prefix,
+		shape:  s,
+		fresh:  func() any { return newRecord(s) },
+		key:    func(o any) *string { return &o.(*record).key },
+		tidy:   func(o any) { o.(*record).tidy() },
+	}
+}
+
+// kindSet is the kinds of object that there are. Plugins bring more of them.
+type kindSet struct {
+	mu  sync.RWMutex // guards all
+	all map[string]*kind
+}
+
+// newKinds are the kinds that the endpoint always has.
+func newKinds() *kindSet {
+	set := &kindSet{all: map[string]*kind{}}
+	for _, k := range typedKinds() {
+		set.all[k.prefix] = k
+	}
+	for prefix, s := range recordShapes() {
+		set.all[prefix] = recordKind(prefix, s)
+	}
+	return set
+}
+
+// get returns the kind of a prefix, or nil.
+func (s *kindSet) get(prefix string) *kind {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.all[prefix]
+}
+
+// list returns all kinds by their prefixes.
+func (s *kindSet) list() []*kind {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := make([]*kind, 0, len(s.all))
+	for _, prefix := range slices.Sorted(maps.Keys(s.all)) {
+		out = append(out, s.all[prefix])
 	}
 	return out
 }
 
-// contentSections are served from the content layers and only read.
-var contentSections = [...]string{"stages", "tasks", "templates", "workflows", "bootenvs"}
+// add makes a kind known, unless another has its prefix.
+func (s *kindSet) add(k *kind) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all[k.prefix] != nil {
+		return false
+	}
+	s.all[k.prefix] = k
+	return true
+}
+
+// remove forgets a kind that was added; its objects stay in the store.
+func (s *kindSet) remove(k *kind) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all[k.prefix] == k {
+		delete(s.all, k.prefix)
+	}
+}
 
 // usable is the validation of every object the store takes.
 func usable() model.Validation {

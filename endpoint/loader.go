@@ -115,7 +115,7 @@ func (l *loader) autoStart(ctx context.Context, b *binary) error {
 	if !b.provider.AutoStart {
 		return nil
 	}
-	k := l.objects.kinds["plugins"]
+	k := l.objects.kinds.get("plugins")
 	if _, err := l.objects.find(k, b.provider.Name); model.KindOf(err) != model.NotFound {
 		return err
 	}

@@ -21,6 +21,10 @@ func paramsOf(object any) *model.Params {
 		return &o.Params
 	case *model.Profile:
 		return &o.Params
+	case *record:
+		if o.params != nil {
+			return &o.params
+		}
 	}
 	return nil
 }
@@ -30,8 +34,13 @@ func (c *catalog) mask(object any) {
 	if params := paramsOf(object); params != nil {
 		*params = model.RedactParams(*params, c.secure)
 	}
-	if m, ok := object.(*model.Machine); ok && m.Secret != "" {
-		m.Secret = model.Masked
+	switch o := object.(type) {
+	case *model.Machine:
+		if o.Secret != "" {
+			o.Secret = model.Masked
+		}
+	case *record:
+		o.hide()
 	}
 }
 

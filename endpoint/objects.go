@@ -15,7 +15,7 @@ type objects struct {
 	store *store.Store
 	runs  *runs.Manager
 	cat   *catalog
-	kinds map[string]*kind
+	kinds *kindSet
 	locks keyLocks
 	// overlay adds to an object what is known only in memory.
 	overlay func(object any)
@@ -221,6 +221,9 @@ func (o *objects) edited(k *kind, found store.Object, change edit) (any, error) 
 	}
 	if err := unmask(object, stored); err != nil {
 		return nil, model.AsError(err).On(k.prefix, found.ID)
+	}
+	if r, ok := object.(*record); ok {
+		r.restore(stored.(*record))
 	}
 	k.tidy(object)
 	return object, o.validate(k, object)

@@ -142,7 +142,7 @@ func TestSecretsAreMaskedAndKept(t *testing.T) {
 
 // stored returns a machine with its secrets in clear.
 func (r *rig) stored(uuid string) (*model.Machine, error) {
-	found, err := r.e.objects.find(r.e.objects.kinds["machines"], uuid)
+	found, err := r.e.objects.find(r.e.objects.kinds.get("machines"), uuid)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -31,14 +32,15 @@ func (a *api) routes() []route {
 		{"GET /events/recent", a.recentEvents},
 		{"POST /events", a.postEvent},
 	}
-	for _, k := range a.objects.kinds {
-		list = append(list, a.objectRoutes(k)...)
-	}
-	for _, prefix := range []string{"machines", "plugins"} {
-		list = append(list, a.actionRoutes(prefix)...)
-	}
-	for _, section := range contentSections {
-		list = append(list, a.sectionRoutes(section)...)
+	return list
+}
+
+// kindRoutes are those of one kind of object. They are found by the first word
+// of the path, after those of the table above: plugins bring kinds of their own.
+func (a *api) kindRoutes(k *kind) []route {
+	list := a.objectRoutes(k)
+	if k.prefix != "params" { // a param's name may hold slashes
+		list = append(list, a.actionRoutes(k.prefix)...)
 	}
 	return list
 }
@@ -221,20 +223,6 @@ func (a *api) invoke(r *http.Request, prefix string) (*reply, error) {
 	return rep, nil
 }
 
-// sectionRoutes serve one section of the content layers.
-func (a *api) sectionRoutes(section string) []route {
-	return []route{
-		{"GET /" + section, listed(func(listing) ([]json.RawMessage, error) { return a.objects.cat.objects(section), nil })},
-		{"GET /" + section + "/{key}", func(r *http.Request) (*reply, error) {
-			raw, found := a.objects.cat.object(section, r.PathValue("key"))
-			if !found {
-				return nil, notFound(section, r.PathValue("key"))
-			}
-			return ok(raw), nil
-		}},
-	}
-}
-
 // getInfo describes the endpoint.
 func (a *api) getInfo(*http.Request) (*reply, error) { return ok(a.info()), nil }
 
@@ -335,12 +323,51 @@ func (a *api) publish(ctx context.Context, e *model.Event) error {
 // register builds the table of routes.
 func (a *api) register() {
 	a.mux = http.NewServeMux()
-	for _, row := range a.routes() {
-		method, path, _ := strings.Cut(row.pattern, " ")
-		a.mux.HandleFunc(method+" "+apiRoot+path, a.wrap(row.handle))
-	}
+	a.enter(a.mux, a.routes())
 	a.mux.HandleFunc("GET "+apiRoot+"/ws", a.websocket)
 	a.mux.HandleFunc("/", a.wrap(noRoute))
+	a.byKind = map[*kind]*http.ServeMux{}
+}
+
+// enter puts routes into a mux.
+func (a *api) enter(mux *http.ServeMux, list []route) {
+	for _, row := range list {
+		method, path, _ := strings.Cut(row.pattern, " ")
+		mux.HandleFunc(method+" "+apiRoot+path, a.wrap(row.handle))
+	}
+}
+
+// lookup finds the handler of a request and the pattern of its route: one of the
+// table, or one of the kind that the path names. The pattern of neither is "/".
+func (a *api) lookup(r *http.Request) (http.Handler, string) {
+	h, pattern := a.mux.Handler(r)
+	if pattern != "/" {
+		return a.mux, pattern
+	}
+	below, _ := strings.CutPrefix(r.URL.Path, apiRoot+"/")
+	prefix, _, _ := strings.Cut(below, "/")
+	k := a.objects.kinds.get(prefix)
+	if k == nil {
+		return h, pattern
+	}
+	mux := a.muxOf(k)
+	_, pattern = mux.Handler(r)
+	return mux, pattern
+}
+
+// muxOf returns the routes of a kind, made when they are first asked for.
+func (a *api) muxOf(k *kind) *http.ServeMux {
+	a.kindMu.Lock()
+	defer a.kindMu.Unlock()
+	mux := a.byKind[k]
+	if mux == nil {
+		mux = http.NewServeMux()
+		a.enter(mux, a.kindRoutes(k))
+		mux.HandleFunc("/", a.wrap(noRoute))
+		maps.DeleteFunc(a.byKind, func(old *kind, _ *http.ServeMux) bool { return old.prefix == k.prefix })
+		a.byKind[k] = mux
+	}
+	return mux
 }
 
 // noRoute answers a path that is not in the table.

@@ -16,7 +16,7 @@ import (
 func (e *Endpoint) openContent(ctx context.Context) error {
 	e.hub = events.New(events.Options{})
 	e.cat = newCatalog(e.log)
-	e.objects = &objects{store: e.store, cat: e.cat, kinds: kinds(), overlay: func(any) {}}
+	e.objects = &objects{store: e.store, cat: e.cat, kinds: newKinds(), overlay: func(any) {}}
 	base, err := bundles.Base()
 	if err != nil {
 		return err
@@ -56,7 +56,7 @@ func (e *Endpoint) seedProfiles(ctx context.Context, profiles map[string]map[str
 		if err != nil {
 			return err
 		}
-		if _, err := e.objects.create(ctx, e.objects.kinds["profiles"], body); err != nil {
+		if _, err := e.objects.create(ctx, e.objects.kinds.get("profiles"), body); err != nil {
 			return err
 		}
 	}

@@ -39,6 +39,8 @@ func (o *objects) validateNames(k *kind, object any) error {
 		return o.profilesExist(t.Profiles, k.prefix, t.Name)
 	case *model.Param:
 		return validateParam(t)
+	case *record:
+		return checkName(k.prefix, t.key)
 	}
 	return nil
 }
