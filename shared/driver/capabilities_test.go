@@ -184,7 +184,7 @@ func TestExtraOnAPluginOutlivesItsCaller(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_, err := r.provider.Action(ctx, &model.Action{Command: "createVm", Model: map[string]any{"Name": "cloud"}})
-		wantErr(t, err, model.UnknownOutcome, "cannot createVm cloud: waiting ended and the action goes on; look at the machine for its outcome")
+		wantErr(t, err, model.UnknownOutcome, "cannot createVm cloud: waiting ended and the action goes on")
 		close(b.block)
 		if called := <-b.called; called != "createVm on cloud" {
 			t.Errorf("called %q", called)

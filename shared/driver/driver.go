@@ -129,10 +129,43 @@ type BootSetter interface {
 	BootDevices(persistent bool) []model.BootDevice
 }
 
+// UEFIBooter is a BootSetter whose override is for one kind of firmware.
+type UEFIBooter interface {
+	// BootUEFI reports whether SetBoot sets the override for UEFI. Told is false
+	// if nobody said what the firmware is: then the kind that reads back is
+	// remarked upon, and no failure.
+	BootUEFI() (uefi, told bool)
+}
+
 // BootReader reads the boot override. It may be retried.
 type BootReader interface {
 	// Boot reads the override now set.
 	Boot(ctx context.Context) (model.BootOverride, error)
+}
+
+// Sign is something a device tells that a restart changes.
+type Sign struct {
+	// Name and Value are for people: "restart cause", "unknown".
+	Name, Value string
+	// Proof is the value that a restart by command leaves and nothing else does;
+	// "" if there is none as things are.
+	Proof string
+	// Within is how long after the restart it takes at most.
+	Within time.Duration
+}
+
+// RestartWitness tells that a machine was restarted. It may be retried.
+type RestartWitness interface {
+	// RestartSigns reads the signs now. One that the device does not have is
+	// left out. Error kinds: unreachable, device-auth, timeout.
+	RestartSigns(ctx context.Context) ([]Sign, error)
+}
+
+// LocatorReader reads the locator. It may be retried.
+type LocatorReader interface {
+	// Locator reports whether it is lit. Error kinds: as PowerState; unsupported
+	// if the device does not tell.
+	Locator(ctx context.Context) (bool, error)
 }
 
 // Identifier lights the locator. It is idempotent.

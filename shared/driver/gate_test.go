@@ -176,7 +176,11 @@ func TestCallerLeavesAfterTheFirstStep(t *testing.T) {
 				ctx, cancel := context.WithTimeout(r.Context(), time.Second)
 				defer cancel()
 				ans := <-r.start(ctx, command, nil)
-				wantErr(t, ans.err, kind, "cannot "+command+" m1: waiting ended and the action goes on; look at the machine for its outcome")
+				text := "cannot " + command + " m1: waiting ended and the action goes on"
+				if kind == model.Timeout {
+					text += "; look at the machine for its outcome"
+				}
+				wantErr(t, ans.err, kind, text)
 				after(time.Minute)
 				want := map[string]int{model.PowerOff: 1}
 				if command == model.PowerCycle {

@@ -37,7 +37,7 @@ func TestEndWhileAtWork(t *testing.T) {
 		{
 			name: "a cycle that fits into the grace is finished", mode: toy.Native, command: model.PowerCycle,
 			device: func(d *toy.Device) { d.PowerDelay, d.CycleOff = time.Second, 4*time.Second },
-			when:   time.Second, end: stop, takes: 4195 * time.Millisecond,
+			when:   time.Second, end: stop, takes: 4296 * time.Millisecond,
 			want: "verified", done: map[string]int{model.PowerCycle: 1},
 		},
 		{
@@ -61,7 +61,7 @@ func TestEndWhileAtWork(t *testing.T) {
 		{
 			name: "stop: the owed on has no reply", mode: toy.Steps, command: model.PowerCycle,
 			device: never, when: time.Second, late: fault(toy.LoseReply, model.PowerOn), end: stop, takes: 13 * time.Second,
-			want: `unknown-outcome: cannot powercycle m1: off not seen, and on was sent without a reply: power on: no reply from pipe; last state on ("power is on"); look at the machine and switch it on`,
+			want: `unknown-outcome: cannot powercycle m1: off not seen, and on was sent without a reply: power on: no reply from pipe; last state on ("power is on"); switch it on`,
 			done: map[string]int{model.PowerOff: 1, model.PowerOn: often},
 		},
 		{
@@ -246,7 +246,7 @@ func TestADriverThatHangs(t *testing.T) {
 		})
 		ans := <-r.start(t.Context(), model.PowerReset, model.Params{"oob/timeout": 30})
 		wantErr(t, ans.err, model.UnknownOutcome,
-			"cannot powerreset m1: waiting ended and the action goes on; look at the machine for its outcome")
+			"cannot powerreset m1: waiting ended and the action goes on")
 		if ans.took != 38*time.Second {
 			t.Errorf("the caller waited %v", ans.took)
 		}

@@ -15,9 +15,10 @@ const bootSettle = 5 * time.Second
 // override that reads back otherwise is a timeout: the state asked for was not
 // seen.
 func planBoot(device model.BootDevice, persistent bool) plan {
-	want := model.BootOverride{Device: device, Persistent: persistent}
 	return func(ctx context.Context, r *run) (any, error) {
+		want := bootWant{BootOverride: model.BootOverride{Device: device, Persistent: persistent, Valid: true}}
 		st := step{name: "set boot", changes: true, call: with(func(ctx context.Context, s BootSetter) error {
+			want = want.on(s)
 			return s.SetBoot(ctx, device, persistent)
 		})}
 		st.seen = func(ctx context.Context) bool { return r.bootSeen(ctx, want) }
@@ -25,43 +26,73 @@ func planBoot(device model.BootDevice, persistent bool) plan {
 			return nil, err
 		}
 		if r.sess == nil || !has[BootReader](r.sess) {
-			r.note("the device does not tell its boot override")
-			return r.result(model.Result{Outcome: model.Acknowledged}), nil
+			return r.bootUntold(), nil
 		}
 		got, err := r.bootIs(ctx, want)
 		if model.KindOf(err) == model.Unsupported {
-			r.note("the device does not tell its boot override")
-			return r.result(model.Result{Outcome: model.Acknowledged}), nil
+			return r.bootUntold(), nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		return r.result(model.Result{Boot: got, Outcome: model.Verified, Evidence: "override reads " + overrideText(*got)}), nil
+		r.saw(SawOverride, "override reads %s", overrideText(*got))
+		if got.UEFI != want.UEFI {
+			r.note("it was set as %s and reads %s; set detected-bios-mode to say which is right", firmware(want.UEFI), firmware(got.UEFI))
+		}
+		return r.conclude(r.req.info.Command, model.Result{Boot: got}), nil
 	}
 }
 
+// bootUntold is the result of a device that does not tell its override.
+func (r *run) bootUntold() model.Result {
+	r.note("the device does not tell its boot override")
+	return r.conclude(r.req.info.Command, model.Result{})
+}
+
+// bootWant is an override as it was asked for.
+type bootWant struct {
+	model.BootOverride
+	told bool // the kind of firmware was asked for, too
+}
+
+// on returns the override as a session sets it.
+func (w bootWant) on(s BootSetter) bootWant {
+	if u, ok := s.(UEFIBooter); ok {
+		w.UEFI, w.told = u.BootUEFI()
+	}
+	return w
+}
+
+// is reports whether an override that was read is the one that was asked for,
+// and will be honoured.
+func (w bootWant) is(got model.BootOverride) bool {
+	return got.Valid && got.Device == w.Device && got.Persistent == w.Persistent && (got.UEFI == w.UEFI || !w.told)
+}
+
+// firmware names a kind of firmware.
+func firmware(uefi bool) string {
+	if uefi {
+		return "UEFI"
+	}
+	return "legacy"
+}
+
 // bootSeen reports whether the override is want although nobody confirmed it.
-func (r *run) bootSeen(ctx context.Context, want model.BootOverride) bool {
+func (r *run) bootSeen(ctx context.Context, want bootWant) bool {
 	if r.openOnce(ctx) != nil || !has[BootReader](r.sess) {
 		return false
 	}
 	var got model.BootOverride
 	err := r.take(ctx, readBootStep(&got), 1)
-	if err != nil || !sameBoot(got, want) {
+	if err != nil || !want.is(got) {
 		return false
 	}
 	r.note("the reply to \"set boot\" was lost")
 	return true
 }
 
-// sameBoot reports whether an override that was read is the one that was asked
-// for, and will be honoured.
-func sameBoot(got, want model.BootOverride) bool {
-	return got.Valid && got.Device == want.Device && got.Persistent == want.Persistent
-}
-
 // bootIs reads the override until it is want.
-func (r *run) bootIs(ctx context.Context, want model.BootOverride) (*model.BootOverride, error) {
+func (r *run) bootIs(ctx context.Context, want bootWant) (*model.BootOverride, error) {
 	settle, cancel := context.WithTimeout(ctx, min(bootSettle, r.req.timeout/2))
 	defer cancel()
 	for gap := firstGap; ; gap = min(gap*3/2, maxGap) {
@@ -69,13 +100,12 @@ func (r *run) bootIs(ctx context.Context, want model.BootOverride) (*model.BootO
 		if err != nil {
 			return nil, model.Errorf(model.KindOf(err), "the override was taken, but cannot be read back: %s", textOf(err))
 		}
-		if sameBoot(*got, want) {
+		if want.is(*got) {
 			return got, nil
 		}
 		if !pause(settle, gap) {
-			want.Valid = true
 			return nil, model.Errorf(model.Timeout, "the override %s was taken, but reads back as %s",
-				overrideText(want), overrideText(*got))
+				overrideText(want.BootOverride), overrideText(*got))
 		}
 	}
 }
@@ -101,6 +131,9 @@ func overrideText(b model.BootOverride) string {
 	text := string(b.Device) + ", next boot only"
 	if b.Persistent {
 		text = string(b.Device) + ", every boot"
+	}
+	if b.UEFI {
+		text += ", for UEFI"
 	}
 	if !b.Valid {
 		text += ", not valid"

@@ -19,7 +19,7 @@ func planCycle(ctx context.Context, r *run) (any, error) {
 	if err := r.readPower(ctx); err != nil {
 		return nil, err
 	}
-	if r.looked && r.last.State == model.StateOff {
+	if r.is(ctx, model.StateOff) {
 		return r.cycleFromOff(ctx)
 	}
 	if has[Cycler](r.sess) {
@@ -44,7 +44,7 @@ func (r *run) nativeCycle(ctx context.Context) (any, error) {
 		return s.PowerCycle(ctx)
 	})})
 	if err != nil {
-		if model.KindOf(err) == model.Conflict && r.look(ctx) && r.last.State == model.StateOff {
+		if model.KindOf(err) == model.Conflict && r.look(ctx) && r.is(ctx, model.StateOff) {
 			r.sent = nil // refused because it had gone off
 			return r.cycleFromOff(ctx)
 		}
@@ -66,17 +66,17 @@ func (r *run) nativeOutcome(ctx context.Context, replied, off, on bool) (any, er
 			r.note("the reply to \"cycle\" was lost; it was sent once and the cycle was seen")
 		}
 		changed := true
-		return r.result(model.Result{Changed: &changed, Outcome: model.Verified}), nil
+		return r.conclude(model.PowerCycle, model.Result{Changed: &changed}), nil
 	case off:
 		return nil, model.Errorf(model.Timeout, "off was seen after \"cycle\", but not on within %v; %s", r.req.timeout, r.lastState())
 	case r.stopping(ctx):
 		return nil, model.Errorf(model.UnknownOutcome, "the plugin is stopping: cycle sent, off not seen; %s", r.lastState())
 	case replied:
 		r.note("the device confirmed the cycle, but off was not seen; %s", r.lastState())
-		return r.result(model.Result{Outcome: model.Acknowledged}), nil
+		return r.conclude(model.PowerCycle, model.Result{}), nil
 	}
 	return nil, model.Errorf(model.UnknownOutcome,
-		"no reply to \"cycle\", which was sent once, and off was not seen; %s; look at the machine's console or uptime before cycling again", r.lastState())
+		"no reply to \"cycle\", which was sent once, and off was not seen; %s", r.lastState())
 }
 
 // stepCycle cycles a device that only knows on and off. Once off was sent, on
@@ -97,7 +97,7 @@ func (r *run) stepCycle(ctx context.Context) (any, error) {
 	on := onErr == nil && off && r.waitFor(ctx, model.StateOn, maxGap)
 	if on {
 		changed := true
-		return r.result(model.Result{Changed: &changed, Outcome: model.Verified}), nil
+		return r.conclude(model.PowerCycle, model.Result{Changed: &changed}), nil
 	}
 	return nil, r.stepFailure(ctx, offErr, onErr, off)
 }
@@ -111,7 +111,7 @@ func (r *run) stepFailure(ctx context.Context, offErr, onErr error, off bool) er
 	}
 	switch {
 	case onErr != nil:
-		return model.Errorf(model.UnknownOutcome, "%s, and on was sent without a reply: %s; %s; look at the machine and switch it on",
+		return model.Errorf(model.UnknownOutcome, "%s, and on was sent without a reply: %s; %s; switch it on",
 			was, textOf(onErr), r.lastState())
 	case r.stopping(ctx):
 		if off {

@@ -27,11 +27,46 @@ func planIdentify(ctx context.Context, r *run) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.note("locator lit for %v", lit)
-	if lit == 0 {
-		r.notes = []string{"locator off"}
+	if lit > 0 {
+		r.note("locator lit for %v", lit)
+	} else {
+		r.note("locator off")
 	}
-	return r.result(model.Result{Outcome: model.Acknowledged}), nil
+	r.readLocator(ctx, lit > 0)
+	return r.conclude(model.Identify, model.Result{}), nil
+}
+
+// locatorSettle is how long a device may take to tell the locator it lit.
+const locatorSettle = 2 * time.Second
+
+// readLocator reads the locator until it is as it was ordered. A device that
+// took the order and tells otherwise is remarked upon and no failure: it is a
+// lamp.
+func (r *run) readLocator(ctx context.Context, want bool) {
+	ctx, cancel := context.WithTimeout(ctx, min(locatorSettle, r.req.timeout/2))
+	defer cancel()
+	words := map[bool]string{true: "on", false: "off"}
+	for gap := firstGap; r.openOnce(ctx) == nil && has[LocatorReader](r.sess); gap = min(gap*3/2, maxGap) {
+		var lit bool
+		err := r.take(ctx, step{name: "read locator", call: with(func(ctx context.Context, s LocatorReader) error {
+			got, err := s.Locator(ctx)
+			lit = got
+			return err
+		})}, 1)
+		switch {
+		case err == nil && lit == want:
+			r.saw(SawLocator, "locator reads %s", words[lit])
+			return
+		case refused(err):
+			return
+		case pause(ctx, gap):
+		case err == nil:
+			r.note("the device confirmed it, and tells that the locator is %s", words[lit])
+			return
+		default:
+			return
+		}
+	}
 }
 
 // planHealth reads the health.

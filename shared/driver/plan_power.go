@@ -2,7 +2,6 @@ package driver
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"provision-plugins/shared/model"
@@ -38,10 +37,13 @@ func (r *run) planReach(ctx context.Context, want model.PowerState) (any, error)
 // with nothing sent.
 func (r *run) reach(ctx context.Context, want model.PowerState) (any, error) {
 	prior := r.last.State
-	if r.looked && prior == want {
+	if r.is(ctx, want) {
 		return r.already(), nil
 	}
 	err := r.order(ctx, want, true)
+	if model.KindOf(err) == model.Conflict {
+		return r.refusedOrder(ctx, want, err)
+	}
 	if err != nil && (!r.committed() || !mayBeLost(err)) {
 		return nil, err
 	}
@@ -50,25 +52,48 @@ func (r *run) reach(ctx context.Context, want model.PowerState) (any, error) {
 	}
 	if r.blind && err == nil {
 		r.note("the device does not tell its state")
-		return r.result(model.Result{Outcome: model.Acknowledged}), nil
+		return r.concludeReach(want, nil), nil
 	}
 	if !r.waitFor(ctx, want, maxGap) {
 		return nil, r.notReached(want, err)
 	}
-	res := model.Result{Outcome: model.Verified}
-	if prior == model.StateOn || prior == model.StateOff {
-		changed := true
-		res.Changed = &changed
+	if prior != model.StateOn && prior != model.StateOff {
+		return r.concludeReach(want, nil), nil
 	}
-	return r.result(res), nil
+	changed := prior != want
+	return r.concludeReach(want, &changed), nil
+}
+
+// concludeReach is the result of a machine that was ordered to want, whatever
+// the action was that led there.
+func (r *run) concludeReach(want model.PowerState, changed *bool) model.Result {
+	command := model.PowerOff
+	if want == model.StateOn {
+		command = model.PowerOn
+	}
+	return r.conclude(command, model.Result{Changed: changed})
 }
 
 // already is the result of a machine that is where it should be.
 func (r *run) already() model.Result {
 	changed := false
-	r.evidence(r.last.State)
 	r.note("it was %s already; nothing was sent", r.last.State)
-	return r.result(model.Result{Changed: &changed, Outcome: model.Verified})
+	return r.concludeReach(r.last.State, &changed)
+}
+
+// refusedWatch is how long the state is watched after a device refused an order
+// in its present state, which it may tell late.
+const refusedWatch = 10 * time.Second
+
+// refusedOrder decides by the state about an order that was refused in it.
+func (r *run) refusedOrder(ctx context.Context, want model.PowerState, err error) (any, error) {
+	watch, cancel := context.WithTimeout(ctx, min(refusedWatch, r.req.timeout/3))
+	defer cancel()
+	if r.waitFor(watch, want, maxGap) {
+		r.note("the device refused %q, and is %s", r.sent[len(r.sent)-1], want)
+		return r.concludeReach(want, nil), nil
+	}
+	return nil, model.Errorf(model.KindOf(err), "%s; %s", textOf(err), r.lastState())
 }
 
 // notReached is the error of a machine that did not come to want after it was
@@ -118,8 +143,11 @@ func planSoft(ctx context.Context, r *run) (any, error) {
 	if err := r.readPower(ctx); err != nil {
 		return nil, err
 	}
+	if r.looked && !r.holds(ctx) {
+		return nil, model.Errorf(model.Conflict, "one reading of the state contradicts another; nothing was sent, because the button switches a machine on that is off; %s", r.lastState())
+	}
 	if r.looked && r.last.State == model.StateOff {
-		return r.already(), nil // another press would switch it on
+		return r.already(), nil
 	}
 	if r.req.force >= 0 && !has[PowerSetter](r.sess) {
 		return nil, model.Errorf(model.Unsupported, "param %s needs a device that can be switched off; nothing was sent", paramForceAfter)
@@ -144,7 +172,7 @@ func planSoft(ctx context.Context, r *run) (any, error) {
 	defer cancel()
 	if r.waitFor(soft, model.StateOff, maxGap) {
 		changed := true
-		return r.result(model.Result{Changed: &changed, Outcome: model.Verified}), nil
+		return r.conclude(model.PowerSoft, model.Result{Changed: &changed}), nil
 	}
 	return r.afterSoft(ctx, replied)
 }
@@ -157,10 +185,10 @@ func (r *run) afterSoft(ctx context.Context, replied bool) (any, error) {
 		return r.reach(ctx, model.StateOff)
 	case r.blind && replied:
 		r.note("the device does not tell its state")
-		return r.result(model.Result{Outcome: model.Acknowledged}), nil
+		return r.conclude(model.PowerSoft, model.Result{}), nil
 	case !replied:
 		return nil, model.Errorf(model.UnknownOutcome,
-			"no reply to \"soft off\" and off not seen within %v; %s; look at the machine's console before asking again: another press may switch it on",
+			"no reply to \"soft off\" and off not seen within %v; %s; another press may switch it on",
 			r.req.timeout, r.lastState())
 	}
 	return nil, model.Errorf(model.Timeout, "the operating system did not shut down within %v (asked once); %s",
@@ -177,24 +205,44 @@ func planNMI(ctx context.Context, r *run) (any, error) {
 	return r.jolt(ctx, "interrupt", with(func(ctx context.Context, s Interrupter) error { return s.PowerNMI(ctx) }))
 }
 
-// jolt sends a command whose effect cannot be read back. Devices confirm one
-// even when the machine is off and nothing happens, so the state is read first.
+// jolt sends a command that leaves the machine on. Devices confirm one even when
+// the machine is off and nothing happens, so the state is read first, and
+// afterwards what a restart would have changed.
 func (r *run) jolt(ctx context.Context, name string, call func(context.Context, Session) error) (any, error) {
 	if err := r.readPower(ctx); err != nil {
 		return nil, err
 	}
-	if r.looked && r.last.State == model.StateOff {
+	if r.is(ctx, model.StateOff) {
 		return nil, model.Errorf(model.Conflict, "the machine is off; nothing was sent; switch it on instead")
 	}
+	var before []Sign
+	if r.req.info.Command == model.PowerReset {
+		before = r.signs(ctx)
+	}
 	replied, err := r.once(ctx, step{name: name, bound: replyTry, call: call})
+	if model.KindOf(err) == model.Conflict && r.look(ctx) && r.is(ctx, model.StateOff) {
+		return nil, model.Errorf(model.Conflict, "%s; the machine is off; switch it on instead", textOf(err))
+	}
 	if err != nil {
 		return nil, err
 	}
+	r.awaitSign(ctx, before)
 	r.look(ctx)
-	if replied {
-		return r.result(model.Result{Outcome: model.Acknowledged}), nil
+	return r.joltOutcome(name, replied, before)
+}
+
+// joltOutcome says what became of a command whose signs were watched for.
+func (r *run) joltOutcome(name string, replied bool, before []Sign) (any, error) {
+	proven := r.proven(r.req.info.Command)
+	if !replied && !proven {
+		return nil, model.Errorf(model.UnknownOutcome,
+			"no reply to %q, which was sent once, and nothing shows whether it was done; %s", name, r.lastState())
 	}
-	return nil, model.Errorf(model.UnknownOutcome, "%s", fmt.Sprintf(
-		"no reply to %q, which was sent once, and nothing shows whether it was done; %s; look at the machine's console or uptime before sending it again",
-		name, r.lastState()))
+	if !replied {
+		r.note("the reply to %q was lost; it was sent once and the restart was seen", name)
+	}
+	if !proven && len(before) > 0 {
+		r.note("the device confirmed the %s, but %s still reads %s", name, before[0].Name, before[0].Value)
+	}
+	return r.conclude(r.req.info.Command, model.Result{}), nil
 }

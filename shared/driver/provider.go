@@ -143,11 +143,10 @@ func (p *Provider) await(ctx context.Context, t *ticket, req *request, limit tim
 	if !p.gate.leave(t) {
 		return nil, req.errorf(model.Timeout, "%s", leftBefore)
 	}
-	kind := model.Timeout
 	if req.info.Class == model.Once {
-		kind = model.UnknownOutcome
+		return nil, req.errorf(model.UnknownOutcome, "waiting ended and the action goes on")
 	}
-	return nil, req.errorf(kind, "waiting ended and the action goes on; look at the machine for its outcome")
+	return nil, req.errorf(model.Timeout, "waiting ended and the action goes on; look at the machine for its outcome")
 }
 
 // execute runs a plan within its bounds. A panic in a driver costs one action,

@@ -185,6 +185,9 @@ func (req *request) errorf(kind model.Kind, format string, args ...any) *model.E
 		subject = " " + req.target.Name
 	}
 	text = "cannot " + req.info.Command + subject + ": " + text
+	if kind == model.UnknownOutcome {
+		text += "; " + req.lookAt()
+	}
 	return model.Errorf(kind, "%s", req.secrets.text(text)).On(req.prefix, req.target.Name)
 }
 

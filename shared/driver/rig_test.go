@@ -85,14 +85,16 @@ func (r *rig) start(ctx context.Context, command string, params model.Params) <-
 // after lets time pass in the bubble.
 func after(d time.Duration) { <-time.After(d) }
 
-// wantErr checks an error's kind and text.
+// wantErr checks an error's kind and text. One of kind unknown-outcome must also
+// say where to look.
 func wantErr(t *testing.T, err error, kind model.Kind, text string) {
 	t.Helper()
 	var e *model.Error
 	if !errors.As(err, &e) {
 		t.Fatalf("want an error of kind %s, got %v", kind, err)
 	}
-	if e.Kind() != kind || e.Text() != text {
+	got, advice, _ := strings.Cut(e.Text(), "; before sending it again look at ")
+	if e.Kind() != kind || got != text || (advice != "") != (kind == model.UnknownOutcome) {
 		t.Errorf("want %s: %s\n got %s: %s", kind, text, e.Kind(), e.Text())
 	}
 }

@@ -30,9 +30,9 @@ type run struct {
 	lookErr error         // why the latest reading failed; nil if it did not
 	blind   bool          // reading again will not help
 
-	sent     []string // state-changing steps, in order
-	attempts int      // tries of the step that took most
-	seen     []string // evidence
+	sent     []string  // state-changing steps, in order
+	attempts int       // tries of the step that took most
+	seen     []sighted // since the first of them
 	notes    []string
 }
 
@@ -54,6 +54,9 @@ func (r *run) commit(step string) error {
 	}
 	if err := r.p.gate.commit(r.ticket); err != nil {
 		return err
+	}
+	if len(r.sent) == 0 {
+		r.seen = nil // what was seen before proves nothing
 	}
 	if n := len(r.sent); n == 0 || r.sent[n-1] != step {
 		r.sent = append(r.sent, step)
@@ -77,18 +80,10 @@ func (r *run) note(format string, args ...any) {
 	r.notes = append(r.notes, fmt.Sprintf(format, args...))
 }
 
-// evidence records that a state was observed now.
-func (r *run) evidence(state model.PowerState) {
-	r.seen = append(r.seen, fmt.Sprintf("%s at %.1fs", state, r.since().Seconds()))
-}
-
 // result fills what all results have.
 func (r *run) result(res model.Result) model.Result {
 	if r.looked && res.Boot == nil {
 		res.Power, res.Raw = r.last.State, r.last.Raw
-	}
-	if res.Evidence == "" && len(r.seen) > 0 {
-		res.Evidence = "state " + strings.Join(r.seen, ", ")
 	}
 	res.Attempts = r.attempts
 	res.TookMs = r.since().Milliseconds()

@@ -80,16 +80,37 @@ func (r *run) look(ctx context.Context) bool {
 	return false
 }
 
-// waitFor reads until the state is want, quickly at first and at gaps of most
-// later. It ends with ctx, or when reading cannot help.
+// holdGap is how long after a reading another must tell the same before it is
+// believed: a BMC that is behind, or tells one thing and another, has its first
+// answer contradicted.
+const holdGap = 50 * time.Millisecond
+
+// waitFor reads until the state is want and holds, quickly at first and at gaps
+// of most later. It ends with ctx, or when reading cannot help.
 func (r *run) waitFor(ctx context.Context, want model.PowerState, most time.Duration) bool {
 	for gap := firstGap; ; gap = min(gap*3/2, most) {
-		if r.look(ctx) && r.last.State == want {
-			r.evidence(want)
+		if r.look(ctx) && r.last.State == want && r.holds(ctx) {
 			return true
 		}
 		if r.blind || !pause(ctx, gap) {
 			return false
 		}
 	}
+}
+
+// holds reads again and reports whether the state that was read last holds. It
+// is seen then.
+func (r *run) holds(ctx context.Context) bool {
+	first, at := r.last.State, r.lastAt
+	if !pause(ctx, holdGap) || !r.look(ctx) || r.last.State != first {
+		return false
+	}
+	r.sawPower(first, at)
+	return true
+}
+
+// is reports whether the state that was read is want and holds. A plan that
+// sends nothing because of a state, or something else, rests on it.
+func (r *run) is(ctx context.Context, want model.PowerState) bool {
+	return r.looked && r.last.State == want && r.holds(ctx)
 }
