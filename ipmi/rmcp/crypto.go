@@ -24,6 +24,7 @@ type setup struct {
 	managedRnd [16]byte
 	guid       [16]byte
 	role       uint8
+	unhashed   uint8 // bits of role that the BMC leaves out of what it hashes
 	username   string
 	kuid       [keyLen]byte // the password, padded
 	kg         [keyLen]byte // the BMC key, or the password
@@ -41,7 +42,7 @@ func (s *setup) sum(key []byte, parts ...[]byte) []byte {
 // identity is the end of three of the four hashed strings: role, length of the
 // user name, user name.
 func (s *setup) identity() []byte {
-	return append([]byte{s.role, uint8(len(s.username))}, s.username...)
+	return append([]byte{s.role &^ s.unhashed, uint8(len(s.username))}, s.username...)
 }
 
 // rakp2 is the key exchange code a BMC that knows the password sends.

@@ -27,6 +27,8 @@ const (
 	NoSuite     Reason = "cipher suite id unavailable"
 	NoSlot      Reason = "no session slot free"
 	LostSession Reason = "session lost during setup"
+	OtherHash   Reason = "the password is right, but another privilege level is hashed than was asked for"
+	Checksum    Reason = "the answers have a wrong checksum"
 	Protocol    Reason = "protocol error"
 	TooLong     Reason = "too long for IPMI 2.0"
 )

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"net"
 	"time"
 )
 
@@ -89,7 +90,10 @@ type handshake struct {
 	// same, a doubled RAKP 1 is the likely cause.
 	proved bool
 	// linger is how long to look out for a later RAKP 2 than the first.
-	linger  time.Duration
+	linger time.Duration
+	// single sends each message once: a refusal then has no other explanation
+	// than wrong credentials.
+	single  bool
 	answers chan setupAnswer
 	lost    chan Reason
 }
@@ -98,10 +102,14 @@ type handshake struct {
 func (t *Transport) newHandshake(p *plan) *handshake {
 	h := &handshake{
 		t: t, target: p.target, deadline: p.deadline, wait: p.wait, rtt: p.rtt, linger: p.linger,
+		single:  p.refusals > 0,
 		answers: make(chan setupAnswer, 4),
 		lost:    make(chan Reason, 1),
 	}
 	h.keys = setup{suite: p.suites[0], role: nameOnlyLookup | p.privilege, username: p.target.Login.Username}
+	if p.target.Login.Ways.OpenPrivilege {
+		h.keys.unhashed = nameOnlyLookup
+	}
 	copy(h.keys.kuid[:], p.target.Login.Password)
 	h.keys.kg = h.keys.kuid
 	if p.target.Login.Kg != "" {
@@ -231,10 +239,22 @@ func (h *handshake) rakp12(ctx context.Context) *Error {
 	copy(k.managedRnd[:], a.data[8:])
 	copy(k.guid[:], a.data[24:])
 	if !hmac.Equal(k.rakp2(), a.data[40:a.n]) {
-		return fail(BadPassword, stepRAKP1.name, errProof)
+		return k.mismatch(a.data[40:a.n])
 	}
 	h.proved = true
 	return nil
+}
+
+// mismatch is the error of a proof that is not the one expected. A BMC that
+// hashes another privilege level than it should is told from one with another
+// password: its proof is right by its own way.
+func (s *setup) mismatch(proof []byte) *Error {
+	s.unhashed ^= nameOnlyLookup
+	defer func() { s.unhashed ^= nameOnlyLookup }()
+	if hmac.Equal(s.rakp2(), proof) {
+		return fail(OtherHash, stepRAKP1.name, nil)
+	}
+	return fail(BadPassword, stepRAKP1.name, errProof)
 }
 
 // newestRAKP2 waits for further answers with the same tag, where an earlier try
@@ -298,10 +318,13 @@ func (h *handshake) abandon() {
 // which tells what an answer is the answer to.
 func (h *handshake) exchange(ctx context.Context, st *step, body func([]byte) []byte) (*setupAnswer, *Error) {
 	var out []sent
-	wait := h.wait
+	tries, wait := st.tries, h.wait
+	if h.single {
+		tries, wait = 1, onceFor(0, h.rtt)
+	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	for n := 0; st.tries == 0 || n < st.tries; n++ {
+	for n := 0; tries == 0 || n < tries; n++ {
 		left := time.Until(h.deadline)
 		if left <= 0 {
 			break
@@ -325,6 +348,9 @@ func (h *handshake) exchange(ctx context.Context, st *step, body func([]byte) []
 		}
 		if a != nil || err != nil {
 			return a, err
+		}
+		if h.single {
+			h.target.silent()
 		}
 		wait = min(2*wait, maxTry)
 	}
@@ -394,10 +420,15 @@ func judge(a *setupAnswer, st *step) (*setupAnswer, *Error) {
 	return a, nil
 }
 
-// ended is the error of a wait that the caller ended.
+// ended is the error of a wait that the caller ended. The caller's cause may
+// tell that its time was over, or that all is being closed.
 func ended(ctx context.Context, step string) *Error {
-	if ctx.Err() == context.DeadlineExceeded {
-		return fail(Silent, step, context.Cause(ctx))
+	cause := context.Cause(ctx)
+	switch {
+	case ctx.Err() == context.DeadlineExceeded, errors.Is(cause, context.DeadlineExceeded):
+		return fail(Silent, step, cause)
+	case errors.Is(cause, net.ErrClosed):
+		return fail(Closed, step, cause)
 	}
-	return fail(Cancelled, step, context.Cause(ctx))
+	return fail(Cancelled, step, cause)
 }

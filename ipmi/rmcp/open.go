@@ -16,6 +16,20 @@ type Login struct {
 	Username string       // 16 bytes at most
 	Password model.Secret // 20 bytes at most
 	Kg       model.Secret // the BMC key, 20 bytes at most; empty if it has none
+	Ways     Ways
+}
+
+// Ways are ways of a BMC that differ from IPMI 2.0, to be met from the first
+// datagram on. The zero value is a BMC that has none.
+type Ways struct {
+	// OpenPrivilege tells that the BMC hashes the privilege level of Open
+	// Session, where it should hash that of RAKP 1.
+	OpenPrivilege bool
+	// NoChecksum takes answers whose own checksum is wrong. They are
+	// authenticated all the same.
+	NoChecksum bool
+	// Suite is the only cipher suite to offer, 3 or 17; 0 offers both.
+	Suite uint8
 }
 
 // Known is what earlier sessions taught about a BMC and a login. The zero value
@@ -32,9 +46,21 @@ type Target struct {
 	Peer  netip.AddrPort
 	Login Login
 	Known Known
+	// Refusals is how many handshakes in a row were refused before this Open,
+	// with this login.
+	Refusals int
+	// Probe allows one handshake only that can be refused.
+	Probe bool
 	// OnSilence, if set, is called when a first try was not answered.
 	OnSilence func()
+	// OnRefusal, if set, is called for each handshake that was refused, before
+	// the next one begins.
+	OnRefusal func(Reason)
 }
+
+// RefusesLogin reports whether the reason is a refusal of the credentials, such
+// as a BMC counts before it locks an account.
+func (r Reason) RefusesLogin() bool { return r == BadPassword || r == BadUsername || r == BadKg }
 
 // silent calls OnSilence.
 func (t *Target) silent() {
@@ -69,8 +95,8 @@ type plan struct {
 	deadline  time.Time
 	wait, rtt time.Duration
 	linger    time.Duration // see handshake
-	refusals  int           // consecutive mismatches and refusals of the credentials
-	refusal   *Error        // why the suite before was given up, if for a refusal
+	refusals  int           // handshakes refused in a row
+	refusal   *Error        // the last of them in this Open
 	tries     int
 }
 
@@ -83,6 +109,9 @@ const maxHandshakes = 12
 func (t *Transport) Open(ctx context.Context, target Target) (*Session, error) {
 	if err := target.Login.check(); err != nil {
 		return nil, err
+	}
+	if len(suiteOrder(0, target.Login.Ways.Suite)) == 0 {
+		return nil, fail(NoSuite, "", fmt.Errorf("suite %d is not one of ours", target.Login.Ways.Suite))
 	}
 	target.Peer = netip.AddrPortFrom(target.Peer.Addr().Unmap(), target.Peer.Port())
 	p := newPlan(&target)
@@ -103,11 +132,12 @@ func newPlan(target *Target) *plan {
 	k := &target.Known
 	p := &plan{
 		target:    target,
-		suites:    suiteOrder(k.Suite),
+		suites:    suiteOrder(k.Suite, target.Login.Ways.Suite),
 		privilege: uint8(types.PrivilegeLevelOperator),
 		deadline:  time.Now().Add(openLimit),
 		wait:      tryFor(k.RTT),
 		rtt:       k.RTT,
+		refusals:  target.Refusals,
 	}
 	p.proven = p.suites[0].id == k.Suite
 	if k.UserOnly {
@@ -137,8 +167,8 @@ func (p *plan) again(h *handshake, err *Error) bool {
 		return p.slower()
 	case Silent:
 		// The BMC answered Open Session and then no more: it may have dropped
-		// the session. Without an answer at all the time is up by now.
-		return h.keys.managedID != 0 && p.slower()
+		// the session. A message that was sent only once may have been lost.
+		return (h.keys.managedID != 0 || h.single) && p.slower()
 	}
 	return false
 }
@@ -164,27 +194,41 @@ func (p *plan) lower() bool {
 	return true
 }
 
-// slower starts over with more patience.
+// slower starts over with more patience, unless that is a probe too many.
 func (p *plan) slower() bool {
 	p.wait = min(2*p.wait, maxTry)
-	return true
+	return !p.target.Probe
 }
 
-// refused weighs a mismatch. Only the second in a row, without any message
-// sent twice, is taken for wrong credentials: a slow BMC whose answers cross
-// looks the same. A suite that never worked here may be at fault instead: the
-// next one then has one try.
+// maxRefusals is how many refused handshakes in a row are proof of wrong
+// credentials; maxDoubled is it where the network doubled messages.
+const (
+	maxRefusals = 2
+	maxDoubled  = 4
+)
+
+// refused weighs a refusal. The first is no proof: a slow BMC whose answers cross
+// looks the same, and so does a suite that it offers and gets wrong. All further
+// handshakes therefore send each message once, and the second one tries the next
+// suite, if the first never worked here. A BMC that proves that it knows the
+// password before it refuses it has seen a message twice, or has ours wrong.
 func (p *plan) refused(h *handshake, err *Error) bool {
 	p.refusals++
-	if p.refusals < 2 || h.crossed {
-		return p.slower()
+	p.refusal = err
+	if p.target.OnRefusal != nil {
+		p.target.OnRefusal(err.Reason)
 	}
-	if p.proven {
+	limit := maxRefusals
+	if h.proved && h.crossed {
+		limit = maxDoubled
+	}
+	if p.refusals >= limit {
 		return false
 	}
-	p.refusals--
-	p.refusal = err
-	return p.nextSuite()
+	if !h.proved && !p.proven && len(p.suites) == len(suites) {
+		p.suites = []*suite{p.suites[1], p.suites[0]}
+	}
+	return p.slower()
 }
 
 // failure is what to tell when no try is left: a BMC that lacks the suite that

@@ -3,6 +3,7 @@ package rmcp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -349,48 +350,160 @@ func TestOpenWithCrossingAnswers(t *testing.T) {
 }
 
 // TestOpenAfterOneMismatch: what does not match once is no proof of wrong
-// credentials.
+// credentials. A suite in which the BMC proves nothing is not tried twice.
 func TestOpenAfterOneMismatch(t *testing.T) {
-	for name, kind := range map[string]payloadType{"RAKP 2": payloadRAKP2, "RAKP 4": payloadRAKP4} {
+	for name, tc := range map[string]struct {
+		kind  payloadType
+		suite uint8
+	}{"RAKP 2": {payloadRAKP2, 3}, "RAKP 4": {payloadRAKP4, 17}} {
 		t.Run(name, func(t *testing.T) {
 			b := startBMC(t, bmcOptions{})
 			altered := 0
 			p := udptest.New(t, b.addr, func(d udptest.Datagram) [][]byte {
-				if d.Direction == udptest.ToServer || d.Data[offPayload] != byte(kind) || altered > 0 {
+				if d.Direction == udptest.ToServer || d.Data[offPayload] != byte(tc.kind) || altered > 0 {
 					return udptest.Pass(d)
 				}
 				altered++
 				return [][]byte{with(d.Data, func(b []byte) { b[len(b)-1] ^= 1 })}
 			})
 			s := openTo(t, newTestTransport(t), p.Addr())
-			if got := s.Known().Suite; got != 17 {
-				t.Errorf("suite %d, want 17", got)
+			if got := s.Known().Suite; got != tc.suite {
+				t.Errorf("suite %d, want %d", got, tc.suite)
 			}
 			eventually(t, "one session on the BMC", func() bool { return b.Sessions.Count() == 1 })
 		})
 	}
 }
 
-// TestOpenAfterMismatchAndLoss: a second mismatch in a row, in a handshake that
-// had to send again, is no proof either.
+// TestOpenAfterMismatchAndLoss: a handshake after a mismatch sends each message
+// once, and one that is lost then is no refusal.
 func TestOpenAfterMismatchAndLoss(t *testing.T) {
 	b := startBMC(t, bmcOptions{})
-	n := 0
+	n, resent := 0, 0
+	last := ""
 	p := udptest.New(t, b.addr, func(d udptest.Datagram) [][]byte {
+		if d.Direction == udptest.ToServer {
+			// Two transmissions of a message differ in their tags only.
+			now := string(d.Data[:headerLen]) + string(d.Data[headerLen+1:])
+			if now == last {
+				resent++
+			}
+			last = now
+			return udptest.Pass(d)
+		}
 		if d.Data[offPayload] != byte(payloadRAKP2) {
 			return udptest.Pass(d)
 		}
 		n++
 		switch n {
-		case 1, 3:
+		case 1:
 			return [][]byte{with(d.Data, func(b []byte) { b[len(b)-1] ^= 1 })}
 		case 2:
 			return nil
 		}
 		return udptest.Pass(d)
 	})
-	if got := openTo(t, newTestTransport(t), p.Addr()).Known().Suite; got != 17 {
-		t.Errorf("suite %d, want 17: the password was taken for wrong in it", got)
+	var refused []Reason
+	s, err := newTestTransport(t).Open(testContext(t), Target{
+		Peer: p.Addr(), Login: login(), OnRefusal: func(r Reason) { refused = append(refused, r) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	p.SetFilter(udptest.Pass) // the filter is done with n and resent
+	if n != 3 || resent != 0 || len(refused) != 1 || refused[0] != BadPassword {
+		t.Errorf("%d RAKP 2, %d messages sent again, refused %v; want 3, 0 and one refusal", n, resent, refused)
+	}
+}
+
+// TestOpenRefusals counts how often a BMC is bothered with a wrong password: it
+// may lock the account.
+func TestOpenRefusals(t *testing.T) {
+	wrong := Login{testUser, "wrong password", ""}
+	both, new17 := []types.CipherSuiteID{3, 17}, []types.CipherSuiteID{17}
+	for name, tc := range map[string]struct {
+		suites []types.CipherSuiteID
+		target Target
+		want   int
+	}{
+		"nothing known":       {both, Target{Login: wrong}, 2},
+		"suite known":         {both, Target{Login: wrong, Known: Known{Suite: 17}}, 2},
+		"suite 17 only":       {new17, Target{Login: wrong}, 2},
+		"refused before":      {both, Target{Login: wrong, Refusals: 1}, 1},
+		"probe":               {both, Target{Login: wrong, Refusals: 2, Probe: true}, 1},
+		"probe of suite 17":   {new17, Target{Login: wrong, Refusals: 2, Probe: true, Known: Known{Suite: 3}}, 1},
+		"right, after others": {both, Target{Login: login(), Refusals: 2, Probe: true}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := startBMC(t, bmcOptions{suites: tc.suites})
+			rakp1 := 0
+			p := udptest.New(t, b.addr, func(d udptest.Datagram) [][]byte {
+				if d.Data[offPayload] == byte(payloadRAKP1) {
+					rakp1++
+				}
+				return udptest.Pass(d)
+			})
+			got := 0
+			tc.target.Peer = p.Addr()
+			tc.target.OnRefusal = func(Reason) { got++ }
+			s, err := newTestTransport(t).Open(testContext(t), tc.target)
+			if err == nil {
+				s.Close()
+			}
+			p.SetFilter(udptest.Pass) // the filter is done with rakp1
+			if (err == nil) != (tc.want == 0) || err != nil && reasonIn(err) != BadPassword {
+				t.Errorf("error %v", err)
+			}
+			if got != tc.want || rakp1 != max(tc.want, 1) {
+				t.Errorf("%d refusals in %d handshakes, want %d", got, rakp1, tc.want)
+			}
+		})
+	}
+}
+
+// TestOpenProbeLost: a probe whose answer is lost is not made again, and is no
+// refusal.
+func TestOpenProbeLost(t *testing.T) {
+	t.Parallel()
+	b := startBMC(t, bmcOptions{})
+	rakp1 := 0
+	p := udptest.New(t, b.addr, func(d udptest.Datagram) [][]byte {
+		switch d.Data[offPayload] {
+		case byte(payloadRAKP1):
+			rakp1++
+		case byte(payloadRAKP2):
+			return nil
+		}
+		return udptest.Pass(d)
+	})
+	silent := 0
+	_, err := newTestTransport(t).Open(testContext(t), Target{
+		Peer: p.Addr(), Login: login(), Refusals: 2, Probe: true,
+		OnSilence: func() { silent++ },
+		OnRefusal: func(r Reason) { t.Errorf("refused: %s", r) },
+	})
+	p.SetFilter(udptest.Pass) // the filter is done with rakp1
+	if reasonIn(err) != Silent || rakp1 != 1 || silent == 0 {
+		t.Errorf("error %v after %d RAKP 1, told of silence %d times; want %q after 1", err, rakp1, silent, Silent)
+	}
+}
+
+// TestEndedBy is what the end of the caller means.
+func TestEndedBy(t *testing.T) {
+	for name, tc := range map[string]struct {
+		cause error
+		want  Reason
+	}{
+		"left":          {errors.New("left"), Cancelled},
+		"out of time":   {fmt.Errorf("gone: %w", context.DeadlineExceeded), Silent},
+		"shutting down": {net.ErrClosed, Closed},
+	} {
+		ctx, cancel := context.WithCancelCause(context.Background())
+		cancel(tc.cause)
+		if err := ended(ctx, "step"); err.Reason != tc.want || !errors.Is(err, tc.cause) {
+			t.Errorf("%s: %v, want %q", name, err, tc.want)
+		}
 	}
 }
 

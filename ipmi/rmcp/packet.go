@@ -96,6 +96,7 @@ type message struct {
 	seq   uint8
 	cmd   uint8
 	code  uint8
+	sound bool // the checksums are right
 	data  []byte
 }
 
@@ -122,6 +123,7 @@ func parseResponse(b []byte) (message, bool) {
 		seq:   b[4] >> 2,
 		cmd:   b[5],
 		code:  b[6],
+		sound: checksum(b[:3]) == 0 && checksum(b[3:]) == 0,
 		data:  b[7 : len(b)-1],
 	}, true
 }

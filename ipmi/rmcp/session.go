@@ -44,6 +44,7 @@ type Session struct {
 	managedID uint32
 	suite     uint8
 	privilege uint8
+	lenient   bool          // takes answers with a wrong checksum
 	wake      chan struct{} // an outcome is there
 	out       []byte        // scratch of Do
 
@@ -67,6 +68,7 @@ type pending struct {
 	first  uint8  // the request sequence number of the first transmission
 	seqs   uint64 // those of all transmissions, as bits
 	sent   [maxTries]time.Time
+	spoilt bool // an answer came whose checksum was wrong
 	// The outcome.
 	done bool
 	code uint8
@@ -80,9 +82,10 @@ func newSession(h *handshake, k *keys) *Session {
 		t: h.t, peer: h.target.Peer,
 		consoleID: h.keys.consoleID, managedID: h.keys.managedID,
 		suite: h.keys.suite.id, privilege: h.keys.role &^ nameOnlyLookup,
-		wake: make(chan struct{}, 1),
-		keys: k,
-		out:  make([]byte, 0, 128),
+		lenient: h.target.Login.Ways.NoChecksum,
+		wake:    make(chan struct{}, 1),
+		keys:    k,
+		out:     make([]byte, 0, 128),
 	}
 }
 
@@ -196,7 +199,17 @@ func (s *Session) transact(ctx context.Context, c *Call, command types.Command, 
 		}
 		wait = min(2*wait, maxTry)
 	}
-	return &Error{Reason: Silent, Step: command.Name, Err: unanswered(tries), Sent: true}
+	return &Error{Reason: s.silence(), Step: command.Name, Err: unanswered(tries), Sent: true}
+}
+
+// silence is why no answer was taken.
+func (s *Session) silence() Reason {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pending.spoilt {
+		return Checksum
+	}
+	return Silent
 }
 
 // await waits for an outcome, the timer, or the end of the caller, the session
@@ -303,6 +316,10 @@ func (s *Session) accept(p *packet) (Drop, bool) {
 	w := &s.pending
 	if !w.active || w.done || m.netFn != w.netFn || m.cmd != w.cmd || w.seqs&(1<<m.seq) == 0 {
 		return DropUnexpected, false
+	}
+	if !m.sound && !s.lenient {
+		w.spoilt = true
+		return DropMalformed, false
 	}
 	now := time.Now()
 	s.rtt = smooth(s.rtt, now.Sub(w.sent[(m.seq-w.first)%seqCount]))

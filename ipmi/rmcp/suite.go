@@ -4,6 +4,7 @@ import (
 	"crypto/sha1" //nolint:gosec // suite 3 is HMAC-SHA1; older BMCs have nothing newer
 	"crypto/sha256"
 	"hash"
+	"slices"
 )
 
 // suite is a cipher suite (IPMI 2.0 Table 22-20): the algorithm numbers on the
@@ -27,8 +28,9 @@ var suites = [...]suite{
 	{id: 3, auth: 0x01, integrity: 0x01, confidentiality: aesCBC128, hash: sha1.New, macLen: 12},
 }
 
-// suiteOrder lists the suites to offer: the one that worked before first.
-func suiteOrder(known uint8) []*suite {
+// suiteOrder lists the suites to offer: the one that worked before first, or
+// none but only, unless that is 0.
+func suiteOrder(known, only uint8) []*suite {
 	order := make([]*suite, 0, len(suites))
 	for i := range suites {
 		if suites[i].id == known {
@@ -40,5 +42,8 @@ func suiteOrder(known uint8) []*suite {
 			order = append(order, &suites[i])
 		}
 	}
-	return order
+	if only == 0 {
+		return order
+	}
+	return slices.DeleteFunc(order, func(s *suite) bool { return s.id != only })
 }
