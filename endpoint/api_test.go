@@ -184,7 +184,7 @@ func TestAPanicIsOneErrorWithAnID(t *testing.T) {
 	r := newRig(t)
 	r.build()
 	a := &api{log: r.opts.Logger, tokens: newTokens("admin-token-of-tests"), mux: http.NewServeMux()}
-	a.mux.HandleFunc("/", func(http.ResponseWriter, *http.Request) { panic("boom") })
+	a.mux.HandleFunc(apiRoot+"/x", func(http.ResponseWriter, *http.Request) { panic("boom") })
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
