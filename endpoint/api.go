@@ -11,8 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"os/user"
 	"path"
 	"runtime/debug"
 	"slices"
@@ -104,64 +102,12 @@ func (w *logWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// unknownPeer is the caller of a connection that says nothing about its client.
-func unknownPeer(net.Conn) (caller, bool) { return caller{}, false }
-
-// socketPeer knows the client of a unix socket: our own user and root are
-// admins, nobody else is let in.
-func socketPeer(conn net.Conn) (caller, bool) {
-	w, ok := conn.(*watchedConn)
-	if !ok {
-		return caller{}, false
-	}
-	unix, ok := w.Conn.(*net.UnixConn)
-	if !ok {
-		return caller{}, false
-	}
-	uid, err := peerUID(unix)
-	if err != nil || uid != 0 && uid != os.Geteuid() {
-		return caller{name: fmt.Sprintf("uid:%d", uid)}, true
-	}
-	name := strconv.Itoa(uid)
-	if u, err := user.LookupId(name); err == nil {
-		name = u.Username
-	}
-	return caller{"user:" + name, roleAdmin}, true
-}
-
-// authenticate tells who a request is from.
-func (a *api) authenticate(r *http.Request) (caller, *model.Error) {
-	if who, ok := r.Context().Value(peerKey{}).(caller); ok {
-		if who.role == roleNone {
-			return who, model.Errorf(model.Forbidden, "Access Denied: the socket is for the endpoint's own user and root, not %s", who.name)
-		}
-		return who, nil
-	}
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if ok {
-		if who, known := a.tokens.who(token); known {
-			return who, nil
-		}
-	}
-	err := model.Errorf(model.Forbidden, "Access Denied: send the token of the endpoint's %s as a bearer token", tokenFile)
-	err.Code = http.StatusUnauthorized
-	return caller{}, err
-}
-
-// authorize refuses what a caller may not do.
-func authorize(who caller, r *http.Request) *model.Error {
-	if who.role == roleAdmin || who.role == roleRead && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-		return nil
-	}
-	return model.Errorf(model.Forbidden, "Access Denied: %s may only read", who.name)
-}
-
 // serve answers every request.
 func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 	defer a.recovered(w, r)
 	who, denied := a.authenticate(r)
 	if denied == nil {
-		denied = authorize(who, r)
+		denied = a.authorize(who, r)
 	}
 	if denied != nil {
 		a.write(w, r, &reply{status: denied.Code, body: denied.On("", strings.TrimPrefix(r.URL.Path, apiRoot+"/"))})

@@ -60,7 +60,7 @@ func (r *rig) ask(method, path, token, body string) (*http.Response, []byte) {
 
 func TestAccess(t *testing.T) {
 	r := start(t)
-	plugin := r.e.sup.tokens.issue("somebody")
+	plugin := r.e.sup.tokens.issue("somebody", readerGrant())
 	for _, c := range []struct {
 		name, method, path, token string
 		status                    int
@@ -70,8 +70,8 @@ func TestAccess(t *testing.T) {
 		{"wrong token", "GET", "/api/v3/info", "wrong", 401, tokenFile},
 		{"admin", "GET", "/api/v3/info", r.e.token, 200, `"api_port"`},
 		{"plugin reads", "GET", "/api/v3/machines", plugin, 200, "[]"},
-		{"plugin writes", "POST", "/api/v3/machines", plugin, 403, "plugin:somebody may only read"},
-		{"plugin acts", "POST", "/api/v3/machines/x/actions/poweron", plugin, 403, "may only read"},
+		{"plugin writes", "POST", "/api/v3/machines", plugin, 403, "plugin:somebody may not: machines create"},
+		{"plugin acts", "POST", "/api/v3/machines/x/actions/poweron", plugin, 403, "may not: machines action:poweron x"},
 		{"no route", "GET", "/api/v3/freds", r.e.token, 404, "No route"},
 		{"no method", "DELETE", "/api/v3/info", r.e.token, 404, "No route"},
 		{"outside", "GET", "/", r.e.token, 404, "No route"},

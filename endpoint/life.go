@@ -227,8 +227,12 @@ func (s *supervisor) launch(ctx context.Context, u *unit, want *desired) (*plugi
 	if err := awaitLeftover(ctx, state, s.timing.leftover, log); err != nil {
 		return nil, err
 	}
+	grant, err := pluginGrant(want.binary.provider, false)
+	if err != nil {
+		return nil, err
+	}
 	o := plugin.LaunchOptions{
-		Exec:       plugin.Exec{Path: want.binary.path, Env: s.env(s.tokens.issue(u.name)), Dir: scratch},
+		Exec:       plugin.Exec{Path: want.binary.path, Env: s.env(s.tokens.issue(u.name, grant)), Dir: scratch},
 		Name:       u.name,
 		RuntimeDir: s.dirs.runtime,
 		StateDir:   state,

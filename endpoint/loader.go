@@ -28,7 +28,7 @@ type loader struct {
 // load asks the file what it is and takes it into use. Was is what the file
 // was before, nil if it is new.
 func (l *loader) load(ctx context.Context, path string, was *binary) (*binary, error) {
-	exec := plugin.Exec{Path: path, Env: l.sup.env(l.sup.tokens.issue("define " + filepath.Base(path))), Dir: l.dirs.scratch}
+	exec := plugin.Exec{Path: path, Env: l.sup.env(l.sup.tokens.issue("define "+filepath.Base(path), readerGrant())), Dir: l.dirs.scratch}
 	defer l.sup.tokens.revoke("define " + filepath.Base(path))
 	bounded, cancel := context.WithTimeoutCause(ctx, l.timing.define,
 		model.Errorf(model.Timeout, "define took longer than %s", l.timing.define))
@@ -81,6 +81,9 @@ func checkProvider(p *model.PluginProvider) error {
 	if p.PluginVersion > model.PluginVersion {
 		return model.Errorf(model.Unsupported, "plugin provider %s speaks plugin protocol %d; this endpoint speaks %d",
 			p.Name, p.PluginVersion, model.PluginVersion)
+	}
+	if _, err := pluginGrant(p, false); err != nil {
+		return err
 	}
 	_, err := credentialTargets(p)
 	return err

@@ -139,7 +139,7 @@ func TestHeadsAreCountsAndProofs(t *testing.T) {
 // at anything.
 func TestEveryRouteNeedsACaller(t *testing.T) {
 	r := start(t)
-	plugin := r.e.sup.tokens.issue("p")
+	plugin := r.e.sup.tokens.issue("p", readerGrant())
 	names := strings.NewReplacer("{key}", "k", "{command}", "c", "{name...}", "n", "{key...}", "k")
 	for _, row := range r.e.api.routes() {
 		method, path, _ := strings.Cut(names.Replace(row.pattern), " ")

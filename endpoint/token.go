@@ -2,18 +2,20 @@ package endpoint
 
 import (
 	"bytes"
-	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
+	"provision-plugins/endpoint/auth"
 	"provision-plugins/shared/model"
 )
 
@@ -51,60 +53,37 @@ func adminToken(dir string) (string, error) {
 	return token, nil
 }
 
-// Roles of a caller: what it may do.
-type role int
-
-const (
-	roleNone  role = iota
-	roleRead       // plugins: reads
-	roleAdmin      // everything
-)
-
-// caller is who sent a request.
-type caller struct {
-	name string // the principal of records and events
-	role role
-}
-
-// callerKey is where a request's context keeps its caller.
-type callerKey struct{}
-
-// withCaller notes who a request is from.
-func withCaller(ctx context.Context, c caller) context.Context {
-	return context.WithValue(ctx, callerKey{}, c)
-}
-
-// principal names who a request is from; the endpoint itself is "system".
-func principal(ctx context.Context) string {
-	if c, ok := ctx.Value(callerKey{}).(caller); ok {
-		return c.name
-	}
-	return "system"
-}
-
 // adminName is the reference's name of the first user.
-const adminName = "user:rocketskates"
+const adminName = "rocketskates"
 
-// tokens knows who a bearer token belongs to. Only digests are kept, so that
-// comparing leaks nothing about the token by its time.
+// tokens knows whose the bearer tokens are that end with the process, and the
+// admin's. Only digests are kept, so that comparing leaks nothing about the
+// token by its time.
 type tokens struct {
 	admin [sha256.Size]byte
 
 	mu      sync.Mutex // guards plugins
-	plugins map[string][sha256.Size]byte
+	plugins map[string]pluginToken
+}
+
+// pluginToken is the token of one plugin's process.
+type pluginToken struct {
+	sum   [sha256.Size]byte
+	grant auth.Grant
 }
 
 // newTokens makes a table with the admin's token.
 func newTokens(admin string) *tokens {
-	return &tokens{admin: sha256.Sum256([]byte(admin)), plugins: map[string][sha256.Size]byte{}}
+	return &tokens{admin: sha256.Sum256([]byte(admin)), plugins: map[string]pluginToken{}}
 }
 
-// issue makes a token for a plugin; its earlier one is void.
-func (t *tokens) issue(plugin string) string {
+// issue makes a token for a plugin, with what it may do; its earlier one is
+// void.
+func (t *tokens) issue(plugin string, grant auth.Grant) string {
 	token := newToken()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.plugins[plugin] = sha256.Sum256([]byte(token))
+	t.plugins[plugin] = pluginToken{sha256.Sum256([]byte(token)), grant}
 	return token
 }
 
@@ -119,16 +98,45 @@ func (t *tokens) revoke(plugin string) {
 func (t *tokens) who(token string) (caller, bool) {
 	sum := sha256.Sum256([]byte(token))
 	if subtle.ConstantTimeCompare(sum[:], t.admin[:]) == 1 {
-		return caller{adminName, roleAdmin}, true
+		return caller{name: "user:" + adminName, user: adminName, grant: auth.AllGrant()}, true
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for name, want := range t.plugins {
-		if subtle.ConstantTimeCompare(sum[:], want[:]) == 1 {
-			return caller{"plugin:" + name, roleRead}, true
+		if subtle.ConstantTimeCompare(sum[:], want.sum[:]) == 1 {
+			return caller{name: "plugin:" + name, grant: want.grant}, true
 		}
 	}
 	return caller{}, false
+}
+
+// readerGrant is what a plugin has that declares nothing.
+func readerGrant() auth.Grant { return auth.Grant{auth.Viewer()} }
+
+// trustedScopes are where a provider's declaration alone gives nothing: who may
+// change these may give itself the rest.
+var trustedScopes = []string{"users", "roles", "plugin_providers", "contents"}
+
+// pluginGrant is what the token of a provider's plugins allows: everything if
+// an admin said that it is trusted, else what it declares it needs, else reads.
+func pluginGrant(p *model.PluginProvider, trusted bool) (auth.Grant, error) {
+	text := p.Meta[model.MetaClaims]
+	if trusted {
+		return auth.AllGrant(), nil
+	}
+	if text == "" {
+		return readerGrant(), nil
+	}
+	var declared auth.Claims
+	if err := json.Unmarshal([]byte(text), &declared); err != nil {
+		return nil, model.Errorf(model.Invalid, "cannot read %s of plugin provider %s: %w", model.MetaClaims, p.Name, err)
+	}
+	declared = slices.DeleteFunc(declared, func(c model.Claim) bool {
+		return slices.ContainsFunc(trustedScopes, func(scope string) bool {
+			return auth.Claims{{Scope: c.Scope, Action: "*", Specific: "*"}}.Allow(auth.Need{Scope: scope, Action: "create"})
+		})
+	})
+	return auth.Grant{append(declared, auth.Viewer()...)}, nil
 }
 
 // digester makes digests of requests that hold secrets. They are keyed, so

@@ -12,12 +12,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"provision-plugins/endpoint/auth"
 	"provision-plugins/endpoint/store"
 	"provision-plugins/shared/model"
 )
@@ -41,20 +43,20 @@ func TestTokens(t *testing.T) {
 		t.Errorf("mode %v, %v", info, err)
 	}
 	table := newTokens(first)
-	plugin := table.issue("p")
+	plugin := table.issue("p", readerGrant())
 	for _, c := range []struct {
 		token string
 		who   caller
 		ok    bool
 	}{
-		{first, caller{adminName, roleAdmin}, true}, {plugin, caller{"plugin:p", roleRead}, true},
+		{first, caller{name: "user:rocketskates", user: "rocketskates", grant: auth.AllGrant()}, true}, {plugin, caller{name: "plugin:p", grant: readerGrant()}, true},
 		{"", caller{}, false}, {first + "x", caller{}, false}, {first[:len(first)-1], caller{}, false},
 	} {
-		if who, ok := table.who(c.token); who != c.who || ok != c.ok {
+		if who, ok := table.who(c.token); !reflect.DeepEqual(who, c.who) || ok != c.ok {
 			t.Errorf("%.5s...: %v, %v", c.token, who, ok)
 		}
 	}
-	second := table.issue("p")
+	second := table.issue("p", readerGrant())
 	if _, ok := table.who(plugin); ok || second == plugin {
 		t.Error("the plugin's earlier token is still good")
 	}
