@@ -68,7 +68,7 @@ func TestHMACVectors(t *testing.T) {
 		3:  "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79",
 		17: "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
 	} {
-		k := &setup{suite: suiteOrder(id)[0]}
+		k := &setup{suite: suiteOrder(id, 0)[0]}
 		if got := hex.EncodeToString(k.sum([]byte("Jefe"), []byte("what do ya want "), []byte("for nothing?"))); got != want {
 			t.Errorf("suite %d: %s, want %s", id, got, want)
 		}
@@ -177,7 +177,7 @@ func TestOpenRefusesBadPayloads(t *testing.T) {
 func TestSuiteOrder(t *testing.T) {
 	for known, want := range map[uint8]string{0: "17 3", 17: "17 3", 3: "3 17", 8: "17 3"} {
 		var ids []string
-		for _, s := range suiteOrder(known) {
+		for _, s := range suiteOrder(known, 0) {
 			ids = append(ids, map[uint8]string{17: "17", 3: "3"}[s.id])
 		}
 		if got := strings.Join(ids, " "); got != want {

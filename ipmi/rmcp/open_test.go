@@ -28,7 +28,7 @@ func TestOpen(t *testing.T) {
 		"suite 3 only":    {bmcOptions{suites: []types.CipherSuiteID{3}}, login(), Known{Suite: 3}},
 		"suite 17 only":   {bmcOptions{suites: []types.CipherSuiteID{17}}, login(), Known{Suite: 17}},
 		"user privileges": {bmcOptions{privilege: bmc.PrivilegeLevelUser}, login(), Known{Suite: 17, UserOnly: true}},
-		"BMC key":         {bmcOptions{kg: "k_g of the BMC"}, Login{testUser, testPassword, "k_g of the BMC"}, Known{Suite: 17}},
+		"BMC key":         {bmcOptions{kg: "k_g of the BMC"}, Login{Username: testUser, Password: testPassword, Kg: "k_g of the BMC"}, Known{Suite: 17}},
 		"IPv6":            {bmcOptions{v6: true}, login(), Known{Suite: 17}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -90,15 +90,15 @@ func TestOpenRefused(t *testing.T) {
 		login Login
 		want  Reason
 	}{
-		"wrong password":   {bmcOptions{}, Login{testUser, "wrong password", ""}, BadPassword},
-		"no other suite":   {bmcOptions{suites: []types.CipherSuiteID{17}}, Login{testUser, "wrong password", ""}, BadPassword},
-		"unknown user":     {bmcOptions{}, Login{"nobody", testPassword, ""}, BadPassword},
-		"wrong BMC key":    {bmcOptions{kg: "right"}, Login{testUser, testPassword, "wrong"}, BadKg},
+		"wrong password":   {bmcOptions{}, Login{Username: testUser, Password: "wrong password", Kg: ""}, BadPassword},
+		"no other suite":   {bmcOptions{suites: []types.CipherSuiteID{17}}, Login{Username: testUser, Password: "wrong password", Kg: ""}, BadPassword},
+		"unknown user":     {bmcOptions{}, Login{Username: "nobody", Password: testPassword, Kg: ""}, BadPassword},
+		"wrong BMC key":    {bmcOptions{kg: "right"}, Login{Username: testUser, Password: testPassword, Kg: "wrong"}, BadKg},
 		"no privilege":     {bmcOptions{privilege: bmc.PrivilegeLevelCallback}, login(), Privilege},
 		"no common suite":  {bmcOptions{suites: []types.CipherSuiteID{1}}, login(), NoSuite},
-		"password too big": {bmcOptions{}, Login{testUser, model.Secret(long), ""}, TooLong},
-		"name too long":    {bmcOptions{}, Login{long, testPassword, ""}, TooLong},
-		"key too long":     {bmcOptions{}, Login{testUser, testPassword, model.Secret(long)}, TooLong},
+		"password too big": {bmcOptions{}, Login{Username: testUser, Password: model.Secret(long), Kg: ""}, TooLong},
+		"name too long":    {bmcOptions{}, Login{Username: long, Password: testPassword, Kg: ""}, TooLong},
+		"key too long":     {bmcOptions{}, Login{Username: testUser, Password: testPassword, Kg: model.Secret(long)}, TooLong},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := startBMC(t, tc.bmc)
@@ -420,7 +420,7 @@ func TestOpenAfterMismatchAndLoss(t *testing.T) {
 // TestOpenRefusals counts how often a BMC is bothered with a wrong password: it
 // may lock the account.
 func TestOpenRefusals(t *testing.T) {
-	wrong := Login{testUser, "wrong password", ""}
+	wrong := Login{Username: testUser, Password: "wrong password", Kg: ""}
 	both, new17 := []types.CipherSuiteID{3, 17}, []types.CipherSuiteID{17}
 	for name, tc := range map[string]struct {
 		suites []types.CipherSuiteID
