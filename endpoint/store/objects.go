@@ -11,13 +11,16 @@ import (
 	"provision-plugins/shared/model"
 )
 
-// Object is one stored object. Value is shared with the view: do not change
-// its bytes.
+// Object is one stored object. Value and Key are shared with the view: do not
+// change their bytes.
 type Object struct {
 	Prefix string
 	ID     string
 	Rev    uint64 // revision; grows with every write of the store
 	Value  json.RawMessage
+	// Key is kept beside the value and means nothing to the store: the sealed
+	// key of the object's secrets.
+	Key []byte
 }
 
 // Change is one committed write of an object: Old is nil for a create, New is
@@ -37,6 +40,7 @@ type listeners struct {
 type envelope struct {
 	Unique map[string]string `json:"u,omitempty"`
 	Value  json.RawMessage   `json:"v"`
+	Key    []byte            `json:"k,omitempty"`
 }
 
 // OnChange has fn called for every committed change from now on, in revision
@@ -233,8 +237,8 @@ func newItem(o Object, unique map[string]string) (*item, []byte, error) {
 			return nil, nil, model.Errorf(model.Invalid, "cannot store %s/%s: %s is longer than %d bytes", o.Prefix, o.ID, index, maxID)
 		}
 	}
-	it := &item{Object: Object{Prefix: o.Prefix, ID: o.ID, Value: value.Bytes()}, unique: own}
-	data, err := model.Marshal(envelope{Unique: own, Value: it.Value})
+	it := &item{Object: Object{Prefix: o.Prefix, ID: o.ID, Value: value.Bytes(), Key: o.Key}, unique: own}
+	data, err := model.Marshal(envelope{Unique: own, Value: it.Value, Key: it.Key})
 	if err != nil {
 		return nil, nil, model.Errorf(model.Invalid, "cannot store %s/%s: %w", o.Prefix, o.ID, err)
 	}

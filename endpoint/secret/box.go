@@ -1,0 +1,148 @@
+package secret
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+
+	"golang.org/x/crypto/curve25519"
+	"golang.org/x/crypto/nacl/box"
+
+	"provision-plugins/shared/model"
+)
+
+const (
+	boxKey   = 32
+	boxNonce = 24
+	// bound begins the plain text of a value that was sealed here: it names the
+	// param, so that a sealed value put under another name does not open. What
+	// clients seal is JSON, which cannot begin so.
+	bound = 1
+)
+
+// Box is the key pair of one object's secrets.
+type Box struct {
+	owner       string
+	public, own *[boxKey]byte
+}
+
+// NewBox makes a key pair for an object, and what is to be stored of it.
+func (m *Master) NewBox(owner string) (*Box, []byte, error) {
+	public, own, err := box.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, nil, model.Errorf(model.Internal, "cannot make a key for %s: %w", owner, err)
+	}
+	sealed, err := m.Seal(owner, own[:])
+	if err != nil {
+		return nil, nil, err
+	}
+	return &Box{owner: owner, public: public, own: own}, sealed, nil
+}
+
+// OpenBox opens the stored key pair of an object.
+func (m *Master) OpenBox(owner string, sealed []byte) (*Box, error) {
+	raw, err := m.Open(owner, sealed)
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) != boxKey {
+		return nil, model.Errorf(model.Internal, "cannot use the key of %s: it is damaged", owner)
+	}
+	own := [boxKey]byte(raw)
+	public, err := curve25519.X25519(own[:], curve25519.Basepoint)
+	if err != nil {
+		return nil, model.Errorf(model.Internal, "cannot use the key of %s: %w", owner, err)
+	}
+	return &Box{owner: owner, public: (*[boxKey]byte)(public), own: &own}, nil
+}
+
+// Public is the public key, to which clients seal values.
+func (b *Box) Public() []byte { return b.public[:] }
+
+// Seal seals the value of a param.
+func (b *Box) Seal(name string, value any) (*model.SecureData, error) {
+	text, err := model.Marshal(value)
+	if err != nil {
+		return nil, model.Errorf(model.Invalid, "cannot seal %s: %w", name, err)
+	}
+	public, own, err := box.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, model.Errorf(model.Internal, "cannot seal %s: %w", name, err)
+	}
+	var nonce [boxNonce]byte
+	_, _ = rand.Read(nonce[:]) // never fails: the runtime ends the program first
+	plain := append([]byte{bound}, name...)
+	plain = append(append(plain, 0), text...)
+	return &model.SecureData{
+		Key: public[:], Nonce: nonce[:],
+		Payload: box.Seal(nil, plain, &nonce, b.public, own),
+	}, nil
+}
+
+// Open opens the value of a param that Seal or a client sealed. The error shows
+// nothing of it.
+func (b *Box) Open(name string, sealed *model.SecureData) (any, error) {
+	if len(sealed.Key) != boxKey || len(sealed.Nonce) != boxNonce {
+		return nil, b.unopened(name)
+	}
+	plain, ok := box.Open(nil, sealed.Payload, (*[boxNonce]byte)(sealed.Nonce), (*[boxKey]byte)(sealed.Key), b.own)
+	if !ok {
+		return nil, b.unopened(name)
+	}
+	if len(plain) > 0 && plain[0] == bound {
+		text, ours := bytes.CutPrefix(plain[1:], append([]byte(name), 0))
+		if !ours {
+			return nil, model.Errorf(model.Invalid, "Key '%s': the sealed value is another param's", name)
+		}
+		plain = text
+	}
+	var value any
+	if len(plain) == 0 || model.Unmarshal(plain, &value) != nil {
+		return nil, model.Errorf(model.Invalid, "Key '%s': what is sealed is no JSON", name)
+	}
+	return value, nil
+}
+
+// unopened is the refusal of a value that was not sealed to this object.
+func (b *Box) unopened(name string) error {
+	return model.Errorf(model.Invalid, "Key '%s': the sealed value does not open: seal it to the key of %s/pubkey", name, b.owner)
+}
+
+// Parse reads a decoded JSON value as SecureData, nil if it is none: an object
+// of just a key, a nonce and a payload of the right sizes.
+func Parse(value any) *model.SecureData {
+	object, ok := value.(map[string]any)
+	if !ok || len(object) != 3 {
+		return nil
+	}
+	key, nonce, payload := field(object, "Key"), field(object, "Nonce"), field(object, "Payload")
+	if len(key) != boxKey || len(nonce) != boxNonce || len(payload) < box.Overhead {
+		return nil
+	}
+	return &model.SecureData{Key: key, Nonce: nonce, Payload: payload}
+}
+
+// field reads one field of bytes.
+func field(object map[string]any, name string) []byte {
+	text, ok := object[name].(string)
+	if !ok {
+		return nil
+	}
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// Value is a sealed value as it stands among decoded params.
+func Value(s *model.SecureData) map[string]any {
+	text := base64.StdEncoding.EncodeToString
+	return map[string]any{"Key": text(s.Key), "Nonce": text(s.Nonce), "Payload": text(s.Payload)}
+}
+
+// Same reports whether two decoded values are the same sealed value.
+func Same(a, b any) bool {
+	x, y := Parse(a), Parse(b)
+	return x != nil && y != nil && bytes.Equal(x.Key, y.Key) && bytes.Equal(x.Nonce, y.Nonce) && bytes.Equal(x.Payload, y.Payload)
+}

@@ -1,0 +1,185 @@
+package secret
+
+import (
+	"bytes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/crypto/chacha20poly1305"
+
+	"provision-plugins/shared/model"
+)
+
+const (
+	// KeyFile is the master key's file in the data directory, where nothing else
+	// holds the key.
+	KeyFile = "master.key"
+	// Credential is the name under which systemd hands the key over.
+	Credential = "oob-master-key"
+	// EnvKey and EnvKeyFile are the variables that hold the key, or name its file.
+	EnvKey     = "OOB_MASTER_KEY"
+	EnvKeyFile = "OOB_MASTER_KEY_FILE"
+
+	keySize = chacha20poly1305.KeySize
+	// maxKeyFile bounds a key's file in bytes.
+	maxKeyFile = 4096
+)
+
+// Master is the key under which all others are sealed.
+type Master struct {
+	key [keySize]byte
+	// Source says where the key came from, for messages.
+	Source string
+}
+
+// NewMaster makes a master key of its 32 bytes.
+func NewMaster(raw []byte, source string) (*Master, error) {
+	m := &Master{Source: source}
+	if len(raw) != keySize {
+		return nil, model.Errorf(model.Invalid, "cannot use the master key of %s: it has %d bytes, want %d", source, len(raw), keySize)
+	}
+	copy(m.key[:], raw)
+	return m, nil
+}
+
+// LoadMaster finds the master key: in systemd's credentials, in the environment,
+// in a file that the environment names, or in dir, where it is made if it is
+// not there. getenv is os.Getenv.
+func LoadMaster(dir string, getenv func(string) string) (*Master, error) {
+	if creds := getenv("CREDENTIALS_DIRECTORY"); creds != "" {
+		path := filepath.Join(creds, Credential)
+		if m, err := fromFile(path); !errors.Is(err, fs.ErrNotExist) {
+			return m, err
+		}
+	}
+	if text := getenv(EnvKey); text != "" {
+		return fromText([]byte(text), "the variable "+EnvKey)
+	}
+	if path := getenv(EnvKeyFile); path != "" {
+		return fromFile(path)
+	}
+	path := filepath.Join(dir, KeyFile)
+	m, err := fromFile(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return m, err
+	}
+	return makeFile(path)
+}
+
+// fromFile reads a key's file, which must be nobody else's to read.
+func fromFile(path string) (*Master, error) {
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > maxKeyFile {
+		err = errors.New("it is no key")
+	}
+	var text []byte
+	if err == nil {
+		text, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return nil, model.Errorf(model.Invalid, "cannot read the master key %s: %w", path, pathCause(err))
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, model.Errorf(model.Invalid, "cannot use the master key %s: others may read it (mode %04o): chmod 0600 it", path, info.Mode().Perm())
+	}
+	return fromText(text, path)
+}
+
+// pathCause strips the operation and the path, which the message names.
+func pathCause(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}
+
+// fromText reads a key as base64.
+func fromText(text []byte, source string) (*Master, error) {
+	raw, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(text)))
+	if err != nil {
+		return nil, model.Errorf(model.Invalid, "cannot use the master key of %s: want %d bytes as base64 (openssl rand -base64 32)", source, keySize)
+	}
+	return NewMaster(raw, source)
+}
+
+// makeFile writes a new key. A file that somebody made meanwhile is not
+// overwritten: what is sealed with it would be lost.
+func makeFile(path string) (*Master, error) {
+	raw := make([]byte, keySize)
+	_, _ = rand.Read(raw) // never fails: the runtime ends the program first
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		_, err = f.WriteString(base64.StdEncoding.EncodeToString(raw) + "\n")
+		err = errors.Join(err, f.Sync(), f.Close())
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	if err != nil {
+		return nil, model.Errorf(model.Internal, "cannot write the master key %s: %w", path, pathCause(err))
+	}
+	return NewMaster(raw, path)
+}
+
+// syncDir makes a new file's name durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Derive returns a key for one purpose: none tells anything about another, nor
+// about the master key.
+func (m *Master) Derive(purpose string) [sha256.Size]byte {
+	mac := hmac.New(sha256.New, m.key[:])
+	mac.Write([]byte("oob endpoint: " + purpose))
+	return [sha256.Size]byte(mac.Sum(nil))
+}
+
+// Seal encrypts what only this key opens, and only for the same owner.
+func (m *Master) Seal(owner string, plain []byte) ([]byte, error) {
+	aead, err := m.aead()
+	if err != nil {
+		return nil, err
+	}
+	nonce := make([]byte, aead.NonceSize(), aead.NonceSize()+len(plain)+aead.Overhead())
+	_, _ = rand.Read(nonce) // never fails: the runtime ends the program first
+	return aead.Seal(nonce, nonce, plain, []byte(owner)), nil
+}
+
+// Open decrypts what Seal made for the same owner.
+func (m *Master) Open(owner string, sealed []byte) ([]byte, error) {
+	aead, err := m.aead()
+	if err != nil {
+		return nil, err
+	}
+	if len(sealed) < aead.NonceSize() {
+		return nil, model.Errorf(model.Internal, "cannot open the key of %s: it is cut off", owner)
+	}
+	nonce, text := sealed[:aead.NonceSize()], sealed[aead.NonceSize():]
+	plain, err := aead.Open(nil, nonce, text, []byte(owner))
+	if err != nil {
+		return nil, model.Errorf(model.Internal, "cannot open the key of %s with the master key of %s: it was sealed with another", owner, m.Source)
+	}
+	return plain, nil
+}
+
+// aead is the cipher of the master key. Its nonces are long enough to be drawn
+// at random for ever.
+func (m *Master) aead() (cipher.AEAD, error) {
+	aead, err := chacha20poly1305.NewX(m.key[:])
+	if err != nil {
+		return nil, model.Errorf(model.Internal, "cannot use the master key: %w", err)
+	}
+	return aead, nil
+}
