@@ -190,7 +190,7 @@ func leastBound(ctx context.Context, c *client.Client, call actionCall) time.Dur
 		return d
 	}
 	least := model.ActionOf(call.command, nil).Timeout
-	profiles, err := get[[]model.Profile](ctx, c, "profiles")
+	profiles, err := c.Profiles().List(ctx, client.Query{})
 	if err != nil {
 		return least // who may not list profiles may still act
 	}

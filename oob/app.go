@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -129,11 +128,4 @@ func (a *app) printLine(text string) error {
 		return model.Errorf(model.Internal, "cannot print: %w", err)
 	}
 	return nil
-}
-
-// get reads an object of the endpoint.
-func get[T any](ctx context.Context, c *client.Client, path string) (T, error) {
-	var out T
-	err := c.Get(ctx, path, &out)
-	return out, err
 }

@@ -42,7 +42,7 @@ func (a *app) followEvents(ctx context.Context, c *client.Client, patterns []str
 
 // recentEvents prints the events the endpoint remembers.
 func (a *app) recentEvents(ctx context.Context, c *client.Client, patterns []string) error {
-	events, err := get[[]model.Event](ctx, c, "events/recent")
+	events, err := client.Fetch[[]model.Event](ctx, c, "events/recent")
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func newMachineShowCommand(a *app) *cobra.Command {
 				if a.flags.json {
 					return a.printJSON(m)
 				}
-				seen, err := get[map[string]model.Observed](cmd.Context(), c, "power")
+				seen, err := client.Fetch[map[string]model.Observed](cmd.Context(), c, "power")
 				if err != nil {
 					return err
 				}
@@ -113,7 +113,8 @@ func newMachineRemoveCommand(a *app) *cobra.Command {
 			sel.args = args
 			edit := machineEdit{verb: "machine remove", done: "removed", sel: sel, yes: yes, always: true}
 			edit.call = func(c *client.Client, m machine) error {
-				return c.Delete(cmd.Context(), client.Path("machines", m.uuid), nil)
+				_, err := c.Machines().Delete(cmd.Context(), m.uuid)
+				return err
 			}
 			return a.withClient(func(c *client.Client) error { return edit.run(cmd.Context(), a, c) })
 		},

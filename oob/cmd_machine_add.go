@@ -92,7 +92,7 @@ func (a *app) addMachines(ctx context.Context, c *client.Client, args []string, 
 		call: func(ctx context.Context, row inventory.Row) answer {
 			m, err := o.machine(row, common)
 			if err == nil {
-				err = c.Post(ctx, "machines", m, nil)
+				_, err = c.Machines().Create(ctx, m)
 			}
 			err = instead(err, model.Conflict, "already exists; `oob machine set %s` changes its params", row.Name)
 			return machineEdit{done: "added"}.answer(machine{name: row.Name}, err)

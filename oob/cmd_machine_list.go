@@ -54,7 +54,7 @@ func (a *app) listMachines(ctx context.Context, c *client.Client, sel selection)
 	if err != nil {
 		return err
 	}
-	seen, err := get[map[string]model.Observed](ctx, c, "power")
+	seen, err := client.Fetch[map[string]model.Observed](ctx, c, "power")
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func powerSeen(o model.Observed) string {
 
 // addressParams tells for each driver which params hold the address and port.
 func addressParams(ctx context.Context, c *client.Client) (map[string]inventory.Columns, error) {
-	providers, err := get[[]model.PluginProvider](ctx, c, "plugin_providers")
+	providers, err := c.Providers().List(ctx, client.Query{})
 	if err != nil {
 		return nil, err
 	}

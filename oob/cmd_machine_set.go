@@ -61,17 +61,6 @@ func (e machineEdit) answer(m machine, err error) answer {
 	return answer{machine: m, raw: json.RawMessage(`"` + e.done + `"`)}
 }
 
-// patchOp is one operation of a JSON patch, as the reference sends it.
-type patchOp struct {
-	Op    string `json:"op"`
-	Path  string `json:"path"`
-	From  string `json:"from"`
-	Value any    `json:"value"`
-}
-
-// pointer escapes a param's name for a path of a JSON patch.
-var pointer = strings.NewReplacer("~", "~0", "/", "~1")
-
 // newMachineSetCommand makes "machine set".
 func newMachineSetCommand(a *app) *cobra.Command {
 	var sel selection
@@ -102,7 +91,8 @@ A secret is given with --param-file, never on the command line.`,
 					if err != nil {
 						return err
 					}
-					return c.Patch(cmd.Context(), client.Path("machines", m.uuid), ops, nil)
+					_, err = c.Machines().Patch(cmd.Context(), m.uuid, ops...)
+					return err
 				}
 				return edit.run(cmd.Context(), a, c)
 			})
@@ -130,8 +120,8 @@ func splitAssignments(args []string) (targets, values []string) {
 
 // paramOps is the patch that sets and unsets params of an object that has those
 // of now.
-func paramOps(now, set model.Params, unset []string) ([]patchOp, error) {
-	var ops []patchOp
+func paramOps(now, set model.Params, unset []string) ([]client.Op, error) {
+	var ops []client.Op
 	for _, name := range unset {
 		if _, ok := now[name]; !ok {
 			return nil, model.Errorf(model.NotFound, "param %s is not set on it", name)
@@ -139,11 +129,11 @@ func paramOps(now, set model.Params, unset []string) ([]patchOp, error) {
 		if _, both := set[name]; both {
 			return nil, usage("param %s is to be set and unset", name)
 		}
-		ops = append(ops, patchOp{Op: "remove", Path: "/Params/" + pointer.Replace(name)})
+		ops = append(ops, client.Remove(client.Pointer("Params", name)))
 	}
 	for name, value := range set {
-		ops = append(ops, patchOp{Op: "add", Path: "/Params/" + pointer.Replace(name), Value: value})
+		ops = append(ops, client.Add(client.Pointer("Params", name), value))
 	}
-	slices.SortFunc(ops, func(a, b patchOp) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortFunc(ops, func(a, b client.Op) int { return strings.Compare(a.Path, b.Path) })
 	return ops, nil
 }

@@ -66,11 +66,11 @@ type provider struct {
 
 // providers lists the providers with their plugins' errors.
 func providers(ctx context.Context, c *client.Client) ([]provider, error) {
-	defs, err := get[[]model.PluginProvider](ctx, c, "plugin_providers")
+	defs, err := c.Providers().List(ctx, client.Query{})
 	if err != nil {
 		return nil, err
 	}
-	plugins, err := get[[]model.Plugin](ctx, c, "plugins")
+	plugins, err := c.Plugins().List(ctx, client.Query{})
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func findProvider(ctx context.Context, c *client.Client, name string) (*model.Pl
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		defs, err := get[[]model.PluginProvider](ctx, c, "plugin_providers")
+		defs, err := c.Providers().List(ctx, client.Query{})
 		if err != nil {
 			return nil, err
 		}

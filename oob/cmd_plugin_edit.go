@@ -43,7 +43,7 @@ secret is given with --param-file, never on the command line.`,
 					return err
 				}
 				p := &model.Plugin{Name: cmp.Or(name, provider), Provider: provider, Params: values}
-				if err := c.Post(cmd.Context(), "plugins", p, nil); err != nil {
+				if _, err := c.Plugins().Create(cmd.Context(), p); err != nil {
 					return instead(err, model.Conflict, "plugin %s already exists; `oob plugin set %s` changes its params", p.Name, p.Name)
 				}
 				return a.awaitPlugin(cmd.Context(), c, p.Name)
@@ -76,7 +76,7 @@ func newPluginSetCommand(a *app) *cobra.Command {
 				if len(values)+len(unset) == 0 {
 					return usage("nothing to set: give k=v, --param-file k=FILE or --unset k")
 				}
-				p, err := get[model.Plugin](cmd.Context(), c, client.Path("plugins", name))
+				p, err := c.Plugins().Get(cmd.Context(), name)
 				if err != nil {
 					return instead(err, model.NotFound, noPlugin, name)
 				}
@@ -84,7 +84,7 @@ func newPluginSetCommand(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := c.Patch(cmd.Context(), client.Path("plugins", name), ops, nil); err != nil {
+				if _, err := c.Plugins().Patch(cmd.Context(), name, ops...); err != nil {
 					return err
 				}
 				return a.awaitPlugin(cmd.Context(), c, name)
@@ -109,7 +109,7 @@ func newPluginRemoveCommand(a *app) *cobra.Command {
 				return err
 			}
 			return a.withClient(func(c *client.Client) error {
-				if err := c.Delete(cmd.Context(), client.Path("plugins", args[0]), nil); err != nil {
+				if _, err := c.Plugins().Delete(cmd.Context(), args[0]); err != nil {
 					return instead(err, model.NotFound, noPlugin, args[0])
 				}
 				return a.printPlugin(args[0], "removed")
@@ -148,7 +148,7 @@ func (a *app) awaitPlugin(ctx context.Context, c *client.Client, name string) er
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		p, err := get[model.Plugin](ctx, c, client.Path("plugins", name))
+		p, err := c.Plugins().Get(ctx, name)
 		switch {
 		case err != nil:
 			return err

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -56,17 +55,17 @@ func newRunsCommand(a *app) *cobra.Command {
 // fetchRuns lists runs, the newest first.
 func fetchRuns(ctx context.Context, c *client.Client, o runsOptions) ([]model.Run, error) {
 	var names []string
-	path := "runs"
+	var query client.Query
 	if len(o.machines) > 0 {
 		var err error
 		if names, err = hostlist.Expand(strings.Join(o.machines, ",")); err != nil {
 			return nil, usage("--machine: %w", err)
 		}
 		if len(names) == 1 {
-			path += "?" + url.Values{"Name": {names[0]}}.Encode()
+			query.Filters = []client.Filter{client.Where("Name", client.AsGiven, names[0])}
 		}
 	}
-	runs, err := get[[]model.Run](ctx, c, path)
+	runs, err := c.Runs().List(ctx, query)
 	if err != nil {
 		return nil, err
 	}
@@ -126,8 +125,7 @@ func outcomeOf(r *model.Run) string {
 
 // findRun finds a run by its ID or the beginning of it.
 func findRun(ctx context.Context, c *client.Client, id string) (*model.Run, error) {
-	run := &model.Run{}
-	err := c.Get(ctx, client.Path("runs", id), run)
+	run, err := c.Runs().Get(ctx, id)
 	if err == nil || model.KindOf(err) != model.NotFound {
 		return run, err
 	}

@@ -21,7 +21,7 @@ func newVersionCommand(a *app) *cobra.Command {
 				return a.printVersion("", version)
 			}
 			return a.withClient(func(c *client.Client) error {
-				info, err := get[model.Info](cmd.Context(), c, "info")
+				info, err := client.Fetch[model.Info](cmd.Context(), c, "info")
 				if err != nil {
 					return err
 				}

@@ -90,8 +90,7 @@ func cut(text, form string) (name, value string, err error) {
 // declared is the endpoint's declaration of a param; an empty one if it has
 // none.
 func declared(ctx context.Context, c *client.Client, name string) (*model.Param, error) {
-	decl := &model.Param{}
-	err := c.Get(ctx, client.Path("params", name), decl)
+	decl, err := c.Params().Get(ctx, name)
 	if err != nil && model.KindOf(err) == model.NotFound {
 		return &model.Param{}, nil
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -110,19 +109,15 @@ func resolve(ctx context.Context, c *client.Client, s selection) (found []machin
 
 // listMachines lists the machines that all filters match, sorted by name.
 func listMachines(ctx context.Context, c *client.Client, filters []string) ([]machine, error) {
-	query := url.Values{}
+	var query client.Query
 	for _, f := range filters {
 		field, value, ok := strings.Cut(f, "=")
 		if !ok || field == "" {
 			return nil, usage("--filter %q is not FIELD=VALUE", f)
 		}
-		query.Add(field, value)
+		query.Filters = append(query.Filters, client.Where(field, client.AsGiven, value))
 	}
-	path := "machines"
-	if len(query) > 0 {
-		path += "?" + query.Encode()
-	}
-	list, err := get[[]model.Machine](ctx, c, path)
+	list, err := c.Machines().List(ctx, query)
 	if err != nil {
 		return nil, err
 	}
@@ -167,19 +162,19 @@ func pick(machines []machine, names []string) (found []machine, missing []string
 // uuidForm is how a UUID looks.
 var uuidForm = regexp.MustCompile(`(?i)^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
-// machinePath is the path of a machine by name or UUID.
-func machinePath(name string) string {
+// machineKey is the key of a machine by name or UUID.
+func machineKey(name string) string {
 	if uuidForm.MatchString(name) {
-		return client.Path("machines", name)
+		return name
 	}
-	return client.Path("machines", "Name:"+name)
+	return "Name:" + name
 }
 
 // lookUp looks names up one by one.
 func lookUp(ctx context.Context, c *client.Client, names []string, parallel int) ([]machine, []string, error) {
 	type looked struct {
 		name string
-		m    model.Machine
+		m    *model.Machine
 		err  error
 	}
 	var got []machine
@@ -188,13 +183,13 @@ func lookUp(ctx context.Context, c *client.Client, names []string, parallel int)
 	fan[string, looked]{
 		parallel: parallel,
 		call: func(ctx context.Context, name string) looked {
-			m, err := get[model.Machine](ctx, c, machinePath(name))
+			m, err := c.Machines().Get(ctx, machineKey(name))
 			return looked{name, m, err}
 		},
 		each: func(l looked) {
 			switch {
 			case l.err == nil:
-				got = append(got, newMachine(&l.m))
+				got = append(got, newMachine(l.m))
 			case model.KindOf(l.err) == model.NotFound:
 				missing = append(missing, l.name)
 			default:
@@ -230,8 +225,7 @@ func oneMachine(ctx context.Context, c *client.Client, name string) (*model.Mach
 	if len(names) != 1 {
 		return nil, usage("one machine is wanted, and %s names %d", name, len(names))
 	}
-	m := &model.Machine{}
-	err = c.Get(ctx, machinePath(names[0]), m)
+	m, err := c.Machines().Get(ctx, machineKey(names[0]))
 	if model.KindOf(err) == model.NotFound && err != nil {
 		return nil, noMachines(names)
 	}

@@ -71,15 +71,15 @@ func TestNewMachine(t *testing.T) {
 	}
 }
 
-func TestMachinePath(t *testing.T) {
+func TestMachineKey(t *testing.T) {
 	for name, want := range map[string]string{
-		"m1":                                   "machines/Name:m1",
-		"a b":                                  "machines/Name:a%20b",
-		"3E7031FE-3062-45f1-835c-92541bc9cbd3": "machines/3E7031FE-3062-45f1-835c-92541bc9cbd3",
-		"3e7031fe":                             "machines/Name:3e7031fe",
+		"m1":                                   "Name:m1",
+		"a b":                                  "Name:a b",
+		"3E7031FE-3062-45f1-835c-92541bc9cbd3": "3E7031FE-3062-45f1-835c-92541bc9cbd3",
+		"3e7031fe":                             "Name:3e7031fe",
 	} {
-		if got := machinePath(name); got != want {
-			t.Errorf("machinePath(%q) = %s, want %s", name, got, want)
+		if got := machineKey(name); got != want {
+			t.Errorf("machineKey(%q) = %s, want %s", name, got, want)
 		}
 	}
 }

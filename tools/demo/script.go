@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"provision-plugins/shared/client"
 	"provision-plugins/shared/model"
 	"provision-plugins/sim/bmc"
 	"provision-plugins/sim/slack"
@@ -91,8 +92,8 @@ func (w *world) prepare(ctx context.Context) error {
 	if _, err = w.oob(ctx, "machine", "add", "--csv", "machines.csv"); err != nil {
 		return err
 	}
-	var machines []model.Machine
-	if err := w.api.Get(ctx, "machines", &machines); err != nil {
+	machines, err := w.api.Machines().List(ctx, client.Query{})
+	if err != nil {
 		return err
 	}
 	return w.check("machines added from the CSV", len(machines) == w.fleet.Len(), "%d of %d", len(machines), w.fleet.Len())
@@ -105,9 +106,9 @@ func (w *world) pluginsFound(ctx context.Context) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		var providers []model.PluginProvider
-		var plugins []model.Plugin
-		err := errors.Join(w.api.Get(ctx, "plugin_providers", &providers), w.api.Get(ctx, "plugins", &plugins))
+		providers, err := w.api.Providers().List(ctx, client.Query{})
+		plugins, err2 := w.api.Plugins().List(ctx, client.Query{})
+		err = errors.Join(err, err2)
 		// A provider has a version once its define was understood.
 		loaded := slices.DeleteFunc(providers, func(p model.PluginProvider) bool { return p.Version == "" })
 		running := len(plugins) == 1 && plugins[0].Provider == "ipmi" && plugins[0].Available
@@ -220,8 +221,8 @@ func (w *world) verified(ctx context.Context, from, to int) (int, error) {
 
 // newestRuns returns the newest run of each machine, by machine name.
 func (w *world) newestRuns(ctx context.Context) (map[string]model.Run, error) {
-	var runs []model.Run
-	if err := w.api.Get(ctx, "runs", &runs); err != nil {
+	runs, err := w.api.Runs().List(ctx, client.Query{})
+	if err != nil {
 		return nil, err
 	}
 	newest := map[string]model.Run{}
@@ -345,8 +346,8 @@ func (w *world) oneLine(name string, r reply, kind model.Kind, machine string) e
 
 // slackPosts waits until Slack has a line for every run and shows the last ones.
 func (w *world) slackPosts(ctx context.Context) error {
-	var runs []model.Run
-	if err := w.api.Get(ctx, "runs", &runs); err != nil {
+	runs, err := w.api.Runs().List(ctx, client.Query{})
+	if err != nil {
 		return err
 	}
 	patient, cancel := context.WithTimeout(ctx, 20*time.Second)
