@@ -77,7 +77,7 @@ func (c *contents) add(msg jetstream.Msg, seq uint64) error {
 		return err
 	}
 	c.items = append(c.items, &item{
-		Object: Object{Prefix: prefix, ID: id, Rev: seq, Value: e.Value, Key: e.Key},
+		Object: Object{Prefix: prefix, ID: id, Rev: seq, Value: e.Value, Note: &Note{}, Key: e.Key},
 		unique: e.Unique,
 	})
 	return nil

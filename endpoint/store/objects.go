@@ -7,6 +7,7 @@ import (
 	"errors"
 	"maps"
 	"sync"
+	"sync/atomic"
 
 	"provision-plugins/shared/model"
 )
@@ -21,6 +22,25 @@ type Object struct {
 	// Key is kept beside the value and means nothing to the store: the sealed
 	// key of the object's secrets.
 	Key []byte
+	// Note is where readers of the view keep what they derived from this
+	// revision. It is nil for objects that are not of the view.
+	Note *Note
+}
+
+// Note holds one value, which ends with the revision it was derived from. It may
+// be used concurrently.
+type Note struct{ value atomic.Value }
+
+// Load returns the value, or nil.
+func (n *Note) Load() any { return n.value.Load() }
+
+// Keep sets the value, unless one is there already, and returns the one that is
+// there. All values must be of one type.
+func (n *Note) Keep(v any) any {
+	if n.value.CompareAndSwap(nil, v) {
+		return v
+	}
+	return n.value.Load()
 }
 
 // Change is one committed write of an object: Old is nil for a create, New is
@@ -73,6 +93,10 @@ func (s *Store) Get(prefix, id string) (Object, error) {
 
 // List returns the objects of a prefix from the view, ordered by ID.
 func (s *Store) List(prefix string) []Object { return s.view.list(prefix) }
+
+// Snapshot is List without a copy of each object, for lists that are long. The
+// objects are the view's own: they must not be changed.
+func (s *Store) Snapshot(prefix string) []*Object { return s.view.snapshot(prefix) }
 
 // Find returns the object that holds a value of a unique index, or a not-found
 // error.
@@ -237,7 +261,7 @@ func newItem(o Object, unique map[string]string) (*item, []byte, error) {
 			return nil, nil, model.Errorf(model.Invalid, "cannot store %s/%s: %s is longer than %d bytes", o.Prefix, o.ID, index, maxID)
 		}
 	}
-	it := &item{Object: Object{Prefix: o.Prefix, ID: o.ID, Value: value.Bytes(), Key: o.Key}, unique: own}
+	it := &item{Object: Object{Prefix: o.Prefix, ID: o.ID, Value: value.Bytes(), Note: &Note{}, Key: o.Key}, unique: own}
 	data, err := model.Marshal(envelope{Unique: own, Value: it.Value, Key: it.Key})
 	if err != nil {
 		return nil, nil, model.Errorf(model.Invalid, "cannot store %s/%s: %w", o.Prefix, o.ID, err)

@@ -73,6 +73,21 @@ func (v *view) list(prefix string) []Object {
 	return out
 }
 
+// snapshot returns the objects of a prefix by ID, not copied.
+func (v *view) snapshot(prefix string) []*Object {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	t := v.tables[prefix]
+	if t == nil {
+		return nil
+	}
+	out := make([]*Object, len(t.order))
+	for i, it := range t.order {
+		out[i] = &it.Object
+	}
+	return out
+}
+
 // find returns the item that holds a unique value, or nil.
 func (v *view) find(prefix, index, value string) *item {
 	v.mu.RLock()
