@@ -37,8 +37,12 @@ var capabilities = []capability{
 	{model.BootStatus, has[BootReader], planBootStatus},
 	{model.Identify, has[Identifier], planIdentify},
 	{model.Status, has[HealthReader], planHealth},
-	{model.Doctor, has[Doctor], planDoctor},
+	{model.Doctor, wholeDriver, planDoctor},
+	{model.GetIdentity, has[IdentityReader], planGetIdentity},
 }
+
+// wholeDriver takes any session: the doctor is the driver's own, in all its modes.
+func wholeDriver(Session) bool { return true }
 
 // has reports whether a session implements T.
 func has[T any](s Session) bool {
@@ -70,10 +74,14 @@ func capabilityOf(command string) *capability {
 }
 
 // modesByCommand names the modes that have each command of the vocabulary.
-func modesByCommand(modes []Mode) map[string][]string {
+func modesByCommand(d Driver) map[string][]string {
 	out := make(map[string][]string, len(capabilities))
+	_, doctor := d.(Doctor)
 	for _, c := range capabilities {
-		for _, m := range modes {
+		if c.command == model.Doctor && !doctor {
+			continue
+		}
+		for _, m := range d.Modes() {
 			if m.Session != nil && c.needs(m.Session) {
 				out[c.command] = append(out[c.command], m.Name)
 			}

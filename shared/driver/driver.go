@@ -181,13 +181,6 @@ type HealthReader interface {
 	Health(ctx context.Context) (any, error)
 }
 
-// Doctor checks everything between here and the device. It may be retried and
-// makes at most one failing login.
-type Doctor interface {
-	// Doctor returns the JSON of the doctor action.
-	Doctor(ctx context.Context) (any, error)
-}
-
 // Extra is an action of one driver outside the vocabulary.
 type Extra struct {
 	// Prefix is the prefix of the objects it acts on: machines, plugins, or ""

@@ -72,8 +72,12 @@ func (r *run) saw(what Sighting, format string, args ...any) {
 	r.seen = append(r.seen, sighted{what, fmt.Sprintf(format, args...)})
 }
 
-// sawPower records that a state held which was first read at.
+// sawPower records that a state held which was first read at. A state that goes
+// on is seen once.
 func (r *run) sawPower(state model.PowerState, at time.Duration) {
+	if n := len(r.seen); n > 0 && r.seen[n-1].what == sawState[state] {
+		return
+	}
 	r.saw(sawState[state], "%s at %.1fs", state, at.Seconds())
 }
 

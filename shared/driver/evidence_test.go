@@ -97,8 +97,8 @@ func TestAFlappingStateProvesNothing(t *testing.T) {
 	}{
 		{model.PowerOn, model.StateOn, model.Timeout, `the order "power on" was taken, but on was not seen`, map[string]int{model.PowerOn: 1}},
 		{model.PowerOff, model.StateOff, model.Timeout, `the order "power off" was taken, but off was not seen`, map[string]int{model.PowerOff: 1}},
-		{model.PowerSoft, model.StateOff, model.Conflict, "one reading of the state contradicts another; nothing was sent", nil},
-		{model.PowerSoft, model.StateOn, model.Conflict, "one reading of the state contradicts another; nothing was sent", nil},
+		{model.PowerSoft, model.StateOff, model.Conflict, "one reading of the state says", nil},
+		{model.PowerSoft, model.StateOn, model.Conflict, "one reading of the state says", nil},
 		{model.PowerCycle, model.StateOff, "", "off was not seen", map[string]int{model.PowerCycle: 1}},
 		{model.PowerReset, model.StateOff, "", "", map[string]int{model.PowerReset: 1}},
 	} {
@@ -339,7 +339,8 @@ func TestAnInterruptIsNeverVerified(t *testing.T) {
 	})
 }
 
-// flapSign is a sign that shows the proof in every other reading only.
+// TestASignThatFlapsProvesNothing: one that shows the proof in every other
+// reading only.
 func TestASignThatFlapsProvesNothing(t *testing.T) {
 	n := 0
 	open := func(_ int, s *toy.NativeSession) (driver.Session, error) {

@@ -80,23 +80,6 @@ func planHealth(ctx context.Context, r *run) (any, error) {
 	return health, err
 }
 
-// planDoctor runs the driver's checks, once: another try would be another
-// failing login.
-func planDoctor(ctx context.Context, r *run) (any, error) {
-	if err := r.openOnce(ctx); err != nil {
-		return nil, inStep("open session", err)
-	}
-	d, ok := r.sess.(Doctor)
-	if !ok {
-		return nil, r.p.lacks(r.req.cap, r.sess)
-	}
-	report, err := d.Doctor(ctx)
-	if err != nil {
-		return nil, inStep("check", err)
-	}
-	return report, nil
-}
-
 // planExtra hands an action over to the driver.
 func planExtra(e *Extra) plan {
 	return func(ctx context.Context, r *run) (any, error) {

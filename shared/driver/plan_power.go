@@ -127,7 +127,7 @@ func (r *run) order(ctx context.Context, want model.PowerState, seen bool) error
 	})}
 	if seen {
 		st.seen = func(ctx context.Context) bool {
-			there := r.look(ctx) && r.last.State == want
+			there := r.look(ctx) && r.is(ctx, want)
 			if there {
 				r.note("the reply to %q was lost", st.name)
 			}
@@ -143,8 +143,8 @@ func planSoft(ctx context.Context, r *run) (any, error) {
 	if err := r.readPower(ctx); err != nil {
 		return nil, err
 	}
-	if r.looked && !r.holds(ctx) {
-		return nil, model.Errorf(model.Conflict, "one reading of the state contradicts another; nothing was sent, because the button switches a machine on that is off; %s", r.lastState())
+	if err := r.steady(ctx); err != nil {
+		return nil, err
 	}
 	if r.looked && r.last.State == model.StateOff {
 		return r.already(), nil

@@ -58,7 +58,7 @@ func NewProvider(d Driver, o Options) *Provider {
 		p.extras = e.Extras()
 	}
 	p.meta = classes(p.extras)
-	p.modes = modesByCommand(d.Modes())
+	p.modes = modesByCommand(d)
 	p.SetLogger(o.Logger)
 	return p
 }
@@ -164,7 +164,9 @@ func (p *Provider) execute(ctx context.Context, r *run) (result any, err error) 
 		r.drop(ctx)
 		r.logEnd(ctx, err)
 	}()
-	result, err = r.req.plan(ctx, r)
+	if err = r.openPinned(ctx); err == nil {
+		result, err = r.req.plan(ctx, r)
+	}
 	if err != nil {
 		return nil, r.fail(ctx, err)
 	}

@@ -40,7 +40,9 @@ type request struct {
 	timeout time.Duration
 	wait    bool
 	// force is oob/force-after, negative when it is not given.
-	force   time.Duration
+	force time.Duration
+	// pin is the identity that the machine must have; "" for any.
+	pin     string
 	secrets redactor
 }
 
@@ -152,6 +154,12 @@ func (req *request) settings(own model.Params) error {
 	}
 	if req.force, err = params.Seconds(paramForceAfter, -1, maxTimeout); err != nil {
 		return req.wrap(err)
+	}
+	if req.pin, err = pinOf(own, params); err != nil {
+		return req.wrap(err)
+	}
+	if req.pin != "" {
+		params[model.ParamIdentity] = req.pin
 	}
 	if req.info.Command == model.PowerSoft && req.force >= req.timeout {
 		return req.errorf(model.Invalid, "param %s (%v) must be less than %s (%v)", paramForceAfter, req.force, paramTimeout, req.timeout)

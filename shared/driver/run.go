@@ -22,7 +22,8 @@ type run struct {
 	started  time.Time
 	deadline time.Time
 
-	sess Session // open, or nil
+	sess    Session // open, or nil
+	matched bool    // the device behind it is the one that the machine is pinned to
 
 	last    Reading       // the last state read
 	lastAt  time.Duration // when, since started

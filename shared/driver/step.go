@@ -158,7 +158,7 @@ func (r *run) open(ctx context.Context) error {
 	if c := r.req.cap; c != nil && !c.needs(r.sess) {
 		return r.p.lacks(c, r.sess)
 	}
-	return nil
+	return r.checkPin(ctx)
 }
 
 // openOnce makes one try to open a session unless one is open.
@@ -188,7 +188,7 @@ func (r *run) drop(ctx context.Context) {
 		return
 	}
 	sess := r.sess
-	r.sess = nil
+	r.sess, r.matched = nil, false
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeBound)
 	defer cancel()
 	if err := sess.Close(ctx); err != nil {

@@ -114,3 +114,23 @@ func (r *run) holds(ctx context.Context) bool {
 func (r *run) is(ctx context.Context, want model.PowerState) bool {
 	return r.looked && r.last.State == want && r.holds(ctx)
 }
+
+// steady reads the state again, with more than one try, and returns an error
+// unless it tells the same. A press of the button rests on it: one on a machine
+// that is off would switch it on.
+func (r *run) steady(ctx context.Context) error {
+	first, at := r.last.State, r.lastAt
+	if !r.looked {
+		return nil
+	}
+	pause(ctx, holdGap) // at the end of the time the reading below fails
+	if err := r.readPower(ctx); err != nil {
+		return err
+	}
+	if r.last.State != first {
+		return model.Errorf(model.Conflict, "one reading of the state says %s, the next %s; nothing was sent, because the button switches on what is off",
+			first, r.last.State)
+	}
+	r.sawPower(first, at)
+	return nil
+}

@@ -75,9 +75,15 @@ func closedPort(tb testing.TB) string {
 // toyConfig is the toy driver's side of the suite.
 func toyConfig(mode string, d driver.Driver) Config {
 	return Config{
-		New: func(tb testing.TB, _ *slog.Logger) *Rig { return toyRig(tb, mode, d) },
+		New: func(tb testing.TB, _ *slog.Logger) *Rig {
+			rig := toyRig(tb, mode, d)
+			if device, ok := rig.Device.(*toy.Device); ok {
+				device.CycleOff = 800 * time.Millisecond // long enough to be read twice on a slow machine
+			}
+			return rig
+		},
 		// A third of it goes into each try of a toy that is not answered.
-		Timeout: 4 * time.Second, Short: 500 * time.Millisecond,
+		Timeout: 8 * time.Second, Short: time.Second,
 	}
 }
 

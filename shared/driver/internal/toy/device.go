@@ -3,7 +3,7 @@
 // and spoken over real connections.
 //
 // A request is one line, a reply is one line. "login USER PASSWORD" comes
-// first; then "power", "boot" and "health" read, and every other command of
+// first; then "power", "boot", "serial" and "health" read, and every other command of
 // the vocabulary changes something.
 package toy
 
@@ -34,6 +34,8 @@ type Device struct {
 	PowerDelay time.Duration
 	// CycleOff is how long a cycle stays off.
 	CycleOff time.Duration
+	// Serial is the serial number; it may be empty.
+	Serial string
 	// User and Password are what login takes.
 	User, Password string
 
@@ -62,7 +64,7 @@ type change struct {
 func NewDevice() *Device {
 	return &Device{
 		PowerDelay: 20 * time.Millisecond, CycleOff: 250 * time.Millisecond,
-		User: "operator", Password: "wry-Heron/27+salt",
+		Serial: "TOY-1", User: "operator", Password: "wry-Heron/27+salt",
 		power: true, boot: "none once", executed: make(map[string]int), conns: make(map[net.Conn]bool),
 	}
 }
@@ -199,6 +201,8 @@ func (d *Device) execute(command, arg string) string {
 		return map[bool]string{true: "on", false: "off"}[on]
 	case "boot":
 		return d.boot
+	case "serial":
+		return d.serial()
 	case "health":
 		return "fine"
 	case "setboot":
@@ -218,6 +222,14 @@ func (d *Device) execute(command, arg string) string {
 		d.move(command, now.Add(d.PowerDelay))
 	}
 	return "ok"
+}
+
+// serial is the serial number in a reply.
+func (d *Device) serial() string {
+	if d.Serial == "" {
+		return "none"
+	}
+	return d.Serial
 }
 
 // move plans what a command does to the power. The lock is held.

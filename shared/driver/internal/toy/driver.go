@@ -244,9 +244,25 @@ func (s *Session) Health(ctx context.Context) (any, error) {
 	return map[string]any{"Status": reply}, err
 }
 
-// Doctor tells what works.
-func (s *Session) Doctor(context.Context) (any, error) {
-	return []string{"login: ok"}, nil
+// Identity reads the serial number.
+func (s *Session) Identity(ctx context.Context) (model.Identity, error) {
+	reply, err := s.read(ctx, "serial")
+	if err == nil && reply == "none" {
+		reply, err = "", model.Errorf(model.Unsupported, "the device has no serial number")
+	}
+	return model.Identity{ID: reply, Source: "serial number"}, err
+}
+
+// Doctor looks whether the device takes the login.
+func (d *Driver) Doctor(ctx context.Context, t *driver.Target) (*model.Checkup, error) {
+	var c model.Checkup
+	s, err := d.Open(ctx, t)
+	if err != nil {
+		c.Add(model.Check{Name: "login", Verdict: model.VerdictFailed, Kind: model.KindOf(err), Cause: model.AsError(err).Text()})
+		return &c, nil
+	}
+	c.Add(model.Check{Name: "login", Verdict: model.VerdictOK})
+	return &c, s.Close(ctx)
 }
 
 // PowerCycle orders a cycle.
