@@ -54,7 +54,7 @@ func (*ipmiDriver) Modes() []driver.Mode {
 // ActionParams returns what the actions need.
 func (*ipmiDriver) ActionParams(command string) (required, optional []string) {
 	required = []string{paramAddress, paramUsername, paramPassword}
-	optional = []string{paramMode, paramPort, paramKg, paramPreferV6}
+	optional = []string{paramMode, paramPort, paramKg, paramPreferV6, paramInterval}
 	switch {
 	case command == model.Identify:
 		optional = append(optional, paramIdentify)
@@ -82,7 +82,7 @@ func (d *ipmiDriver) Open(ctx context.Context, t *driver.Target) (driver.Session
 	if err != nil {
 		return nil, err
 	}
-	h, err := d.broker.Open(ctx, peer, b.login)
+	h, err := d.broker.Open(ctx, broker.Target{Peer: peer, Login: b.login, Interval: b.interval})
 	if err != nil {
 		return nil, explain(peer, err, model.Read)
 	}

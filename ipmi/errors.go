@@ -38,6 +38,7 @@ var reasons = map[rmcp.Reason]cause{
 	rmcp.Protocol:    {model.Unreachable, "the BMC does not speak IPMI 2.0 as it should"},
 	rmcp.TooLong:     {model.Invalid, "shorten it on the BMC"},
 	broker.Waiting:   {model.Busy, "try again"},
+	broker.Suspended: {model.DeviceAuth, "check ipmi/username, ipmi/password and ipmi/kg"},
 }
 
 // code is a completion code (IPMI 2.0 Table 5-2).
@@ -97,8 +98,12 @@ func explain(peer netip.AddrPort, err error, class model.Class) error {
 		return model.Errorf(model.UnknownOutcome, "BMC %s: %w; the command may have been executed", peer, err)
 	}
 	out := model.Errorf(c.kind, "BMC %s: %w%s", peer, err, advice(c.mend))
-	if e.Reason == rmcp.NoSlot {
+	var suspended *broker.Suspension
+	switch {
+	case e.Reason == rmcp.NoSlot:
 		out.RetryAfter = slotWait
+	case errors.As(err, &suspended):
+		out.RetryAfter = suspended.Left
 	}
 	return out
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"os"
 
 	"provision-plugins/shared/client"
@@ -22,10 +23,28 @@ const name = "ipmi"
 type impl struct {
 	plugin.Base
 	*driver.Provider
+	driver *ipmiDriver
+	log    *slog.Logger
 }
 
-// Config takes the params: there are none of the plugin itself.
-func (impl) Config(context.Context, *client.Client, model.Params) error { return nil }
+// SetLogger gives the logger.
+func (i *impl) SetLogger(log *slog.Logger) {
+	i.log = log
+	i.Provider.SetLogger(log)
+}
+
+// Config takes the plugin's own param: where to keep what must outlive it. A
+// plugin that can keep nothing works all the same.
+func (i *impl) Config(_ context.Context, _ *client.Client, params model.Params) error {
+	dir, err := plugin.StateDir(name, params)
+	if err == nil {
+		err = i.driver.broker.Remember(dir, i.log)
+	}
+	if err != nil {
+		i.log.Warn("which logins a BMC refused is forgotten when the plugin ends", "error", err)
+	}
+	return nil
+}
 
 // definition is what define prints.
 func definition(p *driver.Provider) *model.PluginProvider {
@@ -51,7 +70,9 @@ func definition(p *driver.Provider) *model.PluginProvider {
 }
 
 func main() {
-	p := driver.NewProvider(newDriver(), driver.Options{})
-	plugin.InitApp(name, "Control machines through their BMCs", version, definition(p), impl{Provider: p})
+	d := newDriver()
+	p := driver.NewProvider(d, driver.Options{})
+	plugin.InitApp(name, "Control machines through their BMCs", version, definition(p),
+		&impl{Provider: p, driver: d, log: slog.New(slog.DiscardHandler)})
 	os.Exit(plugin.Main())
 }

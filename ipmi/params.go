@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"provision-plugins/ipmi/broker"
 	"provision-plugins/ipmi/rmcp"
 	"provision-plugins/shared/model"
 )
@@ -23,6 +24,7 @@ const (
 	paramKg       = "ipmi/kg"
 	paramPreferV6 = "ipmi/prefer-v6"
 	paramIdentify = "ipmi/identify-duration"
+	paramInterval = "ipmi/min-interval"
 	paramBIOSMode = "detected-bios-mode"
 )
 
@@ -47,6 +49,8 @@ type board struct {
 	login    rmcp.Login
 	// uefi tells that the machine's firmware boots the EFI way.
 	uefi bool
+	// interval is as broker.Target has it.
+	interval time.Duration
 }
 
 // parseBoard reads the params. Its errors name the param.
@@ -75,12 +79,28 @@ func parseBoard(p model.Params) (*board, error) {
 	if b.preferV6, err = p.Bool(paramPreferV6, false); err != nil {
 		return nil, err
 	}
+	if b.interval, err = interval(p); err != nil {
+		return nil, err
+	}
 	if b.host, err = parseHost(texts[paramAddress]); err != nil {
 		return nil, err
 	}
 	b.login = rmcp.Login{Username: texts[paramUsername], Password: model.Secret(texts[paramPassword])}
 	b.login.Kg, err = parseKg(texts[paramKg])
 	return b, err
+}
+
+// maxInterval bounds the distance between commands: a command that is sent once
+// has only seconds.
+const maxInterval = time.Second
+
+// interval reads the least time between two commands, as broker.Target has it.
+func interval(p model.Params) (time.Duration, error) {
+	d, err := p.Seconds(paramInterval, broker.DefaultInterval, maxInterval)
+	if err == nil && d == 0 {
+		d = -1 // the Target's zero is the default
+	}
+	return d, err
 }
 
 // parseHost checks an address or name. An IPv6 address may stand in brackets.

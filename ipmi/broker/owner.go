@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/bougou/go-ipmi/pkg/command/app"
@@ -21,96 +20,36 @@ import (
 // ignores what comes in it.
 const provenFor = time.Second
 
-// owner is what stands between one BMC and all who want something of it.
+// owner is what stands between one BMC and all who want something of it. It has
+// a goroutine while a job is under way, and none at rest.
 type owner struct {
 	b    *Broker
 	peer netip.AddrPort
-	turn chan struct{} // holds one token: who put it in may use what follows
 
+	// Written by the job under way with Broker.mu held, or by who holds it while
+	// none is; read by either.
 	session *rmcp.Session // nil if none is open
-	raised  bool          // the session runs at OPERATOR
 	login   rmcp.Login    // what session and known were learnt with
 	known   rmcp.Known
+	raised  bool // the session runs at OPERATOR; of the job alone
 
-	// silent tells that a first try was not answered, and nothing was since.
-	silent atomic.Bool
-
-	users  int       // handles; guarded by Broker.mu
-	rested time.Time // when users became 0; guarded by Broker.mu
-}
-
-// Call is one command for a BMC.
-type Call struct {
-	rmcp.Call
-	// Operator tells that the command needs that privilege.
-	Operator bool
-}
-
-// Handle is one caller's access to a BMC.
-type Handle struct {
-	b     *Broker
-	owner *owner
-	login rmcp.Login
-}
-
-// Close gives the access back. The session stays warm for the next.
-func (h *Handle) Close() { h.b.unuse(h.owner) }
-
-// Do executes one command when it is its turn. A read whose session turns out
-// to be dead is repeated once in a new one. A change is sent in a session that
-// was just answered, and never in one in which an earlier change may still be
-// on its way. The error is an *rmcp.Refusal or an *rmcp.Error.
-func (h *Handle) Do(ctx context.Context, c *Call) error {
-	return h.inTurn(ctx, func(p *place) error {
-		c.OnSilence = p.silent
-		if c.Class == model.Read {
-			return h.owner.read(ctx, h, p, c)
-		}
-		return h.owner.change(ctx, h, p, c)
-	})
-}
-
-// Prepare makes sure of a session in which a change can be sent at once. The
-// error is an *rmcp.Refusal or an *rmcp.Error.
-func (h *Handle) Prepare(ctx context.Context) error {
-	return h.inTurn(ctx, func(p *place) error { return h.owner.prepare(ctx, h, p) })
-}
-
-// inTurn runs work alone on the BMC, at one of the places.
-func (h *Handle) inTurn(ctx context.Context, work func(p *place) error) error {
-	select {
-	case h.owner.turn <- struct{}{}:
-	case <-ctx.Done():
-		return h.owner.waited(ctx)
-	}
-	defer func() { <-h.owner.turn }()
-	p, err := h.b.enter(ctx, h.owner)
-	if err != nil {
-		return err
-	}
-	defer p.leave()
-	err = work(p)
-	var failure *rmcp.Error
-	if !errors.As(err, &failure) {
-		h.owner.silent.Store(false)
-	}
-	return err
-}
-
-// waited is the error of a caller that went away before its turn. If what kept
-// it waiting was the BMC's silence, so it is told.
-func (o *owner) waited(ctx context.Context) error {
-	reason := Waiting
-	if o.silent.Load() {
-		reason = rmcp.Silent
-	}
-	return &rmcp.Error{Reason: reason, Step: "wait", Err: context.Cause(ctx)}
+	// Guarded by Broker.mu.
+	state    state
+	ahead    bool   // it stands in the line of those with a change
+	queue    []*job // to be done, those that go first first
+	running  *job
+	stop     func() bool // ends the pacing
+	next     time.Time   // when the next command may begin
+	interval time.Duration
+	trouble  rmcp.Reason // what the BMC makes its callers wait for, if anything
+	users    int         // handles
+	rested   time.Time   // when users became 0
 }
 
 // read executes a read.
-func (o *owner) read(ctx context.Context, h *Handle, p *place, c *Call) error {
+func (o *owner) read(ctx context.Context, login rmcp.Login, p *place, c *Call) error {
 	for again := true; ; again = false {
-		fresh, err := o.ensure(ctx, h, p, c.Operator)
+		fresh, err := o.ensure(ctx, login, p, c.Operator)
 		if err != nil {
 			return err
 		}
@@ -123,28 +62,20 @@ func (o *owner) read(ctx context.Context, h *Handle, p *place, c *Call) error {
 	}
 }
 
-// change executes a command that changes something.
-func (o *owner) change(ctx context.Context, h *Handle, p *place, c *Call) error {
-	if err := o.prepare(ctx, h, p); err != nil {
-		return err
-	}
-	return o.session.Do(ctx, &c.Call)
-}
-
 // prepare makes sure of a session in which nothing else can be executed any
 // more, and that was answered just now.
-func (o *owner) prepare(ctx context.Context, h *Handle, p *place) error {
+func (o *owner) prepare(ctx context.Context, login rmcp.Login, p *place) error {
 	if o.session != nil && o.session.Stale() {
 		o.session.Discard(ctx)
 		o.drop()
 	}
-	return o.prove(ctx, h, p)
+	return o.prove(ctx, login, p)
 }
 
 // prove makes sure of a session at OPERATOR that was answered just now.
-func (o *owner) prove(ctx context.Context, h *Handle, p *place) error {
+func (o *owner) prove(ctx context.Context, login rmcp.Login, p *place) error {
 	for again := true; ; again = false {
-		fresh, err := o.ensure(ctx, h, p, true)
+		fresh, err := o.ensure(ctx, login, p, true)
 		if err != nil {
 			return err
 		}
@@ -204,70 +135,94 @@ func (o *owner) lost(ctx context.Context, err error) bool {
 	return ctx.Err() == nil
 }
 
+// answered reports whether the outcome of a job tells that the BMC is there and
+// has room.
+func answered(err error) bool {
+	var e *rmcp.Error
+	if !errors.As(err, &e) {
+		return true
+	}
+	switch e.Reason {
+	case rmcp.Privilege, rmcp.NoSuite, rmcp.Protocol:
+		return true
+	}
+	return e.Reason.RefusesLogin()
+}
+
+// ensure opens a session for the login unless one is open, and tells whether it
+// did. That the login had no OPERATOR is not believed when OPERATOR is needed: it
+// may have been given since.
+func (o *owner) ensure(ctx context.Context, login rmcp.Login, p *place, operator bool) (fresh bool, err error) {
+	if o.session != nil && o.login == login && (o.session.MayControl() || !operator) {
+		return false, nil
+	}
+	leave, failure := o.b.breaker.admit(o.peer, login)
+	if failure != nil {
+		return false, failure
+	}
+	o.drop()
+	known := o.known
+	known.UserOnly = known.UserOnly && o.login == login && !operator
+	s, err := o.open(ctx, p, &rmcp.Target{
+		Peer: o.peer, Login: login, Known: known, OnSilence: p.silent,
+		Refusals: leave.refusals, Probe: leave.probe, OnRefusal: leave.refused,
+	})
+	leave.settle(err)
+	if err != nil {
+		return false, err
+	}
+	o.b.mu.Lock()
+	defer o.b.mu.Unlock()
+	o.session, o.login, o.known, o.raised = s, login, s.Known(), false
+	return true, nil
+}
+
 // Waits between tries for a session slot.
 const (
 	firstSlotWait = 500 * time.Millisecond
 	maxSlotWait   = 5 * time.Second
 )
 
-// ensure opens a session for the handle's login unless one is open, and tells
-// whether it did. That the login had no OPERATOR is not believed when OPERATOR is
-// needed: it may have been given since. A BMC whose session slots are taken is
-// waited for.
-func (o *owner) ensure(ctx context.Context, h *Handle, p *place, operator bool) (fresh bool, err error) {
-	if o.login != h.login {
-		o.drop()
-		o.login, o.known.UserOnly = h.login, false
-	}
-	if operator && o.session != nil && !o.session.MayControl() {
-		o.drop()
-	}
-	if operator {
-		o.known.UserOnly = false
-	}
-	if o.session != nil {
-		return false, nil
-	}
+// open opens a session. A BMC whose session slots are taken is waited for.
+func (o *owner) open(ctx context.Context, p *place, t *rmcp.Target) (*rmcp.Session, error) {
 	for wait := firstSlotWait; ; wait = min(2*wait, maxSlotWait) {
-		o.session, err = o.b.transport.Open(ctx, rmcp.Target{
-			Peer: o.peer, Login: h.login, Known: o.known, OnSilence: p.silent,
-		})
-		if err == nil {
-			o.known = o.session.Known()
-			return true, nil
-		}
+		s, err := o.b.transport.Open(ctx, *t)
 		var e *rmcp.Error
-		if !errors.As(err, &e) || e.Reason != rmcp.NoSlot {
-			return false, err
+		if err == nil || !errors.As(err, &e) || e.Reason != rmcp.NoSlot {
+			return s, err
 		}
-		p.leave()
+		p.leave(rmcp.NoSlot)
 		if !o.pause(ctx, wait/2+rand.N(wait)) {
-			return false, err
+			return nil, err
 		}
 	}
 }
 
 // pause waits for d; it reports false if something else ended the wait.
 func (o *owner) pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
+	over := make(chan struct{})
+	stop := o.b.clock.AfterFunc(d, func() { close(over) })
+	defer stop()
 	select {
-	case <-timer.C:
+	case <-over:
 		return true
 	case <-ctx.Done():
-	case <-o.b.stop:
+		return false
 	}
-	return false
 }
 
 // drop closes the session, if one is open.
 func (o *owner) drop() {
-	if s := o.take(); s != nil {
+	o.b.mu.Lock()
+	s := o.take()
+	o.b.mu.Unlock()
+	if s != nil {
 		s.Close()
 	}
 }
 
-// take takes the session from the owner, keeping what it taught.
+// take takes the session from the owner, keeping what it taught. Broker.mu is
+// held.
 func (o *owner) take() *rmcp.Session {
 	s := o.session
 	if s != nil {
