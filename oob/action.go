@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,6 +32,7 @@ type actionCall struct {
 // actionOptions are the flags of commands that run an action on machines.
 type actionOptions struct {
 	selection
+	pacing
 	params     paramFlags
 	plugin     string
 	timeout    seconds
@@ -46,7 +48,7 @@ type actionOptions struct {
 
 // addReadFlags adds the flags of every action.
 func (o *actionOptions) addReadFlags(fs *pflag.FlagSet) {
-	o.addFlags(fs)
+	o.selection.addFlags(fs)
 	fs.Var(&o.timeout, "timeout", "bound of the action, such as 90s (sets oob/timeout)")
 	fs.StringArrayVar(&o.params.values, "param", nil, "param `k=v` for this action alone (may be repeated)")
 	fs.StringArrayVar(&o.params.files, "param-file", nil, "param `k=FILE` with the value in a file, for secrets; - is stdin")
@@ -58,6 +60,7 @@ func (o *actionOptions) addReadFlags(fs *pflag.FlagSet) {
 // addChangeFlags adds the flags of actions that change something.
 func (o *actionOptions) addChangeFlags(fs *pflag.FlagSet) {
 	o.addReadFlags(fs)
+	o.pacing.addFlags(fs)
 	fs.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	fs.StringVar(&o.reason, "reason", "", "why; kept with the run (sets oob/reason)")
 	fs.BoolVar(&o.wait, "wait", true, "wait for the outcome; --wait=false returns once the action is recorded")
@@ -90,7 +93,7 @@ func newActionCommand(a *app, use, short string, change bool, call func(o *actio
 
 // runAction runs an action on each of its targets and prints the answers.
 func runAction(ctx context.Context, a *app, call actionCall, o actionOptions) error {
-	if err := o.check(); err != nil {
+	if err := cmp.Or(o.selection.check(), o.pacing.check()); err != nil {
 		return err
 	}
 	return a.withClient(func(c *client.Client) error {
@@ -134,23 +137,21 @@ type invocation struct {
 // invokeAll sends the action to each machine.
 func invokeAll(ctx context.Context, a *app, c *client.Client, inv invocation) error {
 	r := newReport(a, inv.call.verb, len(inv.machines)+len(inv.missing), inv.o.each)
+	r.pace = inv.o.pacing
+	r.patient = model.ActionOf(inv.call.command, nil).Class != model.Read
 	for _, name := range inv.missing {
 		r.add(answer{machine: machine{name: name}, err: model.Errorf(model.NotFound, "no such machine")})
 	}
-	fan[machine, answer]{
-		parallel: inv.o.parallel,
-		call:     func(ctx context.Context, m machine) answer { return invoke(ctx, c, inv, m) },
-		each:     r.add,
-		tick:     r.progress,
-	}.run(ctx, inv.machines)
-	return r.finish()
+	return fanOut(ctx, r, inv.o.parallel, inv.machines, asMachine, func(ctx context.Context, m machine) answer {
+		return invoke(ctx, c, inv, m)
+	})
 }
+
+// asMachine is the machine of a machine.
+func asMachine(m machine) machine { return m }
 
 // invoke sends the action to one machine.
 func invoke(ctx context.Context, c *client.Client, inv invocation, m machine) answer {
-	if ctx.Err() != nil {
-		return answer{machine: m, err: notSent()}
-	}
 	bound := inv.bound(m)
 	ctx, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("waited %s", bound))
 	defer cancel()
@@ -206,11 +207,6 @@ func (inv *invocation) bound(m machine) time.Duration {
 		return d + overEndpoint
 	}
 	return max(inv.least, timeoutIn(m.params)) + overEndpoint
-}
-
-// notSent is the error for a machine whose turn never came.
-func notSent() *model.Error {
-	return model.Errorf(model.Unreachable, "interrupted before it was sent: nothing was done")
 }
 
 // missingParam finds the param that an action misses in the words of an

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
@@ -22,9 +24,15 @@ type app struct {
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	// ask tells that stdin and stderr are a terminal, where a question can be
-	// asked, and progress that stderr is one.
-	ask, progress bool
-	flags         globalFlags
+	// asked.
+	ask bool
+	// columns is how wide the terminal is that stderr is; nil where there is none
+	// that a progress bar may be drawn on.
+	columns func() int
+	// signals hears the signals that end a command, until what it returns is
+	// called.
+	signals func() (<-chan os.Signal, func())
+	flags   globalFlags
 }
 
 // globalFlags are the flags of every command.
@@ -38,11 +46,35 @@ type globalFlags struct {
 // newApp is the app of this process.
 func newApp() *app {
 	in, errs := term.IsTerminal(int(os.Stdin.Fd())), term.IsTerminal(int(os.Stderr.Fd()))
-	return &app{
+	a := &app{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
-		getenv: os.Getenv,
-		ask:    in && errs, progress: errs,
+		getenv:  os.Getenv,
+		ask:     in && errs,
+		signals: endSignals,
 	}
+	if errs && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" {
+		a.columns = stderrColumns
+	}
+	return a
+}
+
+// stderrColumns is how wide the terminal is now.
+func stderrColumns() int {
+	width, _, err := term.GetSize(int(os.Stderr.Fd()))
+	if err != nil || width < 1 {
+		return 80 // of a terminal that does not tell
+	}
+	return width
+}
+
+// endingSignals are those that end a command in order.
+var endingSignals = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
+
+// endSignals hears the signals of this process.
+func endSignals() (<-chan os.Signal, func()) {
+	heard := make(chan os.Signal, 4)
+	signal.Notify(heard, endingSignals...)
+	return heard, func() { signal.Stop(heard) }
 }
 
 // addGlobalFlags adds the flags of every command.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -104,6 +105,7 @@ func valueText(value any) string {
 // newMachineRemoveCommand makes "machine remove".
 func newMachineRemoveCommand(a *app) *cobra.Command {
 	var sel selection
+	var pace pacing
 	var yes bool
 	cmd := &cobra.Command{
 		Use:     "remove TARGETS...",
@@ -111,15 +113,16 @@ func newMachineRemoveCommand(a *app) *cobra.Command {
 		Short:   "Remove machines from the endpoint; the machines themselves are left as they are",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			sel.args = args
-			edit := machineEdit{verb: "machine remove", done: "removed", sel: sel, yes: yes, always: true}
-			edit.call = func(c *client.Client, m machine) error {
-				_, err := c.Machines().Delete(cmd.Context(), m.uuid)
+			edit := machineEdit{verb: "machine remove", done: "removed", sel: sel, pace: pace, yes: yes, always: true}
+			edit.call = func(ctx context.Context, c *client.Client, m machine) error {
+				_, err := c.Machines().Delete(ctx, m.uuid)
 				return err
 			}
 			return a.withClient(func(c *client.Client) error { return edit.run(cmd.Context(), a, c) })
 		},
 	}
 	sel.addFlags(cmd.Flags())
+	pace.addFlags(cmd.Flags())
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
 }

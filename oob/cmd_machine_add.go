@@ -28,6 +28,7 @@ type addOptions struct {
 	passwordFile string
 	csv          string
 	parallel     selection
+	pace         pacing
 }
 
 // newMachineAddCommand makes "machine add".
@@ -59,6 +60,7 @@ A password-file is looked for beside the CSV file.`,
 	fs.StringVar(&o.passwordFile, "password-file", "", "`FILE` with the password at its device; - is stdin")
 	fs.StringVar(&o.csv, "csv", "", "add the machines of this `FILE`; - is stdin")
 	o.parallel.addParallel(fs)
+	o.pace.addFlags(fs)
 	return cmd
 }
 
@@ -66,6 +68,9 @@ A password-file is looked for beside the CSV file.`,
 func (a *app) addMachines(ctx context.Context, c *client.Client, args []string, o addOptions) error {
 	cols := func(driver string) (inventory.Columns, error) { return driverColumns(ctx, c, driver) }
 	var rows []inventory.Row
+	if err := o.pace.check(); err != nil {
+		return err
+	}
 	var err error
 	switch {
 	case o.parallel.parallel < 1 || o.parallel.parallel > maxParallel:
@@ -87,21 +92,19 @@ func (a *app) addMachines(ctx context.Context, c *client.Client, args []string, 
 		return err
 	}
 	r := newReport(a, "machine add", len(rows), false)
-	fan[inventory.Row, answer]{
-		parallel: o.parallel.parallel,
-		call: func(ctx context.Context, row inventory.Row) answer {
-			m, err := o.machine(row, common)
-			if err == nil {
-				_, err = c.Machines().Create(ctx, m)
-			}
-			err = instead(err, model.Conflict, "already exists; `oob machine set %s` changes its params", row.Name)
-			return machineEdit{done: "added"}.answer(machine{name: row.Name}, err)
-		},
-		each: r.add,
-		tick: r.progress,
-	}.run(ctx, rows)
-	return r.finish()
+	r.pace, r.patient = o.pace, true
+	return fanOut(ctx, r, o.parallel.parallel, rows, rowMachine, func(ctx context.Context, row inventory.Row) answer {
+		m, err := o.machine(row, common)
+		if err == nil {
+			_, err = c.Machines().Create(ctx, m)
+		}
+		err = instead(err, model.Conflict, "already exists; `oob machine set %s` changes its params", row.Name)
+		return machineEdit{done: "added"}.answer(machine{name: row.Name}, err)
+	})
 }
+
+// rowMachine is the machine of a row.
+func rowMachine(row inventory.Row) machine { return machine{name: row.Name} }
 
 // machine is the object to create for a row.
 func (o *addOptions) machine(row inventory.Row, common model.Params) (*model.Machine, error) {

@@ -16,14 +16,18 @@ import (
 type machineEdit struct {
 	verb, done string // "machine set", "set"
 	sel        selection
+	pace       pacing
 	yes        bool
 	always     bool // ask also for one machine
-	call       func(c *client.Client, m machine) error
+	call       func(ctx context.Context, c *client.Client, m machine) error
 }
 
 // run resolves the machines, asks where there is something to ask, and edits
 // them.
 func (e machineEdit) run(ctx context.Context, a *app, c *client.Client) error {
+	if err := e.pace.check(); err != nil {
+		return err
+	}
 	machines, missing, err := resolve(ctx, c, e.sel)
 	switch {
 	case err != nil:
@@ -39,18 +43,10 @@ func (e machineEdit) run(ctx context.Context, a *app, c *client.Client) error {
 		}
 	}
 	r := newReport(a, e.verb, len(machines), false)
-	fan[machine, answer]{
-		parallel: e.sel.parallel,
-		call: func(ctx context.Context, m machine) answer {
-			if ctx.Err() != nil {
-				return answer{machine: m, err: notSent()}
-			}
-			return e.answer(m, e.call(c, m))
-		},
-		each: r.add,
-		tick: r.progress,
-	}.run(ctx, machines)
-	return r.finish()
+	r.pace, r.patient = e.pace, true
+	return fanOut(ctx, r, e.sel.parallel, machines, asMachine, func(ctx context.Context, m machine) answer {
+		return e.answer(m, e.call(ctx, c, m))
+	})
 }
 
 // answer is the answer for one edited machine.
@@ -64,6 +60,7 @@ func (e machineEdit) answer(m machine, err error) answer {
 // newMachineSetCommand makes "machine set".
 func newMachineSetCommand(a *app) *cobra.Command {
 	var sel selection
+	var pace pacing
 	var params paramFlags
 	var unset []string
 	var yes bool
@@ -85,21 +82,22 @@ A secret is given with --param-file, never on the command line.`,
 				if err != nil {
 					return err
 				}
-				edit := machineEdit{verb: "machine set", done: "set", sel: sel, yes: yes}
-				edit.call = func(c *client.Client, m machine) error {
+				edit := machineEdit{verb: "machine set", done: "set", sel: sel, pace: pace, yes: yes}
+				edit.call = func(ctx context.Context, c *client.Client, m machine) error {
 					ops, err := paramOps(m.params, values, unset)
 					if err != nil {
 						return err
 					}
-					_, err = c.Machines().Patch(cmd.Context(), m.uuid, ops...)
+					_, err = c.Machines().Patch(ctx, m.uuid, ops...)
 					return err
 				}
 				return edit.run(cmd.Context(), a, c)
 			})
 		},
 	}
-	sel.addFlags(cmd.Flags())
 	fs := cmd.Flags()
+	sel.addFlags(fs)
+	pace.addFlags(fs)
 	fs.StringArrayVar(&params.files, "param-file", nil, "param `k=FILE` with the value in a file, for secrets; - is stdin")
 	fs.StringArrayVar(&unset, "unset", nil, "unset this `PARAM` (may be repeated)")
 	fs.BoolVarP(&yes, "yes", "y", false, "do not ask")

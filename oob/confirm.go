@@ -10,13 +10,16 @@ import (
 	"provision-plugins/shared/model"
 )
 
-// confirm asks whether to do what to the machines. Without a terminal --yes is
-// required.
+// confirm asks whether to do what to the machines, having counted them. With
+// yes it only tells, on a terminal; without a terminal yes is required.
 func (a *app) confirm(ctx context.Context, what string, names []string, yes bool) error {
+	doing := fmt.Sprintf("%s %s: %s", what, count(len(names), "machine"), hostlist.Fold(names))
 	if yes {
+		if a.ask { // whoever looks on may still interrupt
+			fmt.Fprintln(a.stderr, clean(doing))
+		}
 		return nil
 	}
-	doing := fmt.Sprintf("%s %s: %s", what, count(len(names), "machine"), hostlist.Fold(names))
 	if !a.ask {
 		return usage("%s: --yes is required without a terminal", doing)
 	}

@@ -20,7 +20,7 @@ func TestConfirm(t *testing.T) {
 		{"no", "n\n", true, false, 2, "power off 3 machines: n[1-3]. Continue? [y/N] "},
 		{"return alone", "\n", true, false, 2, "power off 3 machines: n[1-3]. Continue? [y/N] "},
 		{"end of input", "y", true, false, 2, "power off 3 machines: n[1-3]. Continue? [y/N] \n"},
-		{"--yes", "", true, true, 0, ""},
+		{"--yes", "", true, true, 0, "power off 3 machines: n[1-3]\n"},
 		{"--yes without a terminal", "", false, true, 0, ""},
 		{"without a terminal", "y\n", false, false, 2, ""},
 	}

@@ -26,6 +26,7 @@ type fake struct {
 	server      *http.Server
 	served      chan struct{} // closed when the server has ended
 	noted       chan string   // what is noted, as far as there is room
+	release     chan struct{} // lets one held answer go
 
 	mu      sync.Mutex // guards what follows
 	sent    []string
@@ -38,6 +39,7 @@ type canned struct {
 	Body   json.RawMessage
 	Run    string
 	Hang   bool // never answers
+	Hold   bool // answers when it is released
 }
 
 // startFake serves dir on a unix socket.
@@ -46,7 +48,7 @@ func startFake(socket, dir string) (*fake, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &fake{socket: socket, dir: dir, served: make(chan struct{}), noted: make(chan string, 1), created: map[string][]map[string]any{}}
+	f := &fake{socket: socket, dir: dir, served: make(chan struct{}), noted: make(chan string, 1), release: make(chan struct{}), created: map[string][]map[string]any{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v3/ws", f.stream)
 	mux.HandleFunc("GET /api/v3/events/recent", f.list)
@@ -196,6 +198,12 @@ func (f *fake) action(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 		return
 	}
+	if c.Hold {
+		select {
+		case <-f.release:
+		case <-r.Context().Done():
+		}
+	}
 	if c.Run != "" {
 		w.Header().Set("X-Oob-Run", c.Run)
 	}
@@ -206,7 +214,7 @@ func (f *fake) action(w http.ResponseWriter, r *http.Request) {
 }
 
 // change notes any other request that changes something. Creating a machine
-// whose name is taken is a conflict.
+// whose name is taken is a conflict, and what says that it stays is not removed.
 func (f *fake) change(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	path := strings.TrimPrefix(r.URL.Path, "/api/v3/")
@@ -221,6 +229,12 @@ func (f *fake) change(w http.ResponseWriter, r *http.Request) {
 		}
 		body = []byte(object.Name + " " + string(object.Params))
 		f.create(path, object.Name)
+	}
+	if prefix, key, _ := strings.Cut(path, "/"); r.Method == http.MethodDelete {
+		if object := f.find(prefix, key); object != nil && object["Stays"] == true {
+			reply(w, 500, model.Errorf(model.Internal, "it stays").On(prefix, key))
+			return
+		}
 	}
 	f.note(strings.TrimSpace(r.Method + " " + path + " " + string(body)))
 	reply(w, 200, map[string]any{})

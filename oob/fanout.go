@@ -4,60 +4,142 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"provision-plugins/shared/model"
 )
 
 // fan says how items are worked on.
 type fan[T, R any] struct {
 	// parallel is how many calls run at once.
 	parallel int
-	// call works on one item. Every item is called: it must look at ctx.
-	call func(context.Context, T) R
+	// batch is after how many items all of them must be answered before more are
+	// begun, and pause how much longer that takes; 0 is no batch.
+	batch int
+	pause time.Duration
+	// call works on one item.
+	call func(T) R
+	// skip is the answer for an item that is not begun, and why.
+	skip func(T, *model.Error) R
+	// enough, unless nil, is asked after every answer; an error has no more
+	// items begun.
+	enough func() *model.Error
 	// each takes the answers as they come; tick, unless nil, is called every
-	// tickEvery in between. Both run on the calling goroutine.
-	each func(R)
-	tick func()
+	// tickEvery in between; ending, unless nil, once if ctx ends while calls are
+	// at work. All run on the calling goroutine.
+	each   func(R)
+	tick   func()
+	ending func(atWork int)
 }
 
 // tickEvery is the time between two ticks.
 const tickEvery = 200 * time.Millisecond
 
-// run works on all items. All its goroutines have ended when it returns.
+// run works on all items until ctx ends, after which none is begun. All its
+// goroutines have ended when it returns.
 func (f fan[T, R]) run(ctx context.Context, items []T) {
-	queue := make(chan T)
-	answers := make(chan R)
+	r := fanRun[T, R]{fan: f, items: items, queue: make(chan T), answers: make(chan R), ended: ctx.Done()}
 	var workers sync.WaitGroup
 	for range min(f.parallel, len(items)) {
 		workers.Go(func() {
-			for item := range queue {
-				answers <- f.call(ctx, item)
+			for item := range r.queue {
+				r.answers <- f.call(item)
 			}
 		})
 	}
-	workers.Go(func() {
-		defer close(queue)
-		for _, item := range items {
-			queue <- item
-		}
-	})
-	go func() {
-		workers.Wait()
-		close(answers)
-	}()
-	var ticks <-chan time.Time
 	if f.tick != nil {
 		ticker := time.NewTicker(tickEvery)
 		defer ticker.Stop()
-		ticks = ticker.C
+		r.ticks = ticker.C
 	}
-	for {
-		select {
-		case answer, ok := <-answers:
-			if !ok {
-				return
-			}
-			f.each(answer)
-		case <-ticks:
-			f.tick()
-		}
+	if ctx.Err() != nil { // however the select below would choose
+		r.stop(notSent())
+	}
+	for r.atWork > 0 || r.next < len(items) && r.stopped == nil {
+		r.step()
+	}
+	close(r.queue)
+	workers.Wait()
+	for _, item := range items[r.next:] {
+		f.each(f.skip(item, r.stopped))
+	}
+}
+
+// fanRun is a fan at work.
+type fanRun[T, R any] struct {
+	fan[T, R]
+	items   []T
+	queue   chan T
+	answers chan R
+	ticks   <-chan time.Time
+	ended   <-chan struct{}  // of the context; nil once that is known
+	resume  <-chan time.Time // the end of a pause; nil when there is none
+	next    int              // the first item not begun
+	atWork  int
+	stopped *model.Error // why no more are begun
+}
+
+// step begins an item or waits for what comes next.
+func (r *fanRun[T, R]) step() {
+	select { // an answer may forbid the next item
+	case answer := <-r.answers:
+		r.take(answer)
+		return
+	case <-r.ended:
+		r.stop(notSent())
+		return
+	default:
+	}
+	var queue chan T
+	var item T
+	if r.mayBegin() {
+		queue, item = r.queue, r.items[r.next]
+	}
+	select {
+	case queue <- item:
+		r.next++
+		r.atWork++
+	case answer := <-r.answers:
+		r.take(answer)
+	case <-r.resume:
+		r.resume = nil
+	case <-r.ticks:
+		r.tick()
+	case <-r.ended:
+		r.stop(notSent())
+	}
+}
+
+// mayBegin reports whether an item may be begun now.
+func (r *fanRun[T, R]) mayBegin() bool {
+	switch {
+	case r.stopped != nil || r.resume != nil || r.next == len(r.items):
+		return false
+	case r.batch > 0 && r.next%r.batch == 0:
+		return r.atWork == 0
+	}
+	return true
+}
+
+// take takes an answer, and begins the pause that follows the last of a batch.
+func (r *fanRun[T, R]) take(answer R) {
+	r.atWork--
+	r.each(answer)
+	if r.enough != nil && r.stopped == nil {
+		r.stopped = r.enough()
+	}
+	between := r.batch > 0 && r.atWork == 0 && r.next%r.batch == 0 && r.next < len(r.items)
+	if between && r.pause > 0 && r.stopped == nil {
+		r.resume = time.After(r.pause)
+	}
+}
+
+// stop has no more items begun, since the context has ended.
+func (r *fanRun[T, R]) stop(why *model.Error) {
+	r.ended = nil
+	if r.stopped == nil {
+		r.stopped = why
+	}
+	if r.ending != nil && r.atWork > 0 {
+		r.ending(r.atWork)
 	}
 }

@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"provision-plugins/shared/model"
 )
 
 func TestFanIsBounded(t *testing.T) {
@@ -16,7 +19,7 @@ func TestFanIsBounded(t *testing.T) {
 		began := time.Now()
 		fan[int, int]{
 			parallel: 3,
-			call: func(_ context.Context, n int) int {
+			call: func(n int) int {
 				most.Store(max(most.Load(), now.Add(1)))
 				defer now.Add(-1)
 				<-time.After(time.Second)
@@ -40,7 +43,7 @@ func TestFanAnswersAsTheyCome(t *testing.T) {
 		ticks := 0
 		fan[int, int]{
 			parallel: 4,
-			call: func(_ context.Context, n int) int {
+			call: func(n int) int {
 				<-time.After(time.Duration(n) * time.Second)
 				return n
 			},
@@ -60,20 +63,127 @@ func TestFanOfNothing(t *testing.T) {
 	fan[int, int]{parallel: 4, each: func(int) { t.Error("an answer") }}.run(t.Context(), nil)
 }
 
-func TestFanCallsEveryItemAfterTheEnd(t *testing.T) {
+func TestFanBeginsNothingAfterTheEnd(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	answers := 0
-	fan[int, bool]{
+	var skipped []int
+	fan[int, int]{
 		parallel: 2,
-		call:     func(ctx context.Context, _ int) bool { return ctx.Err() != nil },
-		each: func(ended bool) {
-			if ended {
-				answers++
+		call:     func(int) int { t.Error("called"); return 0 },
+		skip: func(n int, why *model.Error) int {
+			if why.Kind() != model.Busy {
+				t.Errorf("skipped for %v", why)
 			}
+			return n
 		},
-	}.run(ctx, make([]int, 10))
-	if answers != 10 {
-		t.Errorf("%d of 10 answers", answers)
+		each: func(n int) { skipped = append(skipped, n) },
+	}.run(ctx, []int{1, 2, 3})
+	if !slices.Equal(skipped, []int{1, 2, 3}) {
+		t.Errorf("skipped %v", skipped)
+	}
+}
+
+// paced is a fan whose calls take a second each, and the times at which they
+// begin.
+func paced(t *testing.T, f fan[int, int]) (fan[int, int], func() []int) {
+	t.Helper()
+	began := time.Now()
+	var mu sync.Mutex // guards at
+	var at []int
+	f.call = func(n int) int {
+		mu.Lock()
+		at = append(at, int(time.Since(began)/time.Second))
+		mu.Unlock()
+		<-time.After(time.Second)
+		return n
+	}
+	if f.each == nil {
+		f.each = func(int) {}
+	}
+	f.skip = func(n int, _ *model.Error) int { return -n }
+	return f, func() []int { slices.Sort(at); return at }
+}
+
+func TestFanInBatches(t *testing.T) {
+	tests := map[string]struct {
+		parallel, batch int
+		pause           time.Duration
+		want            []int
+	}{
+		"no batches":              {9, 0, 0, []int{0, 0, 0, 0, 0, 0, 0}},
+		"batches":                 {9, 3, 0, []int{0, 0, 0, 1, 1, 1, 2}},
+		"batches and pauses":      {9, 3, 10 * time.Second, []int{0, 0, 0, 11, 11, 11, 22}},
+		"batches of one":          {9, 1, time.Second, []int{0, 2, 4, 6, 8, 10, 12}},
+		"a batch of all":          {9, 7, time.Hour, []int{0, 0, 0, 0, 0, 0, 0}},
+		"a batch larger than all": {9, 100, time.Hour, []int{0, 0, 0, 0, 0, 0, 0}},
+		"fewer at once than that": {2, 4, 10 * time.Second, []int{0, 0, 1, 1, 12, 12, 13}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, at := paced(t, fan[int, int]{parallel: tt.parallel, batch: tt.batch, pause: tt.pause})
+				f.run(t.Context(), []int{1, 2, 3, 4, 5, 6, 7})
+				if got := at(); !slices.Equal(got, tt.want) {
+					t.Errorf("begun at %v, want %v", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+func TestFanStopsWhenItIsEnough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []int
+		f, at := paced(t, fan[int, int]{parallel: 2, each: func(n int) { got = append(got, n) }})
+		f.enough = func() *model.Error {
+			if len(got) < 3 {
+				return nil
+			}
+			return tooManyFailed(len(got))
+		}
+		f.run(t.Context(), []int{1, 2, 3, 4, 5, 6, 7})
+		// Four were begun when the third answer came.
+		if begun := at(); len(begun) != 4 {
+			t.Errorf("begun at %v", begun)
+		}
+		slices.Sort(got[:4])
+		if want := []int{1, 2, 3, 4, -5, -6, -7}; !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	})
+}
+
+func TestFanWaitsForWhatWasBegun(t *testing.T) {
+	for name, tt := range map[string]struct {
+		cut     time.Duration // when the context ends
+		pause   time.Duration
+		atWork  []int
+		answers []int
+		took    time.Duration
+	}{
+		"while calls are at work": {cut: 500 * time.Millisecond, atWork: []int{2}, answers: []int{1, 2, -3, -4}, took: time.Second},
+		"in a pause":              {cut: 90 * time.Second, pause: time.Hour, answers: []int{1, 2, -3, -4}, took: 90 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), tt.cut)
+				defer cancel()
+				var got, told []int
+				f, _ := paced(t, fan[int, int]{
+					parallel: 2, batch: 2, pause: tt.pause,
+					each:   func(n int) { got = append(got, n) },
+					ending: func(n int) { told = append(told, n) },
+				})
+				f.run(ctx, []int{1, 2, 3, 4})
+				slices.Sort(got[:2])
+				if !slices.Equal(got, tt.answers) || !slices.Equal(told, tt.atWork) {
+					t.Errorf("answers %v, told of %v at work", got, told)
+				}
+				if took := time.Since(began); took != tt.took {
+					t.Errorf("took %s, want %s", took, tt.took)
+				}
+			})
+		})
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +23,7 @@ func main() { os.Exit(mainCode()) }
 // mainCode runs the command of this process. The first SIGINT, SIGTERM or SIGHUP ends
 // it in order, the second at once.
 func mainCode() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), endingSignals...)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	return run(ctx, newApp(), os.Args[1:])

@@ -47,6 +47,9 @@ func (ans answer) describe(detail bool) string {
 
 // errorText is the error for people.
 func (ans answer) errorText(detail bool) string {
+	if ans.unsent() {
+		return ans.err.Text()
+	}
 	text := strings.TrimPrefix(ans.err.Text(), ans.machine.name+": ")
 	text = string(ans.err.Kind()) + ": " + strings.TrimPrefix(text, string(ans.err.Kind())+": ")
 	if detail && ans.err.Kind() == model.UnknownOutcome && !strings.Contains(text, ans.run) {

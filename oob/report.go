@@ -2,9 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 
+	"provision-plugins/oob/bar"
 	"provision-plugins/oob/hostlist"
 	"provision-plugins/shared/model"
 )
@@ -17,25 +20,36 @@ type answer struct {
 	err     *model.Error
 }
 
+// unsent reports whether nothing was sent to the machine.
+func (ans answer) unsent() bool { return ans.err != nil && errors.Is(ans.err, errNotSent) }
+
 // report gathers answers and prints them: as JSON each as it comes, else one
 // line for all machines that answered alike.
 type report struct {
-	app    *app
-	verb   string
-	total  int
-	each   bool
-	done   int
-	failed int
-	exit   int
-	good   *folder[string]
-	bad    *folder[string]
-	shown  bool  // a progress line
-	err    error // of printing
+	app   *app
+	verb  string
+	total int
+	each  bool
+	pace  pacing
+	// patient tells that what was sent is waited for after an interrupt.
+	patient bool
+	done    int
+	failed  int // those that nothing was sent to are not among them
+	unsent  int
+	exit    int // of the worst that failed
+	good    *folder[string]
+	bad     *folder[string]
+	bar     *bar.Bar // nil where there is none
+	err     error    // of printing
 }
 
 // newReport starts a report on total machines.
 func newReport(a *app, verb string, total int, each bool) *report {
-	return &report{app: a, verb: verb, total: total, each: each, good: newFolder[string](), bad: newFolder[string]()}
+	r := &report{app: a, verb: verb, total: total, each: each, good: newFolder[string](), bad: newFolder[string]()}
+	if a.columns != nil && !a.flags.json && total > 1 {
+		r.bar = bar.New(a.stderr, a.columns)
+	}
+	return r
 }
 
 // jsonAnswer is an answer as --json prints it.
@@ -44,17 +58,14 @@ type jsonAnswer struct {
 	Run     string          `json:"run,omitempty"`
 	Result  json.RawMessage `json:"result,omitempty"`
 	Error   *model.Error    `json:"error,omitempty"`
+	NotSent bool            `json:"notSent,omitempty"`
 }
 
 // add takes one answer.
 func (r *report) add(ans answer) {
-	r.done++
-	if ans.err != nil {
-		r.failed++
-		r.exit = max(r.exit, model.ExitCode(ans.err))
-	}
+	r.count(ans)
 	if r.app.flags.json {
-		line := jsonAnswer{ans.machine.name, ans.run, ans.raw, ans.err}
+		line := jsonAnswer{ans.machine.name, ans.run, ans.raw, ans.err, ans.unsent()}
 		if len(line.Result) == 0 && ans.err == nil {
 			line.Result = json.RawMessage("null")
 		}
@@ -63,7 +74,8 @@ func (r *report) add(ans answer) {
 		}
 		return
 	}
-	if r.each || r.total == 1 {
+	if (r.each || r.total == 1) && !ans.unsent() {
+		r.bar.Clear()
 		r.print(ans.err != nil, ans.machine.name, ans.text())
 		return
 	}
@@ -72,6 +84,28 @@ func (r *report) add(ans answer) {
 	} else {
 		r.fold(r.good, ans)
 	}
+}
+
+// count counts an answer.
+func (r *report) count(ans answer) {
+	r.done++
+	switch {
+	case ans.err == nil:
+	case ans.unsent():
+		r.unsent++
+	default:
+		r.failed++
+		r.exit = max(r.exit, model.ExitCode(ans.err))
+	}
+}
+
+// enough is the error for the machines that are left alone because too many
+// have failed; nil as long as they have not.
+func (r *report) enough() *model.Error {
+	if r.pace.maxFailures == 0 || r.failed < r.pace.maxFailures {
+		return nil
+	}
+	return tooManyFailed(r.failed)
 }
 
 // fold adds an answer to those like it. A machine that is alone with its
@@ -96,38 +130,45 @@ func (r *report) print(bad bool, names, text string) {
 	}
 }
 
-// progress rewrites the progress line on a terminal.
+// progress redraws the progress bar on a terminal.
 func (r *report) progress() {
-	if !r.app.progress || r.app.flags.json || r.each || r.total == 1 {
-		return
-	}
-	r.shown = true
-	text := fmt.Sprintf("%s: %d of %d answered", r.verb, r.done, r.total)
+	note := ""
 	if r.failed > 0 {
-		text += fmt.Sprintf(", %d failed", r.failed)
+		note = fmt.Sprintf("%d failed", r.failed)
 	}
-	fmt.Fprint(r.app.stderr, eraseLine+text)
+	r.bar.Draw(bar.State{Label: r.verb, Done: r.done, Total: r.total, Note: note})
 }
-
-// eraseLine goes to the beginning of a terminal's line and empties it.
-const eraseLine = "\r\x1b[K"
 
 // finish prints what was folded, and returns the error to exit with.
 func (r *report) finish() error {
-	if r.shown {
-		fmt.Fprint(r.app.stderr, eraseLine)
-	}
+	r.bar.Clear()
 	r.printFolds(r.good, false)
 	r.printFolds(r.bad, true)
 	switch {
 	case r.err != nil:
 		return r.err
-	case r.failed == 0:
+	case r.failed+r.unsent == 0:
 		return nil
-	case r.total == 1:
+	case r.failed == 0: // else what was not sent is a consequence
+		r.exit = model.Busy.Info().Exit
+	}
+	if r.total == 1 {
 		return &failure{code: r.exit}
 	}
-	return &failure{r.exit, fmt.Sprintf("%s did not succeed on %d of %s", r.verb, r.failed, count(r.total, "machine"))}
+	return &failure{r.exit, r.summary()}
+}
+
+// summary is the last line of a report that tells of failures.
+func (r *report) summary() string {
+	text := fmt.Sprintf("%s did not succeed on %d of %s", r.verb, r.failed+r.unsent, count(r.total, "machine"))
+	if r.unsent == 0 {
+		return text
+	}
+	parts := []string{}
+	if r.failed > 0 {
+		parts = append(parts, fmt.Sprintf("%d failed", r.failed))
+	}
+	return text + ": " + strings.Join(append(parts, fmt.Sprintf("%d not sent", r.unsent)), ", ")
 }
 
 // printFolds prints one line for each fold.

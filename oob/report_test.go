@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,9 +18,16 @@ import (
 // testApp is an app that prints into buffers.
 func testApp(in string) (a *app, stdout, stderr *bytes.Buffer) {
 	stdout, stderr = &bytes.Buffer{}, &bytes.Buffer{}
-	a = &app{stdin: strings.NewReader(in), stdout: stdout, stderr: stderr, getenv: func(string) string { return "" }}
+	a = &app{
+		stdin: strings.NewReader(in), stdout: stdout, stderr: stderr,
+		getenv:  func(string) string { return "" },
+		signals: func() (<-chan os.Signal, func()) { return nil, func() {} },
+	}
 	return a, stdout, stderr
 }
+
+// wide is the width of a terminal.
+func wide() int { return 80 }
 
 // result is an answer with a result.
 func result(name, raw string) answer {
@@ -70,7 +78,7 @@ func TestReportOfOneMachine(t *testing.T) {
 
 func TestReportJSONIsOneObjectALine(t *testing.T) {
 	a, stdout, stderr := testApp("")
-	a.flags.json, a.progress = true, true
+	a.flags.json, a.columns = true, wide
 	r := newReport(a, "power on", 3, false)
 	r.add(result("m1", `{"power":"on"}`))
 	r.add(result("m2", ``))
@@ -88,7 +96,7 @@ func TestReportJSONIsOneObjectALine(t *testing.T) {
 
 func TestReportProgress(t *testing.T) {
 	a, stdout, stderr := testApp("")
-	a.progress = true
+	a.columns = wide
 	r := newReport(a, "power on", 2, false)
 	r.progress()
 	r.add(fault("m1", model.Busy, "x"))
@@ -97,7 +105,10 @@ func TestReportProgress(t *testing.T) {
 	if err := r.finish(); exitCode(err) != 6 {
 		t.Errorf("got %v", err)
 	}
-	want := eraseLine + "power on: 0 of 2 answered" + eraseLine + "power on: 1 of 2 answered, 1 failed" + eraseLine + "m1: busy: x\n"
+	const erase = "\r\x1b[J"
+	want := erase + "power on [------------------------------] 0/2" +
+		erase + "power on [###############---------------] 1/2, 1 failed" +
+		erase + "m1: busy: x\n"
 	if stderr.String() != want || stdout.String() != "m2: on\n" {
 		t.Errorf("printed %q, %q", stderr, stdout)
 	}
@@ -151,5 +162,47 @@ func TestErrorLines(t *testing.T) {
 		if exitCode(tt.err) != tt.code || errorLine(tt.err) != tt.line {
 			t.Errorf("%v: got %d, %q; want %d, %q", tt.err, exitCode(tt.err), errorLine(tt.err), tt.code, tt.line)
 		}
+	}
+}
+
+func TestReportNamesWhatWasNotSent(t *testing.T) {
+	a, stdout, stderr := testApp("")
+	r := newReport(a, "power cycle", 5, true)
+	r.pace.maxFailures = 2
+	r.add(result("m1", `"on"`))
+	r.add(fault("m2", model.DeviceAuth, "refused"))
+	if err := r.enough(); err != nil {
+		t.Fatalf("one failure of two is enough: %v", err)
+	}
+	r.add(fault("m3", model.DeviceAuth, "refused"))
+	why := r.enough()
+	if why == nil {
+		t.Fatal("two failures of two are not enough")
+	}
+	for _, name := range []string{"m5", "m4"} {
+		r.add(answer{machine: machine{name: name}, err: why})
+	}
+	err := r.finish()
+	wantErr := "m2: device-auth: refused\nm3: device-auth: refused\nm[4-5]: not sent: 2 machines failed before its turn (--max-failures)\n"
+	if stdout.String() != "m1: on\n" || stderr.String() != wantErr {
+		t.Errorf("printed %q, %q", stdout, stderr)
+	}
+	// The kind of what failed decides: what was not sent is only its consequence.
+	if exitCode(err) != 8 || errorLine(err) != "Error: power cycle did not succeed on 4 of 5 machines: 2 failed, 2 not sent" {
+		t.Errorf("exit code %d, %s", exitCode(err), errorLine(err))
+	}
+}
+
+func TestReportJSONTellsWhatWasNotSent(t *testing.T) {
+	a, stdout, _ := testApp("")
+	a.flags.json = true
+	r := newReport(a, "power on", 1, false)
+	r.add(answer{machine: machine{name: "m1"}, err: notSent()})
+	if err := r.finish(); exitCode(err) != 6 {
+		t.Errorf("exit code %d", exitCode(err))
+	}
+	const want = `{"machine":"m1","error":{"Model":"","Key":"","Type":"busy","Messages":["not sent: interrupted before its turn"],"Code":429},"notSent":true}` + "\n"
+	if stdout.String() != want {
+		t.Errorf("printed %s", stdout)
 	}
 }

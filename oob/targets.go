@@ -182,10 +182,11 @@ func lookUp(ctx context.Context, c *client.Client, names []string, parallel int)
 	var failed error
 	fan[string, looked]{
 		parallel: parallel,
-		call: func(ctx context.Context, name string) looked {
+		call: func(name string) looked {
 			m, err := c.Machines().Get(ctx, machineKey(name))
 			return looked{name, m, err}
 		},
+		skip: func(name string, why *model.Error) looked { return looked{name, nil, why} },
 		each: func(l looked) {
 			switch {
 			case l.err == nil:
