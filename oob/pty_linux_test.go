@@ -115,10 +115,12 @@ func (tt *terminal) resize(width int) {
 }
 
 // look returns what is on the screen, and a channel that closes when it changes.
+// What the terminal echoes of an interrupt is left out: the bar may have been
+// drawn over it.
 func (tt *terminal) look() (string, <-chan struct{}) {
 	tt.mu.Lock()
 	defer tt.mu.Unlock()
-	return strings.Join(tt.screen.Lines(), "\n"), tt.grown
+	return strings.ReplaceAll(strings.Join(tt.screen.Lines(), "\n"), "^C", ""), tt.grown
 }
 
 // awaits waits until a text is on the screen.
@@ -208,7 +210,7 @@ func TestTerminalInterrupt(t *testing.T) {
 		want  string
 	}{
 		"once": {false, 6, begun + "m1: on\nm[2-3]: not sent: interrupted before its turn\nError: power on did not succeed on 2 of 3 machines: 2 not sent"},
-		"twice": {true, 12, begun + "^Cm1: unknown-outcome: interrupted while waiting; what was begun goes on: `oob runs list` shows how it ends\n" +
+		"twice": {true, 12, begun + "m1: unknown-outcome: interrupted while waiting; what was begun goes on: `oob runs list` shows how it ends\n" +
 			"m[2-3]: not sent: interrupted before its turn\nError: power on did not succeed on 3 of 3 machines: 1 failed, 2 not sent"},
 	} {
 		t.Run(name, func(t *testing.T) {
