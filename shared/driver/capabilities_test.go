@@ -114,7 +114,7 @@ func (reader) Modes() []driver.Mode {
 func TestDriverWithoutAnAction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, toy.Bare, func(d *toy.Driver) driver.Driver { return reader{d} })
-		if actions := r.provider.Actions(); len(actions) != 1 || actions[0].Command != model.PowerStatus {
+		if actions := r.provider.Actions(); len(actions) != 2 || actions[0].Command != model.PowerStatus || actions[1].Command != model.Doctor {
 			t.Errorf("Actions: %+v", actions)
 		}
 		_, err := r.run(model.PowerOn, nil)

@@ -27,7 +27,7 @@ type suiteCase struct {
 func cases() []suiteCase {
 	return slices.Concat(
 		[]suiteCase{{name: "actions", run: checkActions}},
-		powerCases(), faultCases(), callerCases(), otherCases(), ruleCases(),
+		powerCases(), faultCases(), callerCases(), otherCases(), ruleCases(), identityCases(),
 	)
 }
 

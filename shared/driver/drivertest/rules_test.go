@@ -2,8 +2,10 @@ package drivertest
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +22,14 @@ type breach struct {
 	state    func(ctx context.Context) (driver.Reading, error)
 	setBoot  func(ctx context.Context, d model.BootDevice, persistent bool) error
 	identify func(ctx context.Context, d time.Duration) error
+	identity func(ctx context.Context) (model.Identity, error)
+}
+
+func (b breach) Identity(ctx context.Context) (model.Identity, error) {
+	if b.identity != nil {
+		return b.identity(ctx)
+	}
+	return b.NativeSession.Identity(ctx)
 }
 
 func (b breach) SetPower(ctx context.Context, on bool) error {
@@ -130,6 +140,7 @@ func unprotected(p actor) actor {
 // breaks one does not pass.
 func TestBrokenRulesFail(t *testing.T) {
 	old := make(chan driver.Reading, 1) // the first state read
+	var serial atomic.Int32
 	for _, row := range []struct {
 		defect, inCase, says string
 		driver               driver.Driver
@@ -191,6 +202,16 @@ func TestBrokenRulesFail(t *testing.T) {
 		{"waits for who does not", "accepted/poweroff", "want accepted", &toy.Driver{}, without("oob/wait")},
 		{"does not force", "force-after/powersoft", "did not come", &toy.Driver{}, without("oob/force-after")},
 		{"forgets protection", "protected", "want an error of kind [forbidden]", &toy.Driver{}, unprotected},
+		{"forgets the pin", "identity/other", "want an error of kind [conflict]", &toy.Driver{}, unpinned},
+		{"takes the pin of the request", "identity/body", "want an error of kind [conflict]", &toy.Driver{}, unpinned},
+		{"is another each time", "identity/read", "and then", breached(func(b *breach, _ *toy.NativeSession) {
+			b.identity = func(context.Context) (model.Identity, error) {
+				return model.Identity{ID: fmt.Sprint(serial.Add(1)), Source: "serial number"}, nil
+			}
+		}), nil},
+		{"has no identity and no word for it", "identity/read", "getIdentity: ", breached(func(b *breach, _ *toy.NativeSession) {
+			b.identity = func(context.Context) (model.Identity, error) { return model.Identity{}, nil }
+		}), nil},
 		{"verifies without evidence", "evidence/poweron", "verified without evidence", &toy.Driver{}, noEvidence},
 	} {
 		t.Run(row.defect, func(t *testing.T) {
@@ -202,6 +223,15 @@ func TestBrokenRulesFail(t *testing.T) {
 			}
 		})
 	}
+}
+
+// unpinned forgets what the machine is pinned to, and believes the request.
+func unpinned(p actor) actor {
+	return tampered{actor: p, before: func(a *model.Action) {
+		if m, ok := a.Model.(map[string]any); ok {
+			m["Params"] = map[string]any{}
+		}
+	}}
 }
 
 // pressing makes a driver that presses the button to switch off.
