@@ -36,6 +36,7 @@ const (
 	Identify      = "identify"
 	Status        = "status"
 	Doctor        = "doctor"
+	GetIdentity   = "getIdentity"
 )
 
 // ActionInfo is one row of the vocabulary.
@@ -74,6 +75,7 @@ var actionTable = []ActionInfo{
 	{Identify, Idempotent, false, changeTimeout, "light the locator"},
 	{Status, Read, false, readTimeout, "read the health"},
 	{Doctor, Read, false, changeTimeout, "check everything between here and the device"},
+	{GetIdentity, Read, false, readTimeout, "read what tells the machine from all others"},
 }
 
 // Actions returns the vocabulary.

@@ -32,6 +32,7 @@ func TestActions(t *testing.T) {
 		{"identify", Idempotent, false, 60 * s},
 		{"status", Read, false, 15 * s},
 		{"doctor", Read, false, 60 * s},
+		{"getIdentity", Read, false, 15 * s},
 	}
 	rows := Actions()
 	if len(rows) != len(want) {
