@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"strings"
 	"time"
 
 	"provision-plugins/shared/model"
@@ -40,6 +41,39 @@ type ObjectLister interface {
 	// Objects lists the objects of a prefix.
 	Objects(ctx context.Context, prefix string) ([]json.RawMessage, error)
 }
+
+// Trace steers the log of one request to a plugin.
+type Trace struct {
+	// Token is what the plugin names in a line of the request's group
+	// (LogTokenPrefix), before all others; empty means none.
+	Token string
+	// Level is the least level to be logged, by its name in the protocol; empty
+	// means the plugin's own.
+	Level string
+}
+
+// traceKey is where a context keeps its Trace.
+type traceKey struct{}
+
+// WithTrace has the requests of Process.Action with this context carry t.
+func WithTrace(ctx context.Context, t Trace) context.Context {
+	return context.WithValue(ctx, traceKey{}, t)
+}
+
+// traceHeader renders a context's trace as lines of a request's header.
+func traceHeader(ctx context.Context) string {
+	t, _ := ctx.Value(traceKey{}).(Trace)
+	out := ""
+	for _, row := range [...]struct{ name, value string }{{headerLogToken, t.Token}, {headerLogLevel, t.Level}} {
+		if row.value != "" && strings.IndexFunc(row.value, notPrintable) < 0 {
+			out += row.name + ": " + row.value + "\r\n"
+		}
+	}
+	return out
+}
+
+// notPrintable reports what must not stand in a header.
+func notPrintable(r rune) bool { return r < ' ' || r > '~' }
 
 // LaunchOptions is how a plugin process is launched. Zero durations mean the
 // default.

@@ -50,7 +50,7 @@ func (e *neverSent) Unwrap() error { return e.cause }
 // do sends the request, once. Its error is a *neverSent, or the plugin was
 // lost after it may have read the request.
 func (x *exchange) do(ctx context.Context) (*answer, error) {
-	request, err := x.encode()
+	request, err := x.encode(traceHeader(ctx))
 	if err != nil {
 		return nil, &neverSent{err}
 	}
@@ -83,8 +83,9 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-// encode renders the whole request, so that it is written at once.
-func (x *exchange) encode() ([]byte, error) {
+// encode renders the whole request, with further lines of its header, so that it
+// is written at once.
+func (x *exchange) encode(header string) ([]byte, error) {
 	var body bytes.Buffer
 	if x.body != nil {
 		if err := model.Encode(&body, x.body); err != nil {
@@ -94,10 +95,10 @@ func (x *exchange) encode() ([]byte, error) {
 	if body.Len() > model.MaxBody {
 		return nil, fmt.Errorf("the request is larger than %d MiB", model.MaxBody>>20)
 	}
-	out := make([]byte, 0, body.Len()+256)
+	out := make([]byte, 0, body.Len()+len(header)+256)
 	out = append(out, "POST "+x.path+" HTTP/1.1\r\nHost: unix\r\nContent-Type: application/json\r\nContent-Length: "...)
 	out = strconv.AppendInt(out, int64(body.Len()), 10)
-	out = append(out, "\r\nConnection: close\r\n\r\n"...)
+	out = append(out, "\r\nConnection: close\r\n"+header+"\r\n"...)
 	return append(out, body.Bytes()...), nil
 }
 

@@ -58,15 +58,24 @@ func (p *Process) Config(ctx context.Context, params model.Params) error {
 	return p.tell(ctx, "configure", pathConfig, body)
 }
 
-// Publish sends one event. The error is as that of Config.
+// Publish sends one event, once. The error is as that of Config; NeverSent tells
+// whether the plugin may have seen the event.
 func (p *Process) Publish(ctx context.Context, e *model.Event) error {
 	return p.tell(ctx, "publish to", pathPublish, e)
+}
+
+// NeverSent reports whether an error of Config, Action or Publish says that not
+// one byte of the request was written: the plugin cannot have seen it. The
+// plugin's own errors say no such thing, whatever their kind.
+func NeverSent(err error) bool {
+	var unsent *neverSent
+	return errors.As(err, &unsent)
 }
 
 // tell sends what has no result.
 func (p *Process) tell(ctx context.Context, verb, path string, body any) error {
 	if err := p.sendable(); err != nil {
-		return p.unreachable(verb, err)
+		return p.unreachable(verb, &neverSent{err})
 	}
 	a, err := (&exchange{p.socket, path, body}).do(ctx)
 	switch {
@@ -86,12 +95,11 @@ func (p *Process) tell(ctx context.Context, verb, path string, body any) error {
 // plugin was lost, or ctx ended, after that.
 func (p *Process) Action(ctx context.Context, a *model.Action) (json.RawMessage, error) {
 	if err := p.sendable(); err != nil {
-		return nil, p.neverSent(a, err)
+		return nil, p.neverSent(a, &neverSent{err})
 	}
 	got, err := (&exchange{p.socket, pathAction, a}).do(ctx)
-	var unsent *neverSent
 	switch {
-	case errors.As(err, &unsent):
+	case NeverSent(err):
 		return nil, p.neverSent(a, err)
 	case err != nil:
 		return nil, p.lost(a, err)

@@ -16,6 +16,8 @@ const (
 	postTimeout    = 5 * time.Second
 	minBackoff     = 100 * time.Millisecond
 	maxBackoff     = 5 * time.Second
+	// flushTimeout bounds how long an answer waits for the lines before it.
+	flushTimeout = 250 * time.Millisecond
 )
 
 // logQueue sends log lines to the endpoint, in order, one at a time. Whoever
@@ -33,8 +35,17 @@ type logQueue struct {
 	lines   []*model.Line
 	bytes   int
 	seq     int64
+	settled int64 // the last line that was sent or given up
+	failing bool  // the last line was not taken
+	flushes []flush
 	dropped int64
 	closed  bool
+}
+
+// flush is somebody who waits until a line is settled.
+type flush struct {
+	seq  int64
+	done chan struct{}
 }
 
 // newLogQueue makes a queue and starts its sender, which ends after close or
@@ -69,6 +80,46 @@ func (q *logQueue) add(line *model.Line) {
 	}
 }
 
+// flush waits until the lines added so far are sent, for a short time; not at
+// all while the endpoint takes none.
+func (q *logQueue) flush(ctx context.Context) {
+	q.mu.Lock()
+	if q.failing || q.closed || len(q.lines) == 0 && q.settled == q.seq {
+		q.mu.Unlock()
+		return
+	}
+	f := flush{seq: q.seq, done: make(chan struct{})}
+	q.flushes = append(q.flushes, f)
+	q.mu.Unlock()
+	limit := time.NewTimer(flushTimeout)
+	defer limit.Stop()
+	select {
+	case <-f.done:
+	case <-limit.C:
+	case <-q.done:
+	case <-ctx.Done():
+	}
+}
+
+// settle notes that a line was sent, or given up, and wakes who waits for it.
+func (q *logQueue) settle(line *model.Line, sent bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.settled, q.failing = line.Seq, !sent
+	if len(q.lines) == 0 {
+		q.settled = q.seq // what was added since was dropped
+	}
+	kept := q.flushes[:0]
+	for _, f := range q.flushes {
+		if sent && f.seq > q.settled {
+			kept = append(kept, f)
+			continue
+		}
+		close(f.done)
+	}
+	q.flushes = kept
+}
+
 // close refuses further lines and waits until those queued are sent, or ctx
 // ends. It gives up at the first line the endpoint does not take.
 func (q *logQueue) close(ctx context.Context) {
@@ -90,8 +141,12 @@ func (q *logQueue) send(ctx context.Context) {
 	backoff := time.Duration(0)
 	for {
 		line, closed := q.next()
+		sent := line != nil && q.postLine(ctx, line)
+		if line != nil {
+			q.settle(line, sent)
+		}
 		switch {
-		case line != nil && q.postLine(ctx, line):
+		case sent:
 			backoff = 0
 		case line != nil && closed:
 			return

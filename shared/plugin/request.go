@@ -15,6 +15,8 @@ type request struct {
 	level slog.Level
 	// quiet lines must not become events: they were caused by one.
 	quiet bool
+	// followed lines belong to somebody who wants all of them before the answer.
+	followed bool
 
 	mu     sync.Mutex // guards the below
 	params []model.Params

@@ -31,6 +31,7 @@ type runOptions struct {
 	paramFiles  []string
 	paramEnvs   []string
 	concurrency int
+	deadline    time.Duration
 	json        bool
 	log         slog.Level
 }
@@ -71,6 +72,7 @@ func (p *program) newRunCommand() *cobra.Command {
 	f.StringArrayVar(&o.paramFiles, "param-file", nil, "NAME=FILE: the value stands in a file, - for standard input")
 	f.StringArrayVar(&o.paramEnvs, "param-env", nil, "NAME=VARIABLE: the value stands in the environment")
 	f.IntVar(&o.concurrency, "concurrency", defaultConcurrency, "machines at a time")
+	f.DurationVar(&o.deadline, "deadline", 0, "bound on the whole action of each machine, such as 2s; 0 leaves each its oob/timeout")
 	f.BoolVar(&o.json, "json", false, "print JSON lines, which is what is printed anyway")
 	return cmd
 }
@@ -89,6 +91,9 @@ func (p *program) run(cmd *cobra.Command, o *runOptions, action string) error {
 	}
 	if o.concurrency < 1 || o.concurrency > maxConcurrency {
 		return badInput("cannot run %s: --concurrency must be from 1 to %d", action, maxConcurrency)
+	}
+	if err := checkDeadline(o.deadline); err != nil {
+		return err
 	}
 	params, err := p.flagParams(o, cmd.InOrStdin())
 	if err != nil {
@@ -112,7 +117,7 @@ func (p *program) run(cmd *cobra.Command, o *runOptions, action string) error {
 	if model.ActionOf(action, p.def.Meta).Class == model.Read {
 		work = ctx // nothing is lost by ending it
 	}
-	r := &runner{program: p, actor: actor, command: action, params: params, concurrency: o.concurrency}
+	r := &runner{program: p, actor: actor, command: action, params: params, concurrency: o.concurrency, deadline: o.deadline}
 	sum := r.run(ctx, work, cmd.OutOrStdout(), t.rows)
 	end()
 	sum.skipped = t.skipped

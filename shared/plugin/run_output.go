@@ -21,7 +21,8 @@ type runner struct {
 	actor       Actor
 	command     string
 	params      model.Params
-	concurrency int // machines at a time
+	concurrency int           // machines at a time
+	deadline    time.Duration // of each machine's action; 0 is none
 }
 
 // okLine is the line of a machine that succeeded.
@@ -61,6 +62,7 @@ type answered struct {
 // context.
 func (r *runner) run(ctx, work context.Context, w io.Writer, rows []inventory.Row) *summary {
 	sum := &summary{total: len(rows), failed: map[model.Kind]int{}, began: time.Now()}
+	r.shorten(rows)
 	ctx, enough := context.WithCancel(ctx)
 	defer enough()
 	answers := make(chan answered, r.concurrency)
@@ -87,7 +89,7 @@ func (r *runner) run(ctx, work context.Context, w io.Writer, rows []inventory.Ro
 
 // one runs the action on one machine.
 func (r *runner) one(ctx context.Context, row *inventory.Row) answered {
-	v, err := r.act(ctx, row)
+	v, err := r.bounded(ctx, row)
 	if err == nil {
 		raw, failed := model.Marshal(okLine{row.Name, v})
 		if failed == nil {

@@ -108,15 +108,16 @@ func shownURI(r *http.Request) string {
 
 // readLogHeaders obeys the headers that steer a request's log.
 func (s *server) readLogHeaders(ctx context.Context, req *request, h http.Header) {
-	if name := h.Get("X-Log-Request"); name != "" {
+	if name := h.Get(headerLogLevel); name != "" {
 		if level, ok := levelOf(strings.ToLower(name)); ok {
 			req.level = level
 		} else {
 			s.logger.LogAttrs(ctx, slog.LevelError, "Invalid requested log level "+cut(name, 64), quietly())
 		}
 	}
-	if token := h.Get("X-Log-Token"); token != "" {
-		s.logger.LogAttrs(ctx, slog.LevelError, "Log token: "+cut(token, 256), quietly())
+	if token := h.Get(headerLogToken); token != "" {
+		req.followed = true
+		s.logger.LogAttrs(ctx, slog.LevelError, LogTokenPrefix+cut(token, 256), quietly())
 	}
 }
 
@@ -132,6 +133,9 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) int {
 		})
 	}
 	v, e := s.guarded(rt, r)
+	if requestOf(r.Context()).followed {
+		s.lines.queue.flush(r.Context())
+	}
 	if e == nil {
 		return writeReply(w, http.StatusOK, v)
 	}

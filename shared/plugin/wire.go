@@ -29,6 +29,16 @@ const (
 	pathObjects = pathHost + "objects/"
 )
 
+// The headers that steer the log of one request.
+const (
+	headerLogLevel = "X-Log-Request"
+	headerLogToken = "X-Log-Token"
+)
+
+// LogTokenPrefix begins the line by which a plugin tells the token of a request;
+// the lines of its group belong to it.
+const LogTokenPrefix = "Log token: "
+
 // The environment of a plugin process.
 const (
 	// EnvEndpoint is the URL of the endpoint's API.
