@@ -159,3 +159,7 @@ func pathValues(pattern, escaped string) map[string]string {
 	}
 	return values
 }
+
+// decode reports whether a request wants secrets in clear. That it may have
+// them stands in the table of rules.go.
+func decode(r *http.Request) bool { return r.URL.Query().Get("decode") == "true" }

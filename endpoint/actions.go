@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"provision-plugins/endpoint/runs"
+	"provision-plugins/endpoint/store"
 	"provision-plugins/shared/model"
 )
 
@@ -56,6 +57,7 @@ type outcome struct {
 // subject is what an action is about, with its secrets in clear.
 type subject struct {
 	prefix, id, name string
+	stored           store.Object
 	machine          *model.Machine // nil for a plugin
 	plugin           *model.Plugin
 	from             chain
@@ -71,19 +73,17 @@ func (a *actions) subject(prefix, key string) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &subject{prefix: prefix, id: found.ID, name: found.ID}
+	object, err := a.objects.opened(k, found)
+	if err != nil {
+		return nil, err
+	}
+	s := &subject{prefix: prefix, id: found.ID, name: found.ID, stored: found}
 	switch prefix {
 	case "machines":
-		s.machine = &model.Machine{}
-		if err := model.Unmarshal(found.Value, s.machine); err != nil {
-			return nil, err
-		}
+		s.machine = object.(*model.Machine)
 		s.name, s.from = s.machine.Name, a.objects.machineChain(s.machine)
 	case "plugins":
-		s.plugin = &model.Plugin{}
-		if err := model.Unmarshal(found.Value, s.plugin); err != nil {
-			return nil, err
-		}
+		s.plugin = object.(*model.Plugin)
 		s.from = a.objects.pluginChain(s.plugin)
 	}
 	return s, nil
@@ -179,6 +179,9 @@ func (a *actions) resolve(in invocation) (*call, error) {
 		return nil, err
 	}
 	in.body = dropMasked(in.body)
+	if err := a.objects.open(in.body, s.stored); err != nil {
+		return nil, err
+	}
 	c := &call{invocation: in, subject: s}
 	if c.control, err = a.takeControl(in.command, in.body); err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ import (
 
 	"provision-plugins/endpoint/events"
 	"provision-plugins/endpoint/runs"
+	"provision-plugins/endpoint/secret"
 	"provision-plugins/endpoint/store"
 	"provision-plugins/shared/model"
 )
@@ -36,6 +37,7 @@ type Endpoint struct {
 	addr    string
 
 	token     string
+	master    *secret.Master
 	store     *store.Store
 	runs      *runs.Manager
 	hub       *events.Hub
@@ -105,7 +107,10 @@ func (e *Endpoint) openStore(ctx context.Context) error {
 		return err
 	}
 	e.down.push("the store", stopQuick, func(context.Context) error { return e.store.Close() })
-	e.token, err = adminToken(e.opts.DataDir)
+	if e.token, err = adminToken(e.opts.DataDir); err != nil {
+		return err
+	}
+	e.master, err = secret.LoadMaster(e.opts.DataDir, os.Getenv)
 	return err
 }
 

@@ -7,7 +7,9 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 
+	"provision-plugins/endpoint/secret"
 	"provision-plugins/endpoint/store"
 	"provision-plugins/shared/content"
 	"provision-plugins/shared/model"
@@ -27,6 +29,9 @@ type layer struct {
 // read-only layers, and the params of the store beside it.
 type catalog struct {
 	log *slog.Logger
+
+	// epoch grows with every change: what was derived before may not hold.
+	epoch atomic.Uint64
 
 	mu     sync.RWMutex // guards all below
 	layers map[string]*layer
@@ -75,6 +80,7 @@ func (c *catalog) put(name string, bundle *model.Content) error {
 			}
 		}
 	}
+	defer c.epoch.Add(1)
 	c.drop(name)
 	c.layers[name] = l
 	for section, objects := range l.objects {
@@ -92,6 +98,7 @@ func (c *catalog) put(name string, bundle *model.Content) error {
 func (c *catalog) remove(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	defer c.epoch.Add(1)
 	c.drop(name)
 }
 
@@ -120,6 +127,7 @@ func (c *catalog) stored(change store.Change) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	defer c.epoch.Add(1)
 	if change.New == nil {
 		c.forget("params", object.ID)
 		return
@@ -217,7 +225,7 @@ func schemaDefault(p *model.Param) (any, bool) {
 // value of a secret.
 func (c *catalog) check(name string, value any) error {
 	p := c.param(name)
-	if p == nil || value == nil {
+	if p == nil || value == nil || c.secret(name) && secret.Parse(value) != nil { // checked before it was sealed
 		return nil
 	}
 	err := content.CheckValue(p, value)

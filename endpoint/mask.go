@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 
+	"provision-plugins/endpoint/secret"
 	"provision-plugins/endpoint/store"
 	"provision-plugins/shared/model"
 )
@@ -29,8 +30,26 @@ func paramsOf(object any) *model.Params {
 	return nil
 }
 
-// mask hides the secrets of a decoded object, in place.
+// mask hides the secrets of a decoded object, in place. Sealed values of Secure
+// params stay: they show nothing, and clients know them.
 func (c *catalog) mask(object any) {
+	params := paramsOf(object)
+	if params == nil {
+		c.hide(object)
+		return
+	}
+	stored := *params
+	c.hide(object)
+	for name, value := range stored {
+		if c.secure(name) && secret.Parse(value) != nil {
+			(*params)[name] = value
+		}
+	}
+}
+
+// hide hides the secrets of a decoded object, the sealed ones too: events and
+// records go to those who have no use for them.
+func (c *catalog) hide(object any) {
 	if params := paramsOf(object); params != nil {
 		*params = model.RedactParams(*params, c.secure)
 	}
@@ -44,24 +63,19 @@ func (c *catalog) mask(object any) {
 	}
 }
 
-// masked decodes a stored object, hides its secrets and returns both forms.
-func (c *catalog) masked(k *kind, raw json.RawMessage) (any, json.RawMessage, error) {
-	object := k.fresh()
-	if err := model.Unmarshal(raw, object); err != nil {
-		return nil, nil, err
-	}
-	c.mask(object)
-	shown, err := model.Marshal(object)
-	return object, shown, err
-}
-
-// maskedEvent is masked for events, where nothing of an unreadable object is
-// better than its secrets.
+// maskedEvent encodes a stored object for an event. Nothing of an unreadable
+// object is better than its secrets.
 func (c *catalog) maskedEvent(k *kind, o *store.Object) any {
 	if o == nil {
 		return nil
 	}
-	_, shown, err := c.masked(k, o.Value)
+	object := k.fresh()
+	err := model.Unmarshal(o.Value, object)
+	c.hide(object)
+	var shown json.RawMessage
+	if err == nil {
+		shown, err = model.Marshal(object)
+	}
 	if err != nil {
 		c.log.Error("cannot read a stored object", "prefix", o.Prefix, "key", o.ID, "error", err)
 		return nil

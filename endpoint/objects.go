@@ -17,6 +17,7 @@ type objects struct {
 	cat   *catalog
 	kinds *kindSet
 	locks keyLocks
+	vault *vault
 	// overlay adds to an object what is known only in memory.
 	overlay func(object any)
 }
@@ -59,30 +60,33 @@ func (o *objects) find(k *kind, key string) (store.Object, error) {
 	return found, err
 }
 
-// show encodes a stored object for an answer.
-func (o *objects) show(k *kind, raw json.RawMessage) (json.RawMessage, error) {
-	object, shown, err := o.cat.masked(k, raw)
-	if err != nil || k.prefix != "plugins" {
-		return shown, err
+// show encodes a stored object for an answer, with its secrets in clear for
+// those who asked for that and may see them.
+func (o *objects) show(k *kind, found store.Object, decode bool) (json.RawMessage, error) {
+	object, err := o.shown(k, found, decode)
+	if err != nil {
+		return nil, err
 	}
-	o.overlay(object)
+	if k.prefix == "plugins" {
+		o.overlay(object)
+	}
 	return model.Marshal(object)
 }
 
 // get returns an object for an answer, from the store or from a layer.
-func (o *objects) get(k *kind, key string) (json.RawMessage, error) {
+func (o *objects) get(k *kind, key string, decode bool) (json.RawMessage, error) {
 	if raw, ok := o.cat.object(k.prefix, strings.TrimPrefix(key, "Name:")); ok {
-		return raw, nil
+		return o.layerShown(k, raw, decode)
 	}
 	found, err := o.find(k, key)
 	if err != nil {
 		return nil, err
 	}
-	return o.show(k, found.Value)
+	return o.show(k, found, decode)
 }
 
 // list returns all objects of a kind, or at least those that the filters select.
-func (o *objects) list(k *kind, filters []filter) ([]json.RawMessage, error) {
+func (o *objects) list(k *kind, filters []filter, decode bool) ([]json.RawMessage, error) {
 	stored := o.store.List(k.prefix)
 	if name, ok := onlyName(filters); ok && k.prefix == "machines" {
 		stored = nil
@@ -91,8 +95,14 @@ func (o *objects) list(k *kind, filters []filter) ([]json.RawMessage, error) {
 		}
 	}
 	all := o.cat.objects(k.prefix)
+	for i, raw := range all {
+		var err error
+		if all[i], err = o.layerShown(k, raw, decode); err != nil {
+			return nil, err
+		}
+	}
 	for _, s := range stored {
-		shown, err := o.show(k, s.Value)
+		shown, err := o.show(k, s, decode)
 		if err != nil {
 			return nil, err
 		}
@@ -107,7 +117,7 @@ func (o *objects) create(ctx context.Context, k *kind, body []byte) (json.RawMes
 	if err := model.Unmarshal(body, object); err != nil {
 		return nil, err
 	}
-	if err := unmask(object, nil); err != nil {
+	if err := o.accept(ctx, object, nil, store.Object{Prefix: k.prefix}); err != nil {
 		return nil, err
 	}
 	k.tidy(object)
@@ -118,16 +128,16 @@ func (o *objects) create(ctx context.Context, k *kind, body []byte) (json.RawMes
 	if o.cat.owns(k.prefix, key) != "" {
 		return nil, model.Errorf(model.Conflict, "already exists").On(k.prefix, key)
 	}
-	raw, err := model.Marshal(object)
+	next, err := o.sealed(object, store.Object{Prefix: k.prefix, ID: key})
 	if err != nil {
 		return nil, err
 	}
 	defer o.locks.lock(k.prefix, key, principal(ctx))()
-	made, err := o.store.Create(ctx, store.Object{Prefix: k.prefix, ID: key, Value: raw}, uniqueOf(object))
+	made, err := o.store.Create(ctx, next, uniqueOf(object))
 	if err != nil {
 		return nil, o.taken(err, k, object)
 	}
-	return o.show(k, made.Value)
+	return o.show(k, made, false)
 }
 
 // taken words the conflict of a key or a name that is there already.
@@ -170,7 +180,7 @@ func (o *objects) modify(ctx context.Context, k *kind, key string, change edit) 
 		}
 		updated, err := o.modifyOnce(ctx, k, found, change)
 		if err == nil {
-			return o.show(k, updated.Value)
+			return o.show(k, updated, false)
 		}
 		if now, gone := o.store.Get(k.prefix, found.ID); gone != nil || now.Rev == found.Rev {
 			return nil, err
@@ -183,14 +193,15 @@ func (o *objects) modify(ctx context.Context, k *kind, key string, change edit) 
 // modifyOnce makes a change to the object as it was found.
 func (o *objects) modifyOnce(ctx context.Context, k *kind, found store.Object, change edit) (store.Object, error) {
 	defer o.locks.lock(k.prefix, found.ID, principal(ctx))()
-	object, err := o.edited(k, found, change)
+	object, err := o.edited(ctx, k, found, change)
 	if err != nil {
 		return found, err
 	}
-	if found.Value, err = model.Marshal(object); err != nil {
+	next, err := o.sealed(object, found)
+	if err != nil {
 		return found, err
 	}
-	updated, err := o.store.Update(ctx, found, uniqueOf(object))
+	updated, err := o.store.Update(ctx, next, uniqueOf(object))
 	if m, ok := object.(*model.Machine); ok && err != nil {
 		err = o.renamed(err, k, m)
 	}
@@ -198,12 +209,12 @@ func (o *objects) modifyOnce(ctx context.Context, k *kind, found store.Object, c
 }
 
 // edited returns the checked object that the edit makes of the found one.
-func (o *objects) edited(k *kind, found store.Object, change edit) (any, error) {
+func (o *objects) edited(ctx context.Context, k *kind, found store.Object, change edit) (any, error) {
 	stored, object := k.fresh(), k.fresh()
 	if err := model.Unmarshal(found.Value, stored); err != nil {
 		return nil, err
 	}
-	_, shown, err := o.cat.masked(k, found.Value)
+	shown, err := o.show(k, found, false)
 	if err != nil {
 		return nil, err
 	}
@@ -219,7 +230,7 @@ func (o *objects) edited(k *kind, found store.Object, change edit) (any, error) 
 	} else if *key != found.ID {
 		return nil, model.Errorf(model.Invalid, "cannot change the key to %q", *key).On(k.prefix, found.ID)
 	}
-	if err := unmask(object, stored); err != nil {
+	if err := o.accept(ctx, object, stored, found); err != nil {
 		return nil, model.AsError(err).On(k.prefix, found.ID)
 	}
 	if r, ok := object.(*record); ok {
@@ -254,7 +265,7 @@ func (o *objects) remove(ctx context.Context, k *kind, key string) (json.RawMess
 	if err != nil {
 		return nil, err
 	}
-	return o.show(k, was.Value)
+	return o.show(k, was, false)
 }
 
 // removable refuses to delete what is still needed.
@@ -299,32 +310,37 @@ func (o *objects) profileUnused(name string) error {
 
 // paramsShown returns an object's params, or with aggregate all that apply to
 // it, secrets masked.
-func (o *objects) paramsShown(k *kind, key string, aggregate bool) (model.Params, error) {
+func (o *objects) paramsShown(k *kind, key string, aggregate, decode bool) (model.Params, error) {
 	if raw, ok := o.cat.object(k.prefix, strings.TrimPrefix(key, "Name:")); ok {
-		return decodedParams(k, raw)
+		shown, err := o.layerShown(k, raw, decode)
+		if err != nil {
+			return nil, err
+		}
+		return decodedParams(k, shown)
 	}
 	found, err := o.find(k, key)
 	if err != nil {
 		return nil, err
 	}
-	object := k.fresh()
-	if err := model.Unmarshal(found.Value, object); err != nil {
+	object, err := o.shown(k, found, decode)
+	if err != nil {
 		return nil, err
 	}
 	params := *paramsOf(object)
 	if aggregate {
-		params = o.chainOf(object).merged()
+		params = o.chainOf(object, decode).merged()
 	}
-	return model.RedactParams(orParams(params), o.cat.secure), nil
+	return orParams(params), nil
 }
 
 // chainOf is where an object's params come from.
-func (o *objects) chainOf(object any) chain {
+func (o *objects) chainOf(object any, decode bool) chain {
+	from := params{o, decode}
 	switch t := object.(type) {
 	case *model.Machine:
-		return o.machineChain(t)
+		return from.ofMachine(t)
 	case *model.Plugin:
-		return o.pluginChain(t)
+		return from.ofPlugin(t)
 	}
 	return chain{*paramsOf(object)}
 }

@@ -108,7 +108,11 @@ func TestSecretsAreMaskedAndKept(t *testing.T) {
 	if err := r.c.Put(ctx, "machines/"+uuid, shown, nil); err != nil {
 		t.Fatal(err)
 	}
-	patch := json.RawMessage(`[{"op":"test","path":"/Params/toy~1password","from":"","value":"******"},{"op":"add","path":"/Params/x~1y","from":"","value":1}]`)
+	sealed, err := model.Marshal(shown.Params["toy/password"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	patch := json.RawMessage(`[{"op":"test","path":"/Params/toy~1password","from":"","value":` + string(sealed) + `},{"op":"add","path":"/Params/x~1y","from":"","value":1}]`)
 	if err := r.c.Patch(ctx, "machines/"+uuid, patch, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -146,9 +150,11 @@ func (r *rig) stored(uuid string) (*model.Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &model.Machine{}
-	err = model.Unmarshal(found.Value, m)
-	return m, err
+	object, err := r.e.objects.opened(r.e.objects.kinds.get("machines"), found)
+	if err != nil {
+		return nil, err
+	}
+	return object.(*model.Machine), nil
 }
 
 func TestParamsOfObjects(t *testing.T) {

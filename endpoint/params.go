@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strings"
 
+	"provision-plugins/endpoint/store"
 	"provision-plugins/shared/model"
 )
 
@@ -35,57 +36,67 @@ func (c chain) merged() model.Params {
 	return out
 }
 
-// machineChain is a machine's params, its profiles' in order, its stage's and
-// the global profile's.
-func (o *objects) machineChain(m *model.Machine) chain {
-	c := chain{m.Params}
-	c = o.profileChain(c, m.Profiles, 0)
-	if raw, ok := o.cat.object("stages", m.Stage); ok {
-		var stage struct {
-			Params   model.Params
-			Profiles []string
-		}
-		// A stage that does not decode has no params.
-		if err := model.Unmarshal(raw, &stage); err == nil {
-			c = o.profileChain(append(c, stage.Params), stage.Profiles, 0)
-		}
+// params looks up params in objects.
+type params struct {
+	*objects
+	clear bool // secrets are opened; else they stay as they are shown
+}
+
+// machineChain is where an action on a machine finds params, secrets in clear.
+// The machine's own must be open already.
+func (o *objects) machineChain(m *model.Machine) chain { return params{o, true}.ofMachine(m) }
+
+// pluginChain is where a plugin's config finds params, secrets in clear.
+func (o *objects) pluginChain(p *model.Plugin) chain { return params{o, true}.ofPlugin(p) }
+
+// ofMachine is a machine's params, its profiles' in order, its stage's and the
+// global profile's.
+func (p params) ofMachine(m *model.Machine) chain {
+	c := p.profiles(chain{m.Params}, m.Profiles, 0)
+	if object := p.object("stages", m.Stage); object != nil {
+		stage := object.(*record)
+		c = p.profiles(append(c, stage.params), stage.list("Profiles"), 0)
 	}
-	return o.profileChain(c, []string{model.GlobalProfile}, 0)
+	return p.profiles(c, []string{model.GlobalProfile}, 0)
 }
 
-// pluginChain is a plugin's params and the global profile's.
-func (o *objects) pluginChain(p *model.Plugin) chain {
-	return o.profileChain(chain{p.Params}, []string{model.GlobalProfile}, 0)
+// ofPlugin is a plugin's params and the global profile's.
+func (p params) ofPlugin(of *model.Plugin) chain {
+	return p.profiles(chain{of.Params}, []string{model.GlobalProfile}, 0)
 }
 
-// profileChain appends the params of profiles and of those they name.
-func (o *objects) profileChain(c chain, names []string, depth int) chain {
+// profiles appends the params of profiles and of those they name.
+func (p params) profiles(c chain, names []string, depth int) chain {
 	if depth == maxProfileDepth {
 		return c
 	}
 	for _, name := range names {
-		if p := o.profile(name); p != nil {
-			c = o.profileChain(append(c, p.Params), p.Profiles, depth+1)
+		if object := p.object("profiles", name); object != nil {
+			profile := object.(*model.Profile)
+			c = p.profiles(append(c, profile.Params), profile.Profiles, depth+1)
 		}
 	}
 	return c
 }
 
-// profile returns a profile of the store or of a layer, nil if there is none.
-func (o *objects) profile(name string) *model.Profile {
-	raw, ok := o.cat.object("profiles", name)
+// object returns an object of a layer or of the store, nil if there is none
+// that can be read.
+func (p params) object(prefix, name string) any {
+	k := p.kinds.get(prefix)
+	raw, ok := p.cat.object(prefix, name)
+	found := store.Object{Prefix: prefix, ID: name, Value: raw}
 	if !ok {
-		found, err := o.store.Get("profiles", name)
-		if err != nil {
+		var err error
+		if found, err = p.store.Get(prefix, name); err != nil {
 			return nil
 		}
-		raw = found.Value
 	}
-	p := &model.Profile{}
-	if err := model.Unmarshal(raw, p); err != nil {
+	object, err := p.shown(k, found, p.clear)
+	if err != nil {
+		p.cat.log.Error("cannot read an object that params come from", "prefix", prefix, "key", name, "error", err)
 		return nil
 	}
-	return p
+	return object
 }
 
 // offer is an action that one plugin offers.

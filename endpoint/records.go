@@ -184,6 +184,18 @@ func (r *record) text(name string) string {
 	return s
 }
 
+// list returns a field that holds a list of texts.
+func (r *record) list(name string) []string {
+	all, _ := r.values[name].([]any)
+	out := make([]string, 0, len(all))
+	for _, v := range all {
+		if s, ok := v.(string); ok {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
 // tidy sets what the endpoint and not the writer decides.
 func (r *record) tidy() {
 	for _, f := range r.shape.fields {

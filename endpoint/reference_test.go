@@ -58,7 +58,7 @@ func referenceExchanges() []exchange {
 		{"PATCH", one + "/params", `[{"op":"test","path":"","from":"","value":{"toy/address":"10.0.0.1","x":2}},{"op":"add","path":"/toy~1size","from":"","value":3}]`, 200, []string{`"toy/size":3`}},
 		{"PATCH", one + "/params", `[{"op":"test","path":"/toy~1address","from":"","value":true},{"op":"replace","path":"/toy~1address","from":"","value":"y"}]`, 409, []string{"line 0"}},
 		{"DELETE", one + "/params/toy/size", "", 200, []string{"3"}},
-		{"POST", one + "/params/toy/password", `"hunter22"`, 200, []string{`"******"`}},
+		{"POST", one + "/params/toy/password", `"hunter22"`, 200, []string{`"Payload":"`}},
 		{"POST", one + "/params/toy/port", `[5]`, 400, []string{"Key 'toy/port': invalid val '[5]': : (root): Invalid type. Expected: integer, given: array"}},
 		{"POST", "/profiles", `{"Name":"p1","Description":"","Params":null,"Profiles":null}`, 201, []string{`"Params":{},"Profiles":[]`}},
 		{"PATCH", one, `[{"op":"test","path":"/Profiles","from":"","value":[]},{"op":"replace","path":"/Profiles","from":"","value":["p1"]}]`, 200, []string{`"Profiles":["p1"]`}},

@@ -58,7 +58,7 @@ func (a *api) objectRoutes(k *kind) []route {
 			return &reply{status: http.StatusCreated, body: raw}, err
 		}},
 		{"GET " + one, func(r *http.Request) (*reply, error) {
-			raw, err := a.objects.get(k, r.PathValue("key"))
+			raw, err := a.objects.get(k, r.PathValue("key"), decode(r))
 			return ok(raw), err
 		}},
 		{"PUT " + one, a.changeObject(k, func(_, request []byte) ([]byte, error) { return request, nil })},
@@ -87,7 +87,9 @@ func (a *api) changeObject(k *kind, change func(shown, request []byte) ([]byte, 
 
 // listObjects lists a kind's objects.
 func (a *api) listObjects(k *kind) handle {
-	return listed(func(l listing) ([]json.RawMessage, error) { return a.objects.list(k, l.filters) })
+	return func(r *http.Request) (*reply, error) {
+		return listed(func(l listing) ([]json.RawMessage, error) { return a.objects.list(k, l.filters, decode(r)) })(r)
+	}
 }
 
 // listed makes a handler of what a list is taken from.
@@ -111,13 +113,13 @@ func (a *api) paramRoutes(k *kind) []route {
 	base := "/" + k.prefix + "/{key}/params"
 	return []route{
 		{"GET " + base, func(r *http.Request) (*reply, error) {
-			params, err := a.objects.paramsShown(k, r.PathValue("key"), r.URL.Query().Get("aggregate") == "true")
+			params, err := a.objects.paramsShown(k, r.PathValue("key"), r.URL.Query().Get("aggregate") == "true", decode(r))
 			return ok(params), err
 		}},
 		{"POST " + base, a.changeParams(k, func(_, request []byte) ([]byte, error) { return request, nil })},
 		{"PATCH " + base, a.changeParams(k, applyPatch)},
 		{"GET " + base + "/{name...}", func(r *http.Request) (*reply, error) {
-			params, err := a.objects.paramsShown(k, r.PathValue("key"), r.URL.Query().Get("aggregate") == "true")
+			params, err := a.objects.paramsShown(k, r.PathValue("key"), r.URL.Query().Get("aggregate") == "true", decode(r))
 			return ok(params[r.PathValue("name")]), err
 		}},
 		{"POST " + base + "/{name...}", a.setParam(k)},

@@ -16,7 +16,7 @@ import (
 func (e *Endpoint) openContent(ctx context.Context) error {
 	e.hub = events.New(events.Options{})
 	e.cat = newCatalog(e.log)
-	e.objects = &objects{store: e.store, cat: e.cat, kinds: newKinds(), overlay: func(any) {}}
+	e.objects = &objects{store: e.store, cat: e.cat, kinds: newKinds(), vault: newVault(e.master), overlay: func(any) {}}
 	base, err := bundles.Base()
 	if err != nil {
 		return err

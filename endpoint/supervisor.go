@@ -99,11 +99,12 @@ func (s *supervisor) reconcile() {
 	stored := s.objects.store.List("plugins") // under the lock: the newest list is applied last
 	wanted := map[string]bool{}
 	for _, o := range stored {
-		p := &model.Plugin{}
-		if err := model.Unmarshal(o.Value, p); err != nil {
+		object, err := s.objects.opened(s.objects.kinds.get("plugins"), o)
+		if err != nil {
 			s.log.Error("cannot read plugin object", "plugin", o.ID, "error", err)
 			continue
 		}
+		p := object.(*model.Plugin)
 		want := s.desire(p, o.Rev)
 		if want == nil {
 			continue
