@@ -124,7 +124,7 @@ func (b *bench) mixed(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	ours, err := b.ipmiRun(addrs, "--param", "oob/timeout=2")
+	ours, err := b.ipmiRun(addrs, "--deadline", "2s")
 	if err != nil {
 		return err
 	}
