@@ -199,6 +199,7 @@ func (b *BMC) SetFaults(f Faults) {
 	b.failedLogins = 0
 	b.setAccount(b.password(), true)
 	b.chassis.lies, b.chassis.deaf = f.LiesAboutPower, f.SoftIgnored
+	b.chassis.told.restart(b.faults.Tells, b.chassis.on)
 	b.chassis.delay = b.opts.PowerDelay + f.AppliesLate
 }
 

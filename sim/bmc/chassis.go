@@ -25,6 +25,7 @@ type chassis struct {
 	delay    time.Duration // from a command to its effect
 	cycleOff time.Duration // how long a power cycle is off
 	lies     bool          // reports the wrong state
+	told     told          // how it is reported else
 	deaf     bool          // the operating system ignores the power button
 
 	on        bool
@@ -59,6 +60,9 @@ func (c *chassis) settle() {
 // apply changes the power state.
 func (c *chassis) apply(t transition) {
 	boots := t.on && (!c.on || t.boot)
+	if c.on != t.on {
+		c.told.changed(t.at, t.on)
+	}
 	c.on = t.on
 	if !boots {
 		return
@@ -124,8 +128,14 @@ func (c *chassis) soft() error {
 
 // plug sets the power state at once.
 func (c *chassis) plug(on bool) {
+	if c.on != on {
+		c.told.changed(c.now(), on)
+	}
 	c.on, c.coming = on, nil
 }
+
+// reported returns the power state as it is told.
+func (c *chassis) reported() bool { return c.told.power(c.now(), c.on) != c.lies }
 
 // identify lights the locator for some seconds, 0 to switch it off, or until
 // switched off.

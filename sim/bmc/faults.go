@@ -3,6 +3,7 @@ package bmc
 import (
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -82,6 +83,8 @@ type Faults struct {
 	// resources" (01h).
 	SessionsFull bool
 
+	// Tells is what the BMC tells otherwise than it is.
+	Tells Tells
 	// Odd is what the BMC does otherwise than IPMI says, for as long as the
 	// faults last.
 	Odd Odd
@@ -105,6 +108,7 @@ func (f Faults) clone() Faults {
 		*m = maps.Clone(*m)
 	}
 	f.Odd.Codes = maps.Clone(f.Odd.Codes)
+	f.Tells.Stray = slices.Clone(f.Tells.Stray)
 	return f
 }
 

@@ -43,8 +43,7 @@ func (hardware) Close() error { return nil }
 
 // PowerState returns what the BMC reports, which may be a lie.
 func (h hardware) PowerState(context.Context) (bool, error) {
-	c := &h.bmc.chassis
-	return c.on != c.lies, nil
+	return h.bmc.chassis.reported(), nil
 }
 
 // SetPower switches on or off.
@@ -79,7 +78,7 @@ func (h hardware) SetBootFlags(_ context.Context, f *types.BootOptionParam_BootF
 		legacy.BIOSBootType = false
 		f = &legacy
 	}
-	c.boot.set(f, c.now())
+	c.boot.set(c.told.flags(*f), c.now())
 	return nil
 }
 

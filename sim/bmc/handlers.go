@@ -76,11 +76,11 @@ func withStock(stock *handlers.Registry, h func(next handler) handler) handler {
 func chassisStatus(b *BMC, _ *handlers.HandlerContext, _ []byte) ([]byte, types.CompletionCode) {
 	c := &b.chassis
 	status := ipmichassis.GetChassisStatusResponse{
-		PowerIsOn:                c.on != c.lies,
+		PowerIsOn:                c.reported(),
 		LastPowerOnByCommand:     c.byCommand,
-		ChassisIdentifySupported: true,
+		ChassisIdentifySupported: !c.told.NoLocator,
 	}
-	switch l := c.locator(); {
+	switch l := c.told.light(c.locator()); {
 	case l.Forced:
 		status.ChassisIdentifyState = ipmichassis.ChassisIdentifyStateIndefiniteOn
 	case l.On:
