@@ -38,6 +38,7 @@ var reasons = map[rmcp.Reason]cause{
 	rmcp.Protocol:    {model.Unreachable, "the BMC does not speak IPMI 2.0 as it should"},
 	rmcp.TooLong:     {model.Invalid, "shorten it on the BMC"},
 	broker.Waiting:   {model.Busy, "try again"},
+	broker.TimeOver:  {model.Timeout, ""},
 	broker.Suspended: {model.DeviceAuth, "check ipmi/username, ipmi/password and ipmi/kg"},
 }
 
@@ -89,6 +90,9 @@ func explain(peer netip.AddrPort, err error, class model.Class) error {
 	var e *rmcp.Error
 	if !errors.As(err, &e) {
 		return model.Errorf(model.Internal, "BMC %s: %w", peer, err)
+	}
+	if e.Reason == broker.TimeOver { // no cause: the one of an earlier try counts
+		return fmt.Errorf("BMC %s: %w", peer, err)
 	}
 	c, ok := reasons[e.Reason]
 	if !ok {

@@ -68,7 +68,7 @@ func TestEveryReasonIsExplained(t *testing.T) {
 	for _, r := range []rmcp.Reason{
 		rmcp.Silent, rmcp.Refused, rmcp.NoRoute, rmcp.Unsent, rmcp.Cancelled, rmcp.Closed, rmcp.BadUsername,
 		rmcp.BadPassword, rmcp.BadKg, rmcp.Privilege, rmcp.NoSuite, rmcp.NoSlot, rmcp.LostSession, rmcp.Protocol,
-		rmcp.TooLong, broker.Waiting, broker.Suspended,
+		rmcp.TooLong, broker.Waiting, broker.TimeOver, broker.Suspended,
 	} {
 		if _, ok := reasons[r]; !ok {
 			t.Errorf("%q is not explained", r)

@@ -50,9 +50,14 @@ func (t *Target) interval() time.Duration {
 	return max(t.Interval, 0)
 }
 
-// Waiting is the reason of an error of a caller whose turn did not come: nothing
-// was sent.
-const Waiting rmcp.Reason = "other commands came first"
+// The reasons of errors of callers whose turn did not come: nothing was sent.
+const (
+	// Waiting is that others were before them.
+	Waiting rmcp.Reason = "other commands came first"
+	// TimeOver is that their time was over before there was anything to wait for
+	// but the interval.
+	TimeOver rmcp.Reason = "no time left"
+)
 
 // maxOwners bounds what is remembered of BMCs that nobody uses.
 const maxOwners = 16384

@@ -50,6 +50,9 @@ func (d departure) Unwrap() []error { return []error{d.ctx, d.cause} }
 // do has a job done and returns its result, or that of the same one in flight. A
 // caller that leaves ends the job only if nobody else waits for it.
 func (o *owner) do(ctx context.Context, j *job) ([]byte, error) {
+	if ctx.Err() != nil {
+		return nil, o.late(ctx)
+	}
 	j, err := o.submit(j)
 	if err != nil {
 		return nil, err
@@ -120,9 +123,9 @@ func (o *owner) leave(ctx context.Context, j *job) error {
 	switch {
 	case o.running != j:
 		if j.callers == 0 {
-			o.forget(j)
+			defer o.forget(j)
 		}
-		return o.waited(cause)
+		return o.waited(ctx, j)
 	case j.callers == 0:
 		j.cancel(departure{ctx.Err(), cause})
 		return nil
@@ -166,13 +169,25 @@ func (o *owner) shut() {
 	}
 }
 
+// late is the error of a caller that came when its time was over.
+func (o *owner) late(ctx context.Context) error {
+	o.b.mu.Lock()
+	defer o.b.mu.Unlock()
+	return o.waited(ctx, nil)
+}
+
 // waited is the error of a caller that went away before its turn. If what kept
-// it waiting was the BMC's silence, or its session slots, so it is told. mu is
-// held.
-func (o *owner) waited(cause error) error {
+// it waiting was the BMC's silence, or its session slots, or nothing but the
+// distance to its own last command, so it is told. mu is held.
+func (o *owner) waited(ctx context.Context, j *job) error {
 	reason := o.trouble
-	if reason == "" {
+	free := o.state == resting || o.state == pacing && o.queue[0] == j
+	switch {
+	case reason != "":
+	case free && ctx.Err() == context.DeadlineExceeded:
+		reason = TimeOver
+	default:
 		reason = Waiting
 	}
-	return &rmcp.Error{Reason: reason, Step: "wait", Err: cause}
+	return &rmcp.Error{Reason: reason, Step: "wait", Err: departure{ctx.Err(), context.Cause(ctx)}}
 }

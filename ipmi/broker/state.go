@@ -129,8 +129,9 @@ func readBounded(path string, limit int64) ([]byte, error) {
 // readKey reads the key of the hashes in dir, or makes one.
 func readKey(dir string) (key [32]byte, err error) {
 	path := filepath.Join(dir, keyName)
-	raw, err := readBounded(path, int64(len(key)))
-	if err == nil && copy(key[:], raw) == len(key) {
+	raw, err := os.ReadFile(path)
+	if err == nil && len(raw) == len(key) {
+		copy(key[:], raw)
 		return key, nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -230,12 +230,18 @@ func (h *handshake) rakp12(ctx context.Context) *Error {
 		dst = append(dst, k.role, 0, 0, uint8(len(k.username)))
 		return append(dst, k.username...)
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		a, err = h.newestRAKP2(ctx, a)
 	}
-	if a, err = h.newestRAKP2(ctx, a); err != nil {
-		return err
+	if err == nil {
+		err = h.proves(a)
 	}
+	return h.doubt(ctx, stepRAKP1, err, h.proves)
+}
+
+// proves reports an error unless a RAKP 2 proves that the BMC knows the password.
+func (h *handshake) proves(a *setupAnswer) *Error {
+	k := &h.keys
 	copy(k.managedRnd[:], a.data[8:])
 	copy(k.guid[:], a.data[24:])
 	if !hmac.Equal(k.rakp2(), a.data[40:a.n]) {
@@ -255,6 +261,35 @@ func (s *setup) mismatch(proof []byte) *Error {
 		return fail(OtherHash, stepRAKP1.name, nil)
 	}
 	return fail(BadPassword, stepRAKP1.name, errProof)
+}
+
+// minDoubt is the least time to look out for another answer after one that
+// refuses.
+const minDoubt = 30 * time.Millisecond
+
+// doubt looks out for another answer to a step after one that refuses the login,
+// and returns what counts. Who sees our datagrams can forge a refusal, and a
+// network can garble one; nobody but the BMC can make an answer that passes.
+func (h *handshake) doubt(ctx context.Context, st *step, refusal *Error, check func(*setupAnswer) *Error) *Error {
+	if refusal == nil || !refusal.Reason.RefusesLogin() {
+		return refusal
+	}
+	timer := time.NewTimer(max(h.rtt, minDoubt))
+	defer timer.Stop()
+	for {
+		a, err := h.await(ctx, st, []sent{{h.tag, time.Now()}}, timer)
+		switch {
+		case a != nil:
+			if err = check(a); err == nil {
+				h.t.drop(DropForged) // the one before
+				return nil
+			}
+		case err == nil:
+			return refusal
+		case !err.Reason.RefusesLogin():
+			return err
+		}
+	}
 }
 
 // newestRAKP2 waits for further answers with the same tag, where an earlier try
@@ -290,10 +325,16 @@ func (h *handshake) rakp34(ctx context.Context) (*Session, *Error) {
 		dst = binary.LittleEndian.AppendUint32(dst, k.managedID)
 		return append(dst, code...)
 	})
-	if err == nil && !hmac.Equal(k.rakp4(sik), a.data[8:a.n]) {
-		err = fail(BadKg, stepRAKP3.name, errCheck)
+	checks := func(a *setupAnswer) *Error {
+		if !hmac.Equal(k.rakp4(sik), a.data[8:a.n]) {
+			return fail(BadKg, stepRAKP3.name, errCheck)
+		}
+		return nil
 	}
-	if err != nil {
+	if err == nil {
+		err = checks(a)
+	}
+	if err = h.doubt(ctx, stepRAKP3, err, checks); err != nil {
 		// The BMC may have the session open, with these keys.
 		s.Close()
 		return nil, err
