@@ -180,7 +180,12 @@ func TestPace(t *testing.T) {
 	c := operator(t, b)
 	b.SetFaults(Faults{Odd: Odd{Pace: time.Second}})
 	c.must(callStatus)
+	before, _ := b.Datagrams()
 	c.write(c.datagram(callStatus)) // not heard
+	eventually(t, "the request arrives", func() bool {
+		in, _ := b.Datagrams()
+		return in > before
+	})
 	b.SetFaults(Faults{})
 	c.barrier()
 	b.SetFaults(Faults{Odd: Odd{Pace: time.Second}})
