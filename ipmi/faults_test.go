@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"provision-plugins/shared/driver"
+	"provision-plugins/shared/driver/drivertest"
 	"provision-plugins/shared/model"
 	"provision-plugins/sim/bmc"
 )
@@ -131,7 +132,7 @@ func (row *faultRow) run(t *testing.T) {
 		b.SetFaults(row.faults)
 		addr := b.Addr()
 		if row.closed {
-			addr = freeAddr(t, addr.Addr())
+			addr = drivertest.FreeAddr(t, "udp", addr.Addr())
 		}
 		all.Go(func() { s.ask(t, b, addr, once[i%len(once)]) })
 	}

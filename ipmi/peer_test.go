@@ -17,6 +17,7 @@ import (
 
 	"provision-plugins/ipmi/udptest"
 	"provision-plugins/shared/driver"
+	"provision-plugins/shared/driver/drivertest"
 	"provision-plugins/shared/model"
 )
 
@@ -91,7 +92,7 @@ func startIPMISim(t *testing.T) *ipmiSim {
 	}
 	dir := t.TempDir()
 	// An address of its own: tests run side by side.
-	addr := freeAddr(t, netip.AddrFrom4([4]byte{127, byte(64 + rand.IntN(64)), byte(rand.IntN(256)), byte(1 + rand.IntN(250))}))
+	addr := drivertest.FreeAddr(t, "udp", netip.AddrFrom4([4]byte{127, byte(64 + rand.IntN(64)), byte(rand.IntN(256)), byte(1 + rand.IntN(250))}))
 	script := filepath.Join(dir, "chassis")
 	for name, text := range map[string]string{
 		"chassis": chassisScript, "power": "1\n", "log": "", "sim.emu": simCommands,

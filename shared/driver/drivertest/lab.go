@@ -79,7 +79,8 @@ func (l *lab) bounded(d time.Duration) (context.Context, context.CancelFunc) {
 
 // fault arranges a fault.
 func (l *lab) fault(f Fault, command string) {
-	extra := l.rig.Fault(f, command)
+	l.rig.Fault(f, command)
+	extra := l.rig.Meets[f]
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.extra = extra

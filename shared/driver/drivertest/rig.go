@@ -41,6 +41,24 @@ type Device interface {
 	SetPower(on bool)
 }
 
+// Renamed is a device that counts commands under other names than those of the
+// vocabulary: names is from ours to its own.
+func Renamed(d Device, names map[string]string) Device { return renamed{d, names} }
+
+// renamed is what Renamed returns.
+type renamed struct {
+	Device
+	names map[string]string
+}
+
+// Executed counts a command of the vocabulary.
+func (r renamed) Executed(command string) int {
+	if name, ok := r.names[command]; ok {
+		command = name
+	}
+	return r.Device.Executed(command)
+}
+
 // Rig is one device and the driver that reaches it.
 type Rig struct {
 	// Driver is the driver to judge.
@@ -49,9 +67,11 @@ type Rig struct {
 	Params model.Params
 	// Device is the far end.
 	Device Device
-	// Fault arranges a fault and returns the params, if any, that an action
-	// must have on top of Params to meet it: a wrong password, another port.
-	Fault func(f Fault, command string) model.Params
+	// Fault arranges a fault on the device, and takes back the one before.
+	Fault func(f Fault, command string)
+	// Meets are params that an action must have on top of Params to meet a fault
+	// that is not on the device: a wrong password, a closed port.
+	Meets map[Fault]model.Params
 	// Boot reads the override on the device; nil if it cannot be seen there.
 	Boot func() model.BootOverride
 	// Refused counts the logins that the device has refused; nil if it cannot be

@@ -4,8 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
-	"net"
 	"os"
 	"strings"
 	"testing"
@@ -37,39 +35,19 @@ func toyRig(tb testing.TB, mode string, d driver.Driver) *Rig {
 	}
 	tb.Cleanup(device.Close)
 	params := model.Params{"toy/address": address, "toy/username": device.User, "toy/password": device.Password, "toy/mode": mode}
-	fault := func(f Fault, command string) model.Params {
-		switch f {
-		case Credentials:
-			return model.Params{"toy/password": "not-the-Heron"}
-		case Unreachable:
-			return model.Params{"toy/address": closedPort(tb)}
-		}
-		device.SetFault(string(f), command)
-		return nil
+	return &Rig{
+		Driver: d, Params: params, Device: device,
+		Fault: func(f Fault, command string) { device.SetFault(string(f), command) },
+		Meets: map[Fault]model.Params{
+			Credentials: {"toy/password": "not-the-Heron"},
+			Unreachable: {"toy/address": FreeAddr(tb, "tcp", loopback).String()},
+		},
+		Boot: func() model.BootOverride {
+			name, often, _ := strings.Cut(device.Boot(), " ")
+			return model.BootOverride{Device: model.BootDevice(name), Persistent: often == "always", Valid: true}
+		},
+		Sessions: device.Sessions, Refused: device.Refused,
 	}
-	boot := func() model.BootOverride {
-		name, often, _ := strings.Cut(device.Boot(), " ")
-		return model.BootOverride{Device: model.BootDevice(name), Persistent: often == "always", Valid: true}
-	}
-	return &Rig{Driver: d, Params: params, Device: device, Fault: fault, Boot: boot, Sessions: device.Sessions, Refused: device.Refused}
-}
-
-// closedPort returns an address nobody listens at. Its port is below those that
-// the kernel gives to whoever asks for any, so that no other case gets it
-// meanwhile.
-func closedPort(tb testing.TB) string {
-	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
-		if err != nil {
-			continue
-		}
-		if err := l.Close(); err != nil {
-			tb.Fatal(err)
-		}
-		return l.Addr().String()
-	}
-	tb.Fatal("no free port")
-	return ""
 }
 
 // toyConfig is the toy driver's side of the suite.
