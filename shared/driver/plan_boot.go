@@ -18,8 +18,9 @@ func planBoot(device model.BootDevice, persistent bool) plan {
 	return func(ctx context.Context, r *run) (any, error) {
 		want := bootWant{BootOverride: model.BootOverride{Device: device, Persistent: persistent, Valid: true}}
 		st := step{name: "set boot", changes: true, call: with(func(ctx context.Context, s BootSetter) error {
-			want = want.on(s)
-			return s.SetBoot(ctx, device, persistent)
+			err := s.SetBoot(ctx, device, persistent)
+			want = want.on(s) // setting it may have taught what the device is
+			return err
 		})}
 		st.seen = func(ctx context.Context) bool { return r.bootSeen(ctx, want) }
 		if err := r.do(ctx, st); err != nil {
