@@ -9,6 +9,7 @@ import (
 	"github.com/bougou/go-ipmi/pkg/command/chassis"
 	"github.com/bougou/go-ipmi/pkg/types"
 
+	"provision-plugins/ipmi/quirks"
 	"provision-plugins/ipmi/rmcp"
 	"provision-plugins/shared/model"
 )
@@ -49,8 +50,10 @@ func (s *session) SetBoot(ctx context.Context, device model.BootDevice, persiste
 	if i < 0 {
 		return model.Errorf(model.Unsupported, "IPMI cannot boot from %q", device)
 	}
-	if err := s.keepFlags(ctx); err != nil {
-		return err
+	if !s.has(ctx, quirks.NoParam3) {
+		if err := s.keepFlags(ctx); err != nil {
+			return err
+		}
 	}
 	return s.setParam(ctx, &types.BootOptionParam_BootFlags{
 		BootFlagsValid:     true,

@@ -3,22 +3,25 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
 	"provision-plugins/ipmi/broker"
+	"provision-plugins/ipmi/quirks"
 	"provision-plugins/shared/driver"
 	"provision-plugins/shared/model"
 )
 
 // ipmiDriver reaches BMCs.
 type ipmiDriver struct {
-	broker *broker.Broker
+	broker  *broker.Broker
+	devices *devices
 }
 
 // newDriver returns the driver. It holds nothing until a session is opened.
 func newDriver() *ipmiDriver {
-	return &ipmiDriver{broker: broker.New(broker.Options{})}
+	return &ipmiDriver{broker: broker.New(broker.Options{}), devices: newDevices()}
 }
 
 // mode is one value of ipmi/mode.
@@ -54,7 +57,7 @@ func (*ipmiDriver) Modes() []driver.Mode {
 // ActionParams returns what the actions need.
 func (*ipmiDriver) ActionParams(command string) (required, optional []string) {
 	required = []string{paramAddress, paramUsername, paramPassword}
-	optional = []string{paramMode, paramPort, paramKg, paramPreferV6, paramInterval}
+	optional = []string{paramMode, paramPort, paramKg, paramPreferV6, paramInterval, paramQuirks}
 	switch {
 	case command == model.Identify:
 		optional = append(optional, paramIdentify)
@@ -82,11 +85,29 @@ func (d *ipmiDriver) Open(ctx context.Context, t *driver.Target) (driver.Session
 	if err != nil {
 		return nil, err
 	}
-	h, err := d.broker.Open(ctx, broker.Target{Peer: peer, Login: b.login, Interval: b.interval})
+	h, err := d.broker.Open(ctx, d.reach(peer, b))
 	if err != nil {
 		return nil, explain(peer, err, model.Read)
 	}
-	return &session{handle: h, peer: peer, uefi: b.uefi}, nil
+	return d.session(h, peer, b), nil
+}
+
+// reach is how to reach a BMC with the quirks that it is known to have.
+func (d *ipmiDriver) reach(peer netip.AddrPort, b *board) broker.Target {
+	q := d.devices.quirksOf(peer, b.override)
+	t := broker.Target{Peer: peer, Login: b.login, Interval: b.interval}
+	t.Login.Ways = ways(q)
+	if q.Has(quirks.Slow) && !b.paced {
+		t.Interval = slowInterval
+	}
+	return t
+}
+
+// session is a session for one caller.
+func (d *ipmiDriver) session(h *broker.Handle, peer netip.AddrPort, b *board) *session {
+	return &session{
+		handle: h, peer: peer, uefi: b.uefi, told: b.told, override: b.override, devices: d.devices,
+	}
 }
 
 // checkMode refuses the modes that cannot be driven.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"provision-plugins/ipmi/broker"
+	"provision-plugins/ipmi/quirks"
 	"provision-plugins/ipmi/rmcp"
 	"provision-plugins/shared/model"
 )
@@ -47,10 +48,13 @@ type board struct {
 	port     uint16
 	preferV6 bool
 	login    rmcp.Login
-	// uefi tells that the machine's firmware boots the EFI way.
-	uefi bool
-	// interval is as broker.Target has it.
+	// uefi tells that the machine's firmware boots the EFI way, told that this is
+	// known.
+	uefi, told bool
+	// interval is as broker.Target has it; paced tells that it is not the default.
 	interval time.Duration
+	paced    bool
+	override quirks.Override
 }
 
 // parseBoard reads the params. Its errors name the param.
@@ -75,11 +79,16 @@ func parseBoard(p model.Params) (*board, error) {
 	if port == 0 {
 		port = defaultPort
 	}
-	b := &board{port: uint16(port), uefi: texts[paramBIOSMode] == "uefi"}
+	mode := texts[paramBIOSMode]
+	b := &board{port: uint16(port), uefi: mode == "uefi", told: mode != "" && mode != "unknown"}
 	if b.preferV6, err = p.Bool(paramPreferV6, false); err != nil {
 		return nil, err
 	}
 	if b.interval, err = interval(p); err != nil {
+		return nil, err
+	}
+	b.paced = b.interval != broker.DefaultInterval
+	if b.override, err = parseQuirks(p); err != nil {
 		return nil, err
 	}
 	if b.host, err = parseHost(texts[paramAddress]); err != nil {

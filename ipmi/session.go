@@ -11,6 +11,7 @@ import (
 	"github.com/bougou/go-ipmi/pkg/types"
 
 	"provision-plugins/ipmi/broker"
+	"provision-plugins/ipmi/quirks"
 	"provision-plugins/ipmi/rmcp"
 	"provision-plugins/shared/driver"
 	"provision-plugins/shared/model"
@@ -21,6 +22,12 @@ type session struct {
 	handle *broker.Handle
 	peer   netip.AddrPort
 	uefi   bool
+	// told tells that it is known whether the machine's firmware is UEFI.
+	told bool
+	// override is what the params say of the BMC's quirks, devices what is known
+	// of them.
+	override quirks.Override
+	devices  *devices
 }
 
 // What a session can do.
@@ -90,7 +97,8 @@ func (s *session) control(ctx context.Context, class model.Class, c chassis.Chas
 	return s.change(ctx, class, &chassis.ChassisControlRequest{ChassisControl: c})
 }
 
-// SetPower switches on or off. Some BMCs refuse what is so already.
+// SetPower switches on or off. Some BMCs refuse what is so already, some of them
+// with whatever code.
 func (s *session) SetPower(ctx context.Context, on bool) error {
 	order, want := chassis.ChassisControlPowerDown, model.StateOff
 	if on {
@@ -98,7 +106,7 @@ func (s *session) SetPower(ctx context.Context, on bool) error {
 	}
 	err := s.control(ctx, model.Idempotent, order)
 	var refusal *rmcp.Refusal
-	if errors.As(err, &refusal) && refusal.Code == types.CodeNotSupported {
+	if errors.As(err, &refusal) && (refusal.Code == types.CodeNotSupported || s.has(ctx, quirks.OffErrors)) {
 		if now, readErr := s.PowerState(ctx); readErr == nil && now.State == want {
 			return nil
 		}

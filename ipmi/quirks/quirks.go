@@ -100,7 +100,7 @@ var flags = []Flag{
 	{
 		Slow, "slow", true,
 		"loses what comes too soon after the command before, or fails under it",
-		"begins commands a second apart; ipmi/min-interval goes before it",
+		"begins commands 0.7 seconds apart, unless ipmi/min-interval says otherwise",
 		"ironic-image issue 688, Ironic option min_command_interval",
 	},
 }
@@ -177,6 +177,18 @@ func Parse(text string) (Override, error) {
 		return Override{}, fmt.Errorf("suite3 and suite17 leave no cipher suite")
 	}
 	return o, nil
+}
+
+// Decides reports whether the override says by itself that a flag is on or off,
+// whatever the device.
+func (o Override) Decides(f Set) (on, decided bool) {
+	switch {
+	case o.remove.Has(f):
+		return false, true
+	case o.add.Has(f):
+		return true, true
+	}
+	return false, o.clear
 }
 
 // Apply returns the flags that hold for a BMC whose device is known for some.

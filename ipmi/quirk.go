@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/bougou/go-ipmi/pkg/command/app"
+
+	"provision-plugins/ipmi/quirks"
+	"provision-plugins/ipmi/rmcp"
+	"provision-plugins/shared/model"
+)
+
+// paramQuirks says how a BMC differs from IPMI 2.0, over what is known of its
+// product.
+const paramQuirks = "ipmi/quirks"
+
+// parseQuirks reads the param.
+func parseQuirks(p model.Params) (quirks.Override, error) {
+	text, err := p.String(paramQuirks, "")
+	if err != nil {
+		return quirks.Override{}, err
+	}
+	o, err := quirks.Parse(text)
+	if err != nil {
+		return o, model.Errorf(model.Invalid, "param %s: %w", paramQuirks, err)
+	}
+	return o, nil
+}
+
+// slowInterval is the distance between commands for a BMC that is slow. It is
+// less than how long a session counts as proven: what proves it must not have to
+// be sent again right before the command.
+const slowInterval = 700 * time.Millisecond
+
+// maxDevices bounds what is remembered of devices.
+const maxDevices = 16384
+
+// devices remembers what BMCs said they are.
+type devices struct {
+	mu    sync.Mutex // guards known
+	known map[netip.AddrPort]quirks.Device
+}
+
+// newDevices returns an empty memory.
+func newDevices() *devices { return &devices{known: map[netip.AddrPort]quirks.Device{}} }
+
+// get returns what is known of a BMC.
+func (d *devices) get(peer netip.AddrPort) (quirks.Device, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	dev, ok := d.known[peer]
+	return dev, ok
+}
+
+// put remembers a BMC; in place of any other, if there are too many.
+func (d *devices) put(peer netip.AddrPort, dev quirks.Device) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, ok := d.known[peer]; !ok && len(d.known) >= maxDevices {
+		for other := range d.known {
+			delete(d.known, other)
+			break
+		}
+	}
+	d.known[peer] = dev
+}
+
+// quirksOf are the quirks of a BMC as far as they are known without asking it.
+func (d *devices) quirksOf(peer netip.AddrPort, o quirks.Override) quirks.Set {
+	var known quirks.Set
+	if dev, ok := d.get(peer); ok {
+		known = quirks.Of(dev)
+	}
+	return o.Apply(known)
+}
+
+// ways are the quirks that session setup must know of.
+func ways(s quirks.Set) rmcp.Ways {
+	w := rmcp.Ways{OpenPrivilege: s.Has(quirks.OpenSessPriv), NoChecksum: s.Has(quirks.NoChecksumCheck)}
+	switch {
+	case s.Has(quirks.Suite3):
+		w.Suite = 3
+	case s.Has(quirks.Suite17):
+		w.Suite = 17
+	}
+	return w
+}
+
+// device reads what the BMC is (IPMI 2.0 §20.1), and remembers it.
+func (s *session) device(ctx context.Context) (quirks.Device, error) {
+	var res app.GetDeviceIDResponse
+	if err := s.read(ctx, false, &app.GetDeviceIDRequest{}, &res); err != nil {
+		return quirks.Device{}, err
+	}
+	dev := quirks.Device{
+		Manufacturer: res.ManufacturerID, Product: res.ProductID,
+		Major: res.MajorFirmwareRevision, Minor: res.MinorFirmwareRevision,
+	}
+	s.devices.put(s.peer, dev)
+	return dev, nil
+}
+
+// has reports whether the BMC has a quirk. The BMC is asked what it is when that
+// decides, once in its life; if it does not say, it has none.
+func (s *session) has(ctx context.Context, q quirks.Set) bool {
+	if on, decided := s.override.Decides(q); decided {
+		return on
+	}
+	if _, known := s.devices.get(s.peer); !known {
+		if _, err := s.device(ctx); err != nil {
+			return false
+		}
+	}
+	return s.devices.quirksOf(s.peer, s.override).Has(q)
+}
