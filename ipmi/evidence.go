@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/bougou/go-ipmi/pkg/command/chassis"
+	"github.com/bougou/go-ipmi/pkg/types"
+
+	"provision-plugins/ipmi/quirks"
+	"provision-plugins/shared/driver"
+	"provision-plugins/shared/model"
+)
+
+// What a session can prove besides the power state and the boot override.
+var (
+	_ driver.RestartWitness = (*session)(nil)
+	_ driver.LocatorReader  = (*session)(nil)
+	_ driver.UEFIBooter     = (*session)(nil)
+)
+
+// How long after a restart its signs are watched for. A BMC knows the cause of a
+// restart that it made itself; the flags are consumed by the machine's firmware,
+// some time into its self-test.
+const (
+	causeWithin = 5 * time.Second
+	flagsWithin = 30 * time.Second
+)
+
+// restartCommand is the restart cause of Chassis Control (IPMI 2.0 §28.11). The
+// cause stays after that, so that another restart cannot be told by it.
+const restartCommand chassis.SystemRestartCause = 1
+
+// RestartSigns reads the restart cause and, if they are for one boot, the boot
+// flags. Power-on hours or a lost session are none: a BMC that restarts by
+// itself changes them too.
+func (s *session) RestartSigns(ctx context.Context) ([]driver.Sign, error) {
+	var out []driver.Sign
+	for _, read := range []func(context.Context) (driver.Sign, error){s.causeSign, s.flagsSign} {
+		sign, err := read(ctx)
+		kind := model.KindOf(err)
+		switch {
+		case err == nil:
+			out = append(out, sign)
+		case kind != model.Unsupported && kind != model.DeviceAuth: // those: the BMC, or the account, has no such thing
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+// causeSign reads the restart cause (IPMI 2.0 §28.11).
+func (s *session) causeSign(ctx context.Context) (driver.Sign, error) {
+	if s.has(ctx, quirks.NoRestartCause) {
+		return driver.Sign{}, model.Errorf(model.Unsupported, "the restart cause means nothing")
+	}
+	var res chassis.GetSystemRestartCauseResponse
+	if err := s.read(ctx, false, &chassis.GetSystemRestartCauseRequest{}, &res); err != nil {
+		return driver.Sign{}, err
+	}
+	const causeMask = 0x0f // the rest is reserved
+	return driver.Sign{
+		Name: "restart cause", Value: (res.SystemRestartCause & causeMask).String(),
+		Proof: restartCommand.String(), Within: causeWithin,
+	}, nil
+}
+
+// The values of the sign of the boot flags.
+const (
+	flagsSet  = "set"
+	flagsGone = "consumed"
+)
+
+// flagsSign reads whether boot flags for one boot are set (IPMI 2.0 §28.13).
+// That they are gone proves something only if nothing else clears them: without
+// bit 3 of parameter 3 a timer does.
+func (s *session) flagsSign(ctx context.Context) (driver.Sign, error) {
+	now, err := s.Boot(ctx)
+	if err != nil {
+		return driver.Sign{}, err
+	}
+	sign := driver.Sign{Name: "boot flags", Value: flagsGone, Proof: flagsGone, Within: flagsWithin}
+	if !now.Valid {
+		return sign, nil
+	}
+	sign.Value = flagsSet
+	var res chassis.GetSystemBootOptionsParamResponse
+	req := &chassis.GetSystemBootOptionsParamRequest{ParamSelector: types.BootOptionParamSelector_BMCBootFlagValidBitClear}
+	if err := s.read(ctx, true, req, &res); err != nil {
+		return driver.Sign{}, err
+	}
+	var timer types.BootOptionParam_BMCBootFlagValidBitClear
+	if timer.Unpack(res.ParamData) != nil || !timer.DontClearOnCommandReceivedTimeout || now.Persistent {
+		sign.Proof = "" // they stay, or go by themselves
+	}
+	return sign, nil
+}
+
+// Locator reads whether the locator is lit (IPMI 2.0 §28.2).
+func (s *session) Locator(ctx context.Context) (bool, error) {
+	var res chassis.GetChassisStatusResponse
+	if err := s.read(ctx, false, &chassis.GetChassisStatusRequest{}, &res); err != nil {
+		return false, err
+	}
+	if !res.ChassisIdentifySupported {
+		return false, model.Errorf(model.Unsupported, "the BMC does not tell its locator")
+	}
+	return res.ChassisIdentifyState != chassis.ChassisIdentifyStateOff, nil
+}
+
+// BootUEFI reports how SetBoot set the EFI bit. A BMC that is known to lose it
+// is not held to it.
+func (s *session) BootUEFI() (uefi, told bool) {
+	return s.uefi, s.told && !s.devices.quirksOf(s.peer, s.override).Has(quirks.NoEFIBoot)
+}
