@@ -20,12 +20,15 @@ type caller struct {
 	user  string     // the user object it is; empty for peers of the socket and plugins
 	grant auth.Grant // what it may do; empty: nothing
 	token string     // the id of the user's token that it sent, or empty
+	renew int64      // until when tokens may be had for that one, Unix time; 0: not from a token
 }
 
-// may reports whether the caller is allowed what a request needs. Everyone may
-// have tokens and a password of their own.
+// may reports whether the caller is allowed what a request needs. All users may
+// have tokens and a password of their own, but not by a token that is limited
+// to something else.
 func (c caller) may(n auth.Need) bool {
-	if c.user != "" && n.Scope == "users" && n.Specific == c.user && (n.Action == actToken || n.Action == actPassword) {
+	own := c.user != "" && n.Scope == usersPrefix && n.Specific == c.user
+	if own && (n.Action == actToken || n.Action == actPassword) && len(c.grant) == 1 {
 		return true
 	}
 	return c.grant.Allow(n)
@@ -94,15 +97,15 @@ func (a *api) authenticate(r *http.Request) (caller, *model.Error) {
 		}
 		return who, nil
 	}
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if ok {
-		if who, known := a.tokens.who(token); known {
-			return who, nil
-		}
+	who, err := a.prove(r)
+	if err == nil {
+		return who, nil
 	}
-	err := model.Errorf(model.Forbidden, "Access Denied: send the token of the endpoint's %s as a bearer token", tokenFile)
-	err.Code = http.StatusUnauthorized
-	return caller{}, err
+	refusal := *model.AsError(err)
+	if refusal.Kind() == model.Forbidden {
+		refusal.Code = http.StatusUnauthorized
+	}
+	return caller{}, &refusal
 }
 
 // authorize refuses what a caller may not do. It is the one place that does,

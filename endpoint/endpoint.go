@@ -1,14 +1,12 @@
 package endpoint
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
-	"runtime"
-	"strconv"
 	"sync"
 	"time"
 
@@ -36,8 +34,11 @@ type Endpoint struct {
 	started sync.Once
 	addr    string
 
+	ring      *logRing
 	token     string
 	master    *secret.Master
+	access    *access
+	now       func() time.Time // the wall clock, by which tokens expire
 	store     *store.Store
 	runs      *runs.Manager
 	hub       *events.Hub
@@ -54,7 +55,9 @@ func New(o Options) (*Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Endpoint{opts: o, log: o.Logger, timing: defaultTiming()}, nil
+	e := &Endpoint{opts: o, timing: defaultTiming(), now: time.Now}
+	e.log, e.ring = keepLog(o.Logger)
+	return e, nil
 }
 
 // Start brings the endpoint up. When it returns without an error the API
@@ -68,7 +71,7 @@ func (e *Endpoint) Start(ctx context.Context) error {
 
 // start takes the steps of Start in order; a failed one undoes those before.
 func (e *Endpoint) start(ctx context.Context) error {
-	steps := []func(context.Context) error{e.openStore, e.openContent, e.openRuns, e.openPlugins, e.openAPI, e.startPlugins}
+	steps := []func(context.Context) error{e.openStore, e.openContent, e.openAccess, e.openRuns, e.openPlugins, e.openAPI, e.startPlugins}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return errors.Join(err, e.down.unwind(context.WithoutCancel(ctx)))
@@ -116,7 +119,7 @@ func (e *Endpoint) openStore(ctx context.Context) error {
 
 // openRuns settles what an earlier process left unfinished.
 func (e *Endpoint) openRuns(ctx context.Context) error {
-	emit := &emitter{log: e.log, hub: e.hub, objects: e.objects, power: &powerBook{}}
+	emit := &emitter{log: e.log, hub: e.hub, objects: e.objects, power: &powerBook{}, tails: newTails()}
 	e.runs = runs.New(runs.Options{Store: e.store, Site: e.opts.Site, Logger: e.log.With("part", "runs"), OnRun: emit.runChanged})
 	e.objects.runs = e.runs
 	e.down.push("the runs", stopQuick, e.runs.Close)
@@ -124,9 +127,9 @@ func (e *Endpoint) openRuns(ctx context.Context) error {
 		return err
 	}
 	e.store.OnChange(func(c store.Change) { e.changed(emit, c) })
-	e.api = &api{log: e.log, objects: e.objects, hub: e.hub, power: emit.power, info: e.info}
+	e.api = &api{log: e.log, access: e.access, objects: e.objects, hub: e.hub, power: emit.power, info: e.info, ids: e.ids, ring: e.ring, files: filepath.Join(e.opts.DataDir, "webroot", "files")}
 	e.api.actions = &actions{
-		objects: e.objects, cat: e.cat, runs: e.runs, emit: emit, digest: newDigester(e.token),
+		objects: e.objects, cat: e.cat, runs: e.runs, emit: emit, digest: newDigester(e.token), tails: emit.tails,
 	}
 	return nil
 }
@@ -143,7 +146,9 @@ func (e *Endpoint) changed(emit *emitter, c store.Change) {
 	case object.Prefix == "machines" && c.New == nil:
 		emit.power.forget(object.ID)
 	}
-	emit.objectChanged(c)
+	if c.Old == nil || c.New == nil || !bytes.Equal(c.Old.Value, c.New.Value) { // else it has got a key
+		emit.objectChanged(c)
+	}
 	if object.Prefix != "machines" && e.sup != nil {
 		e.sup.look() // a plugin's params may come from a profile or a default
 	}
@@ -172,7 +177,7 @@ func (e *Endpoint) openPlugins(context.Context) error {
 		return model.Errorf(model.Invalid, "cannot make plugin directory %s: %w; choose another with --plugin-dir", e.opts.PluginDir, cause(err))
 	}
 	e.sup = &supervisor{
-		log: e.log, objects: e.objects, cat: e.cat, hub: e.hub, tokens: newTokens(e.token), timing: e.timing, dirs: dirs,
+		log: e.log, objects: e.objects, cat: e.cat, hub: e.hub, tokens: newTokens(e.token), timing: e.timing, dirs: dirs, tails: e.api.actions.tails,
 		wake: make(chan struct{}, 1), binaries: map[string]*binary{}, units: map[string]*unit{},
 	}
 	e.objects.overlay = e.sup.overlay
@@ -206,20 +211,9 @@ func (e *Endpoint) startPlugins(context.Context) error {
 		e.discovery.stop()
 		return nil
 	})
+	e.down.push("new actions", stopQuick, func(context.Context) error {
+		e.runs.Refuse()
+		return nil
+	})
 	return nil
-}
-
-// info describes the endpoint.
-func (e *Endpoint) info() *model.Info {
-	host, port, _ := net.SplitHostPort(e.addr)
-	n, _ := strconv.Atoi(port)
-	name, err := os.Hostname()
-	if err != nil {
-		name = host
-	}
-	return &model.Info{
-		Arch: runtime.GOARCH, Os: runtime.GOOS, Version: e.opts.Version,
-		ID: name, LocalID: e.opts.Site, APIPort: n, Address: host, ServerHost: name,
-		Features: []string{"api-v3", "sane-exit-codes"}, Errors: []string{},
-	}
 }

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"sync"
 
 	"provision-plugins/endpoint/secret"
@@ -157,6 +158,9 @@ func (o *objects) accept(ctx context.Context, object, stored any, found store.Ob
 			}
 		}
 	}
+	if user, ok := object.(*record); ok && found.Prefix == usersPrefix {
+		guardUser(user, stored)
+	}
 	return unmask(object, stored)
 }
 
@@ -182,4 +186,57 @@ func (o *objects) layerShown(k *kind, raw json.RawMessage, decode bool) (json.Ra
 		return nil, err
 	}
 	return model.Marshal(object)
+}
+
+// publicKey returns the key to which clients seal an object's values. An object
+// that has none gets one.
+func (o *objects) publicKey(ctx context.Context, k *kind, key string) ([]byte, error) {
+	if by := o.cat.owns(k.prefix, key); by != "" && by != writableLayer {
+		return nil, readOnly(k.prefix, key, by)
+	}
+	var last error
+	for range updateTries {
+		found, err := o.find(k, key)
+		if err != nil {
+			return nil, err
+		}
+		b, keyed, err := o.vault.boxFor(found)
+		if err != nil {
+			return nil, err
+		}
+		if len(found.Key) > 0 {
+			return b.Public(), nil
+		}
+		unlock := o.locks.lock(k.prefix, found.ID, principal(ctx))
+		_, err = o.store.Update(ctx, keyed, uniqueOf(o.decoded(k, keyed)))
+		unlock()
+		if err == nil {
+			return b.Public(), nil
+		}
+		if model.KindOf(err) != model.Conflict { // somebody else was quicker
+			return nil, err
+		}
+		last = err
+	}
+	return nil, last
+}
+
+// decoded decodes a stored object as it is, nil if it cannot be read.
+func (o *objects) decoded(k *kind, found store.Object) any {
+	object := k.fresh()
+	if err := model.Unmarshal(found.Value, object); err != nil {
+		return nil
+	}
+	return object
+}
+
+// secretRoutes are those of the key of one kind of object.
+func (a *api) secretRoutes(k *kind) []route {
+	if paramsOf(k.fresh()) == nil {
+		return nil
+	}
+	return []route{{"GET /" + k.prefix + "/{key}/pubkey", func(r *http.Request) (*reply, error) {
+		public, err := a.objects.publicKey(r.Context(), k, r.PathValue("key"))
+		return ok(public), err
+	}}}
 }

@@ -15,6 +15,7 @@ import (
 // reads and writes objects.
 func (e *Endpoint) openContent(ctx context.Context) error {
 	e.hub = events.New(events.Options{})
+	e.publishLog()
 	e.cat = newCatalog(e.log)
 	e.objects = &objects{store: e.store, cat: e.cat, kinds: newKinds(), vault: newVault(e.master), overlay: func(any) {}}
 	base, err := bundles.Base()
@@ -23,6 +24,9 @@ func (e *Endpoint) openContent(ctx context.Context) error {
 	}
 	profiles := base.Sections["profiles"]
 	delete(base.Sections, "profiles")
+	if base.Sections[rolesPrefix], err = roleSection(); err != nil {
+		return err
+	}
 	if err := e.cat.put("base", base); err != nil {
 		return err
 	}

@@ -40,7 +40,10 @@ func (o *objects) validateNames(k *kind, object any) error {
 	case *model.Param:
 		return validateParam(t)
 	case *record:
-		return checkName(k.prefix, t.key)
+		if err := checkName(k.prefix, t.key); err != nil {
+			return err
+		}
+		return o.validateAccess(k, t)
 	}
 	return nil
 }
