@@ -74,6 +74,8 @@ func newActionCommand(a *app, use, short string, change bool, call func(o *actio
 	cmd := &cobra.Command{
 		Use:   use + " TARGETS...",
 		Short: short,
+
+		ValidArgsFunction: a.completesTargets(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.args = args
 			c, err := call(o)

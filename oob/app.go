@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"provision-plugins/oob/config"
 	"provision-plugins/shared/client"
-	"provision-plugins/shared/inventory"
 	"provision-plugins/shared/model"
 )
 
@@ -33,6 +33,7 @@ type app struct {
 	// called.
 	signals func() (<-chan os.Signal, func())
 	flags   globalFlags
+	config  *config.File // once it is read
 }
 
 // globalFlags are the flags of every command.
@@ -79,42 +80,31 @@ func endSignals() (<-chan os.Signal, func()) {
 
 // addGlobalFlags adds the flags of every command.
 func (a *app) addGlobalFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&a.flags.socket, "socket", "", "unix `PATH` of the endpoint (default $OOB_SOCKET, else oob.sock in the data directory)")
-	fs.StringVar(&a.flags.endpoint, "endpoint", "", "`URL` of an endpoint, in place of the socket (default $OOB_ENDPOINT)")
-	fs.StringVar(&a.flags.tokenFile, "token-file", "", "`FILE` with the token for --endpoint (default: the token in $OOB_TOKEN)")
-	fs.StringVar(&a.flags.caFile, "ca-file", "", "PEM `FILE` of authorities that --endpoint is verified by")
-	fs.StringVar(&a.flags.fingerprint, "fingerprint", "", "`SHA256` of the certificate of --endpoint")
+	fs.StringVar(&a.flags.socket, "socket", "", "unix `PATH` of the endpoint (default: $OOB_SOCKET, else the configuration file, else oob.sock in the data directory)")
+	fs.StringVar(&a.flags.endpoint, "endpoint", "", "`URL` of an endpoint, in place of the socket (default: $OOB_ENDPOINT, else the configuration file)")
+	fs.StringVar(&a.flags.tokenFile, "token-file", "", "`FILE` with the token for --endpoint (default: the token in $OOB_TOKEN, else $OOB_TOKEN_FILE, else the configuration file)")
+	fs.StringVar(&a.flags.caFile, "ca-file", "", "PEM `FILE` of authorities that --endpoint is verified by (default: $OOB_CA_FILE, else the configuration file)")
+	fs.StringVar(&a.flags.fingerprint, "fingerprint", "", "`SHA256` of the certificate of --endpoint (default: $OOB_FINGERPRINT, else the configuration file)")
 	fs.BoolVar(&a.flags.json, "json", false, "print JSON, one object a line")
 }
 
-// connect makes the client that the flags and the environment ask for.
+// connect makes the client that the flags, the environment and the
+// configuration file ask for.
 func (a *app) connect() (*client.Client, error) {
-	f := a.flags
-	if f.socket != "" && f.endpoint != "" {
-		return nil, usage("--socket and --endpoint exclude each other")
+	conn, err := a.connection()
+	if err != nil {
+		return nil, err
 	}
-	if f.socket == "" && f.endpoint == "" {
-		f.socket, f.endpoint = a.getenv("OOB_SOCKET"), a.getenv("OOB_ENDPOINT")
+	if conn.socket.value != "" {
+		return client.New(client.Options{Socket: conn.socket.value})
 	}
-	if f.socket == "" && f.endpoint == "" {
-		dir, err := a.defaultDataDir()
-		if err != nil {
-			return nil, err
-		}
-		f.socket = filepath.Join(dir, socketName)
-	}
-	if f.socket != "" {
-		return client.New(client.Options{Socket: f.socket})
-	}
-	token := strings.TrimSpace(a.getenv("OOB_TOKEN"))
-	if f.tokenFile != "" {
-		var err error
-		if token, err = inventory.ReadSecret(f.tokenFile); err != nil {
-			return nil, usage("--token-file: %w", err)
-		}
+	token, err := conn.bearer()
+	if err != nil {
+		return nil, err
 	}
 	return client.New(client.Options{
-		Endpoint: f.endpoint, Token: token, CAFile: f.caFile, Fingerprint: f.fingerprint,
+		Endpoint: conn.endpoint.value, Token: strings.TrimSpace(token),
+		CAFile: conn.caFile.value, Fingerprint: conn.fingerprint.value,
 	})
 }
 
@@ -130,6 +120,15 @@ func (a *app) withClient(fn func(c *client.Client) error) error {
 
 // socketName is the socket's name in the data directory.
 const socketName = "oob.sock"
+
+// defaultSocket is the socket of the endpoint on this machine.
+func (a *app) defaultSocket() (string, error) {
+	dir, err := a.defaultDataDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, socketName), nil
+}
 
 // defaultDataDir is where `oob serve` keeps its data by default.
 func (a *app) defaultDataDir() (string, error) {

@@ -33,6 +33,8 @@ func newMachineShowCommand(a *app) *cobra.Command {
 		Use:   "show NAME",
 		Short: "Show one machine with its params; secrets are masked",
 		Args:  wants(1, 1, "the NAME of one machine"),
+
+		ValidArgsFunction: a.completesOne(machineNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(func(c *client.Client) error {
 				m, err := oneMachine(cmd.Context(), c, args[0])
@@ -111,6 +113,8 @@ func newMachineRemoveCommand(a *app) *cobra.Command {
 		Use:     "remove TARGETS...",
 		Aliases: []string{"rm"},
 		Short:   "Remove machines from the endpoint; the machines themselves are left as they are",
+
+		ValidArgsFunction: a.completesTargets(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			sel.args = args
 			edit := machineEdit{verb: "machine remove", done: "removed", sel: sel, pace: pace, yes: yes, always: true}

@@ -24,6 +24,8 @@ func newMachineListCommand(a *app) *cobra.Command {
 		Long: `List machines with the power state last seen, and how long ago.
 
 Nothing is sent to a device: "oob power status" reads the state now.`,
+
+		ValidArgsFunction: a.completesTargets(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			sel.args = args
 			if len(args) == 0 && len(sel.filters) == 0 {

@@ -72,6 +72,8 @@ func newMachineSetCommand(a *app) *cobra.Command {
 A value that is JSON is taken as JSON, unless the param is declared as text.
 A secret is given with --param-file, never on the command line.`,
 		Example: "  oob machine set m1 oob/protected=true\n  oob machine set rack1n[01-16] --param-file ipmi/password=./pw --yes\n  oob machine set m1 --unset oob/timeout",
+
+		ValidArgsFunction: a.completesTargets(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			sel.args, params.values = splitAssignments(args)
 			if len(params.values)+len(params.files)+len(unset) == 0 {

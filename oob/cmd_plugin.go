@@ -32,6 +32,8 @@ func newPluginCommand(a *app) *cobra.Command {
 		Use:   "show NAME",
 		Short: "Show one plugin: its state, its params and its actions",
 		Args:  wants(1, 1, "the NAME of one plugin"),
+
+		ValidArgsFunction: a.completesOne(providerNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(func(c *client.Client) error { return a.showPlugin(cmd.Context(), c, args[0]) })
 		},

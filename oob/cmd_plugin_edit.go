@@ -29,6 +29,8 @@ The params are the plugin's own ("oob plugin show PROVIDER" lists them). A
 secret is given with --param-file, never on the command line.`,
 		Example: "  oob plugin add slack --param-file slack/bot-token=./token slack/default-channel=C012345",
 		Args:    wants(1, -1, "the PROVIDER of the plugin, then k=v"),
+
+		ValidArgsFunction: a.completesOne(providerNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(func(c *client.Client) error {
 				provider, err := onlyTarget(args, &params)
@@ -63,6 +65,8 @@ func newPluginSetCommand(a *app) *cobra.Command {
 		Use:   "set NAME [k=v...]",
 		Short: "Set and unset params of a plugin; it is configured anew",
 		Args:  wants(1, -1, "the NAME of one plugin, then k=v"),
+
+		ValidArgsFunction: a.completesOne(pluginNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(func(c *client.Client) error {
 				name, err := onlyTarget(args, &params)
@@ -104,6 +108,8 @@ func newPluginRemoveCommand(a *app) *cobra.Command {
 		Aliases: []string{"rm"},
 		Short:   "Stop a plugin and forget its params; its binary stays",
 		Args:    wants(1, 1, "the NAME of one plugin"),
+
+		ValidArgsFunction: a.completesOne(pluginNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := a.confirm(cmd.Context(), "plugin remove", args, yes); err != nil {
 				return err

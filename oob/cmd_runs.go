@@ -41,6 +41,8 @@ func newRunsCommand(a *app) *cobra.Command {
 		Use:   "show ID",
 		Short: "Show one run; the ID may be cut to its first characters",
 		Args:  wants(1, 1, "the ID of one run"),
+
+		ValidArgsFunction: a.completesOne(runIDs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(func(c *client.Client) error { return a.showRun(cmd.Context(), c, args[0]) })
 		},
@@ -48,6 +50,7 @@ func newRunsCommand(a *app) *cobra.Command {
 	group.RunE = func(cmd *cobra.Command, _ []string) error { return list(cmd) }
 	fs := group.PersistentFlags()
 	fs.StringArrayVar(&o.machines, "machine", nil, "runs on these `TARGETS` only")
+	_ = group.RegisterFlagCompletionFunc("machine", a.completesTargets())
 	fs.IntVarP(&o.limit, "limit", "n", 50, "at most this many; 0 for all")
 	return group
 }

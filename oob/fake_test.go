@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -139,14 +140,26 @@ func (f *fake) list(w http.ResponseWriter, r *http.Request) {
 	}
 	list = slices.DeleteFunc(list, func(object map[string]any) bool {
 		for field, values := range r.URL.Query() {
-			params, _ := object["Params"].(map[string]any)
-			if object[field] != values[0] && params[field] != values[0] {
+			if !selects(object, field, values[0]) {
 				return true
 			}
 		}
 		return false
 	})
 	reply(w, 200, list)
+}
+
+// selects reports whether a filter selects an object.
+func selects(object map[string]any, field, value string) bool {
+	if field == "limit" {
+		return true
+	}
+	if pattern, ok := strings.CutPrefix(value, "Re("); ok {
+		name, _ := object[field].(string)
+		return regexp.MustCompile(strings.TrimSuffix(pattern, ")")).MatchString(name)
+	}
+	params, _ := object["Params"].(map[string]any)
+	return object[field] == value || params[field] == value
 }
 
 // find finds an object by key or index.

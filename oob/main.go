@@ -51,7 +51,10 @@ func newRootCommand(a *app) *cobra.Command {
 		Long: `oob switches, boots and reads machines through their BMC, cloud or hypervisor.
 
 It speaks to the endpoint on this machine (start one with "oob serve"), or to
-the one that --endpoint names, with a token from OOB_TOKEN or --token-file.
+the one that --endpoint names, with a token from $OOB_TOKEN or --token-file.
+Flags come before the environment, that before the configuration file
+(oob/config.yaml in $XDG_CONFIG_HOME or ~/.config); "oob config" shows what is
+in effect.
 
 TARGETS are machine names or host lists: m1  a,b  rack[1-4]n[01-32]  @profile` + "\n\n" + exitHelp(),
 		Version:           version,
@@ -71,9 +74,12 @@ TARGETS are machine names or host lists: m1  a,b  rack[1-4]n[01-32]  @profile` +
 		newEventsCommand(a),
 		newServeCommand(a),
 		newSimCommand(a),
+		newConfigCommand(a),
 		newVersionCommand(a),
 	)
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.setDefaults(cmd) }
 	a.addGlobalFlags(root.PersistentFlags())
+	a.addCompletion(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%w; see `%s --help`", err, cmd.CommandPath())
 	})
