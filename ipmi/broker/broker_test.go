@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -17,7 +18,13 @@ import (
 	"provision-plugins/sim/bmc"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain is also the other process of fleet_test.go.
+func TestMain(m *testing.M) {
+	if count := os.Getenv(envFleet); count != "" {
+		os.Exit(serveFleet(count))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // login is that of the simulated BMCs.
 var login = rmcp.Login{Username: "admin", Password: "password"}

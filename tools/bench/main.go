@@ -28,6 +28,7 @@ var roles = map[string]func(ctx context.Context, args []string) error{
 	"sim":    simRole,
 	"warm":   warmRole,
 	"goipmi": goipmiRole,
+	"broker": brokerRole,
 }
 
 // bench is one measuring.
@@ -47,6 +48,7 @@ var figures = []struct {
 	{"ipmi/cold-4000", (*bench).coldLarge},
 	{"ipmi/silent-26-of-256", (*bench).mixed},
 	{"ipmi/warm-1", (*bench).warm},
+	{"ipmi/broker-10000", (*bench).brokerFleet},
 	{"wrapper/action", (*bench).wrapper},
 	{"plugin", (*bench).plugins},
 	{"endpoint", (*bench).endpoint},

@@ -1,0 +1,537 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/bougou/go-ipmi/pkg/command/chassis"
+	"github.com/bougou/go-ipmi/pkg/types"
+
+	"provision-plugins/ipmi/rmcp"
+	"provision-plugins/shared/model"
+	"provision-plugins/sim/bmc"
+)
+
+// callers is how many wait for the first job of the BMC, under way or not.
+func callers(b *Broker, sim *bmc.BMC, running bool) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	o := b.owners[sim.Addr()]
+	switch {
+	case running && o.running != nil:
+		return o.running.callers
+	case !running && len(o.queue) > 0:
+		return o.queue[0].callers
+	}
+	return 0
+}
+
+// poll is one of many reads that are not the same.
+func poll(ctx context.Context, h *Handle, i int) error {
+	var res chassis.GetSystemBootOptionsParamResponse
+	return h.Do(ctx, &Call{Operator: true, Call: rmcp.Call{
+		Request: &chassis.GetSystemBootOptionsParamRequest{
+			ParamSelector: types.BootOptionParamSelector_BootFlags, SetSelector: uint8(i),
+		},
+		Response: &res, Class: model.Read,
+	}})
+}
+
+// TestSameReadOnce: three hundred callers that ask the same at once cost one
+// exchange, and all are told.
+func TestSameReadOnce(t *testing.T) {
+	sim := startFleet(t, bmc.Options{On: true}).BMC(0)
+	b := newBroker(t, Options{})
+	h := open(t, b, sim.Addr())
+	release := heldUp(t, b, sim)
+	defer release()
+	var all sync.WaitGroup
+	for range 300 {
+		all.Go(func() {
+			if on, err := status(bounded(t), h); err != nil || !on {
+				t.Errorf("on = %v, %v", on, err)
+			}
+		})
+	}
+	eventually(t, "all wait for one job", func() bool { return callers(b, sim, false) == 300 })
+	if got := queued(b, sim); got != 1 {
+		t.Errorf("%d jobs, want 1", got)
+	}
+	release()
+	all.Wait()
+	if got := sim.Executed(bmc.ChassisStatus); got != 1 {
+		t.Errorf("%d reads, want 1", got)
+	}
+}
+
+// TestOtherReadsApart: what differs is not the same.
+func TestOtherReadsApart(t *testing.T) {
+	sim := startFleet(t, bmc.Options{On: true}).BMC(0)
+	b := newBroker(t, Options{})
+	h := open(t, b, sim.Addr())
+	release := heldUp(t, b, sim)
+	defer release()
+	raised := func() error {
+		var res chassis.GetChassisStatusResponse
+		return h.Do(bounded(t), &Call{Operator: true, Call: rmcp.Call{
+			Request: &chassis.GetChassisStatusRequest{}, Response: &res, Class: model.Read,
+		}})
+	}
+	asks := []func() error{
+		func() error { _, err := status(bounded(t), h); return err },
+		raised,
+		func() error { return poll(bounded(t), h, 1) },
+		func() error { return poll(bounded(t), h, 2) },
+		func() error { return control(bounded(t), h, chassis.ChassisControlHardReset, model.Once) },
+		func() error { return control(bounded(t), h, chassis.ChassisControlHardReset, model.Once) },
+	}
+	var all sync.WaitGroup
+	for range 2 { // the four reads join in the second round, the changes never do
+		for i, ask := range asks {
+			all.Go(func() {
+				if err := ask(); err != nil {
+					t.Errorf("%d: %v", i, err)
+				}
+			})
+		}
+	}
+	eventually(t, "all wait", func() bool { return queued(b, sim) == 4+4 })
+	release()
+	all.Wait()
+	for name, want := range map[string]int{bmc.ChassisStatus: 2, bmc.GetBoot: 2, bmc.PowerReset: 4} {
+		if got := sim.Executed(name); got != want {
+			t.Errorf("%s: %d times, want %d", name, got, want)
+		}
+	}
+}
+
+// TestLeaversEndNothing: who leaves is told at once, and the others get their
+// answer. The last to leave ends it.
+func TestLeaversEndNothing(t *testing.T) {
+	sim := startFleet(t, bmc.Options{On: true}).BMC(0)
+	b := newBroker(t, Options{})
+	h := open(t, b, sim.Addr())
+	sim.SetFaults(bmc.Faults{DropReplies: map[string]int{bmc.ChassisStatus: 1}})
+	first, leave := context.WithCancelCause(bounded(t))
+	gone := make(chan error, 1)
+	stays := make(chan error, 1)
+	go func() {
+		_, err := status(first, h)
+		gone <- err
+	}()
+	eventually(t, "the read is under way", func() bool { return callers(b, sim, true) == 1 })
+	go func() {
+		_, err := status(bounded(t), h)
+		stays <- err
+	}()
+	eventually(t, "another joined", func() bool { return callers(b, sim, true) == 2 })
+	why := errors.New("lost interest")
+	leave(why)
+	if err := <-gone; reasonIn(err) != rmcp.Cancelled || !errors.Is(err, why) {
+		t.Errorf("who left: %v", err)
+	}
+	if err := <-stays; err != nil {
+		t.Errorf("who stayed: %v", err)
+	}
+
+	sim.SetFaults(bmc.Faults{Silent: true})
+	last, leave := context.WithCancelCause(bounded(t))
+	go func() {
+		_, err := status(last, h)
+		gone <- err
+	}()
+	eventually(t, "the read is under way", func() bool { return callers(b, sim, true) == 1 })
+	leave(why)
+	if err := <-gone; reasonIn(err) != rmcp.Cancelled || !errors.Is(err, why) {
+		t.Errorf("the last: %v", err)
+	}
+	eventually(t, "nothing is under way", func() bool { return callers(b, sim, true) == 0 && free(b) == 128 })
+}
+
+// TestReadAfterChange: who asks after a change is not told what was before it,
+// however many are asking.
+func TestReadAfterChange(t *testing.T) {
+	sim := startFleet(t, bmc.Options{On: true}).BMC(0)
+	b := newBroker(t, Options{})
+	h, err := b.Open(bounded(t), Target{Peer: sim.Addr(), Login: login, Interval: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	ctx, end := context.WithCancel(bounded(t))
+	var others sync.WaitGroup
+	for range 8 {
+		others.Go(func() {
+			for ctx.Err() == nil {
+				_, _ = status(ctx, h)
+			}
+		})
+	}
+	for i := range 100 {
+		order, want := chassis.ChassisControlPowerDown, false
+		if i%2 == 1 {
+			order, want = chassis.ChassisControlPowerUp, true
+		}
+		if err := control(bounded(t), h, order, model.Idempotent); err != nil {
+			t.Fatal(err)
+		}
+		if on, err := status(bounded(t), h); err != nil || on != want {
+			t.Fatalf("after change %d: on = %v, %v", i, on, err)
+		}
+	}
+	end()
+	others.Wait()
+}
+
+// TestChangeOvertakes: a change goes before fifty polls that came before it, one
+// change after the other.
+func TestChangeOvertakes(t *testing.T) {
+	sim := startFleet(t, bmc.Options{On: true}).BMC(0)
+	clock := newClock()
+	b := newBroker(t, Options{Clock: clock})
+	h, err := b.Open(bounded(t), Target{Peer: sim.Addr(), Login: login, Interval: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	var all sync.WaitGroup
+	ask := func(n int, do func() error) {
+		all.Go(func() {
+			if err := do(); err != nil {
+				t.Error(err)
+			}
+		})
+		eventually(t, "it waits", func() bool { return queued(b, sim) == n })
+	}
+	for i := range 50 {
+		ask(i+1, func() error { return poll(bounded(t), h, i) })
+	}
+	ask(51, func() error { return control(bounded(t), h, chassis.ChassisControlHardReset, model.Once) })
+	ask(52, func() error { return control(bounded(t), h, chassis.ChassisControlDiagnosticInterrupt, model.Once) })
+	ledger := func() [3]int {
+		return [3]int{sim.Executed(bmc.PowerReset), sim.Executed(bmc.PowerDiag), sim.Executed(bmc.GetBoot)}
+	}
+	for step := range 52 {
+		clock.move(time.Second)
+		want := [3]int{1, min(step, 1), max(step-1, 0)}
+		eventually(t, fmt.Sprintf("after step %d: %v", step, want), func() bool { return ledger() == want && free(b) == 128 })
+	}
+	all.Wait()
+}
+
+// TestInterval: commands to one BMC begin a distance apart; another BMC does not
+// wait for it.
+func TestInterval(t *testing.T) {
+	f := startFleet(t, bmc.Options{Count: 2, On: true})
+	clock := newClock()
+	b := newBroker(t, Options{Clock: clock})
+	const apart = 700 * time.Millisecond
+	h, err := b.Open(bounded(t), Target{Peer: f.BMC(0).Addr(), Login: login, Interval: apart})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	done := make(chan error, 2)
+	go func() { done <- poll(bounded(t), h, 1) }()
+	eventually(t, "it waits", func() bool { return queued(b, f.BMC(0)) == 1 })
+	go func() { done <- poll(bounded(t), h, 2) }()
+	eventually(t, "both wait", func() bool { return queued(b, f.BMC(0)) == 2 })
+
+	other, err := b.Open(bounded(t), Target{Peer: f.BMC(1).Addr(), Login: login, Interval: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	for range 3 {
+		if _, err := status(bounded(t), other); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range 2 {
+		clock.move(apart - time.Millisecond)
+		if got := f.BMC(0).Executed(bmc.GetBoot); got != n {
+			t.Errorf("%d commands too soon", got-n)
+		}
+		clock.move(time.Millisecond)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestIntervalOf is what a Target means.
+func TestIntervalOf(t *testing.T) {
+	for asked, want := range map[time.Duration]time.Duration{0: DefaultInterval, -1: 0, time.Second: time.Second} {
+		if got := (&Target{Interval: asked}).interval(); got != want {
+			t.Errorf("%v is %v, want %v", asked, got, want)
+		}
+	}
+}
+
+// order is the names of jobs in the order they were done.
+type order struct {
+	mu    sync.Mutex // guards names
+	names []string
+}
+
+// add makes a job of that name.
+func (r *order) add(name string, change bool) *job {
+	return &job{change: change, work: func(context.Context, *place) ([]byte, error) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.names = append(r.names, name)
+		return nil, nil
+	}}
+}
+
+// TestChangesFirstInTheFleet: with all places taken, a change to one BMC goes
+// before reads of others that came before, also if its own BMC already waited
+// with a read.
+func TestChangesFirstInTheFleet(t *testing.T) {
+	f := startFleet(t, bmc.Options{Count: 4})
+	b := newBroker(t, Options{Work: 1})
+	release := heldUp(t, b, f.BMC(0))
+	defer release()
+	var (
+		all sync.WaitGroup
+		got order
+	)
+	ask := func(i int, name string, change bool) {
+		o, _, err := b.use(&Target{Peer: f.BMC(i).Addr(), Login: login, Interval: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := queued(b, f.BMC(i))
+		all.Go(func() {
+			defer b.unuse(o)
+			if _, err := o.do(bounded(t), got.add(name, change)); err != nil {
+				t.Error(err)
+			}
+		})
+		eventually(t, name+" waits", func() bool { return queued(b, f.BMC(i)) == before+1 })
+	}
+	ask(1, "read 1", false)
+	ask(2, "read 2", false)
+	ask(3, "change 3", true)
+	ask(2, "change 2", true)
+	ask(2, "change 2 again", true)
+	release()
+	all.Wait()
+	want := []string{"change 3", "change 2", "change 2 again", "read 1", "read 2"}
+	if !slices.Equal(got.names, want) {
+		t.Errorf("in the order %v", got.names)
+	}
+	if free(b) != 1 {
+		t.Errorf("%d places free, want 1", free(b))
+	}
+}
+
+// TestPlaces: no more BMCs are at work than there are places, and all have
+// their turn.
+func TestPlaces(t *testing.T) {
+	const places, count = 128, 400
+	f := startFleet(t, bmc.Options{Count: count})
+	b := newBroker(t, Options{})
+	var (
+		mu             sync.Mutex // guards the rest
+		now, most, all int
+		wait           = make(chan struct{})
+		callers        sync.WaitGroup
+	)
+	for i := range count {
+		o, _, err := b.use(&Target{Peer: f.BMC(i).Addr(), Login: login})
+		if err != nil {
+			t.Fatal(err)
+		}
+		callers.Go(func() {
+			defer b.unuse(o)
+			_, err := o.do(bounded(t), &job{work: func(context.Context, *place) ([]byte, error) {
+				mu.Lock()
+				now, all = now+1, all+1
+				most = max(most, now)
+				mu.Unlock()
+				<-wait
+				mu.Lock()
+				now--
+				mu.Unlock()
+				return nil, nil
+			}})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	eventually(t, "all places are taken", func() bool { return free(b) == 0 })
+	close(wait)
+	callers.Wait()
+	if most > places || all != count || free(b) != places {
+		t.Errorf("%d at once, %d in all, %d places free; want %d, %d, %d", most, all, free(b), places, count, places)
+	}
+}
+
+// TestSilentNeedsNoPlace: 128 others at work do not keep a BMC from being asked
+// that was silent, nor does it keep a place from them.
+func TestSilentNeedsNoPlace(t *testing.T) {
+	const others = 128
+	f := startFleet(t, bmc.Options{Count: others + 1})
+	b := newBroker(t, Options{})
+	silent := f.BMC(others)
+	silent.SetFaults(bmc.Faults{Silent: true})
+	ctx, leave := context.WithCancel(bounded(t))
+	failed := make(chan error, 1)
+	go func() { failed <- tryOpen(ctx, b, silent, login) }()
+	eventually(t, "it is found silent", func() bool { return b.Inspect(silent.Addr(), login).Trouble == rmcp.Silent })
+	var releases []func()
+	for i := range others { // each takes a place while the silent one is asked
+		releases = append(releases, heldUp(t, b, f.BMC(i)))
+	}
+	leave()
+	if err := <-failed; err == nil {
+		t.Error("opened")
+	}
+	if free(b) != 0 {
+		t.Errorf("%d places free, want none", free(b))
+	}
+	silent.SetFaults(bmc.Faults{})
+	if err := tryOpen(bounded(t), b, silent, login); err != nil {
+		t.Errorf("it answers again: %v", err)
+	}
+	if got := b.Inspect(silent.Addr(), login).Trouble; got != "" {
+		t.Errorf("trouble %q", got)
+	}
+	for _, release := range releases {
+		release()
+	}
+	eventually(t, "all places are free", func() bool { return free(b) == others })
+}
+
+// TestWaiting tells a caller whose turn does not come why, and that nothing was
+// sent.
+func TestWaiting(t *testing.T) {
+	sim := startFleet(t, bmc.Options{}).BMC(0)
+	clock := newClock()
+	b := newBroker(t, Options{Work: 1, Clock: clock})
+	h, err := b.Open(bounded(t), Target{Peer: sim.Addr(), Login: login, Interval: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	left, cancel := context.WithCancel(context.Background())
+	cancel()
+	over, cancel := context.WithDeadline(context.Background(), time.Unix(0, 0))
+	defer cancel()
+	check := func(what string, ctx context.Context, want rmcp.Reason) {
+		t.Helper()
+		err := control(ctx, h, chassis.ChassisControlHardReset, model.Once)
+		var e *rmcp.Error
+		if !errors.As(err, &e) || e.Reason != want || e.Sent || !errors.Is(err, ctx.Err()) {
+			t.Errorf("%s: %v, want %q and nothing sent", what, err, want)
+		}
+	}
+	check("too late", over, TimeOver)
+	check("left", left, Waiting)
+
+	soon, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	check("nothing before it", soon, TimeOver)
+	if queued(b, sim) != 0 {
+		t.Error("it still waits")
+	}
+
+	clock.move(time.Minute)
+	release := heldUp(t, b, sim)
+	soon, cancel = context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	check("turn taken", soon, Waiting)
+	for _, why := range []rmcp.Reason{rmcp.Silent, rmcp.NoSlot} {
+		b.mu.Lock()
+		h.owner.trouble = why
+		b.mu.Unlock()
+		soon, cancel = context.WithTimeout(context.Background(), 20*time.Millisecond)
+		defer cancel()
+		check("turn taken by who gets no answer", soon, why)
+	}
+	release()
+	if got := sim.Executed(bmc.PowerReset); got != 0 {
+		t.Errorf("%d resets", got)
+	}
+}
+
+// TestCloseEndsQueues: who waits is told, and nothing is left.
+func TestCloseEndsQueues(t *testing.T) {
+	sim := startFleet(t, bmc.Options{}).BMC(0)
+	b := New(Options{Work: 1, Clock: newClock()})
+	h, err := b.Open(bounded(t), Target{Peer: sim.Addr(), Login: login, Interval: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := make(chan error, 10)
+	for i := range cap(failed) {
+		go func() { failed <- poll(bounded(t), h, i) }()
+	}
+	eventually(t, "all wait", func() bool { return queued(b, sim) == cap(failed) })
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range cap(failed) {
+		if err := <-failed; reasonIn(err) != rmcp.Closed {
+			t.Errorf("%v, want %q", err, rmcp.Closed)
+		}
+	}
+	if err := poll(bounded(t), h, 1); reasonIn(err) != rmcp.Closed {
+		t.Errorf("afterwards: %v, want %q", err, rmcp.Closed)
+	}
+	h.Close()
+	eventually(t, "the session is closed", func() bool { return sim.Sessions() == 0 })
+}
+
+// TestAnswersAreTheirOwn: callers of one read do not share memory.
+func TestAnswersAreTheirOwn(t *testing.T) {
+	sim := startFleet(t, bmc.Options{On: true}).BMC(0)
+	b := newBroker(t, Options{})
+	h := open(t, b, sim.Addr())
+	release := heldUp(t, b, sim)
+	defer release()
+	answers := []keptAnswer{{}, {fail: true}}
+	var all sync.WaitGroup
+	for i := range answers {
+		all.Go(func() {
+			err := h.Do(bounded(t), &Call{Call: rmcp.Call{
+				Request: &chassis.GetChassisStatusRequest{}, Response: &answers[i], Class: model.Read,
+			}})
+			if (err != nil) != (i == 1) || err != nil && reasonIn(err) != rmcp.Protocol {
+				t.Errorf("caller %d: %v", i, err)
+			}
+		})
+	}
+	eventually(t, "both wait", func() bool { return callers(b, sim, false) == 2 })
+	release()
+	all.Wait()
+	clear(answers[0].data)
+	if slices.Max(answers[1].data) == 0 {
+		t.Error("one caller's memory is another's")
+	}
+}
+
+// keptAnswer keeps the very bytes it is given, and may not like them.
+type keptAnswer struct {
+	data []byte
+	fail bool
+}
+
+// Unpack keeps the bytes.
+func (k *keptAnswer) Unpack(data []byte) error {
+	k.data = data
+	if k.fail {
+		return errors.New("not understood")
+	}
+	return nil
+}
+
+// Format is not used.
+func (*keptAnswer) Format() string { return "" }
