@@ -44,7 +44,7 @@ func (r *run) nativeCycle(ctx context.Context) (any, error) {
 		return s.PowerCycle(ctx)
 	})})
 	if err != nil {
-		if model.KindOf(err) == model.Conflict && r.look(ctx) && r.is(ctx, model.StateOff) {
+		if model.KindOf(err) == model.Conflict && r.comesRound(ctx, model.StateOff) {
 			r.sent = nil // refused because it had gone off
 			return r.cycleFromOff(ctx)
 		}

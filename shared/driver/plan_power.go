@@ -83,13 +83,18 @@ func (r *run) already() model.Result {
 
 // refusedWatch is how long the state is watched after a device refused an order
 // in its present state, which it may tell late.
-const refusedWatch = 10 * time.Second
+const refusedWatch = 5 * time.Second
+
+// comesRound reports whether the state is the one that explains a refusal.
+func (r *run) comesRound(ctx context.Context, state model.PowerState) bool {
+	ctx, cancel := context.WithTimeout(ctx, min(refusedWatch, r.req.timeout/3))
+	defer cancel()
+	return r.waitFor(ctx, state, maxGap)
+}
 
 // refusedOrder decides by the state about an order that was refused in it.
 func (r *run) refusedOrder(ctx context.Context, want model.PowerState, err error) (any, error) {
-	watch, cancel := context.WithTimeout(ctx, min(refusedWatch, r.req.timeout/3))
-	defer cancel()
-	if r.waitFor(watch, want, maxGap) {
+	if r.comesRound(ctx, want) {
 		r.note("the device refused %q, and is %s", r.sent[len(r.sent)-1], want)
 		return r.concludeReach(want, nil), nil
 	}
