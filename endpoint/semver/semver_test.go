@@ -1,0 +1,87 @@
+package semver
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestOrder(t *testing.T) {
+	order := []string{"v0.0.0", "0.0.1-1", "0.0.1-2", "0.0.1-10", "0.0.1-alpha", "0.0.1-alpha.1", "0.0.1-alpha.beta", "0.0.1-beta", "0.0.1", "0.2", "v0.10.0", "1", "v4.8.0-alpha00", "4.8.0+build", "v4.8.1"}
+	for i, a := range order {
+		for j, b := range order {
+			va, errA := Parse(a)
+			vb, errB := Parse(b)
+			if errA != nil || errB != nil {
+				t.Fatal(errA, errB)
+			}
+			if c := va.Compare(vb); (c < 0) != (i < j) || (c > 0) != (i > j) {
+				t.Errorf("%s with %s: %d", a, b, c)
+			}
+		}
+	}
+}
+
+func TestBadVersions(t *testing.T) {
+	for _, text := range []string{"", "v", "1.2.foo", "1.2.3.4", "-1", "1..2", "1.2.3-", "1.2.3-a..b", "99999999999", "1 2", strings.Repeat("1", maxText+1)} {
+		if v, err := Parse(text); err == nil || !strings.HasPrefix(err.Error(), "invalid version") {
+			t.Errorf("%q: %v, %v", text, v, err)
+		}
+	}
+}
+
+func TestRanges(t *testing.T) {
+	for _, c := range []struct{ text, in, out string }{
+		{"", "0.0.0 1.2.3", ""},
+		{"*", "0.0.0 9.9.9", ""},
+		{">=1.2.0", "1.2.0 2.0.0", "1.1.9 1.2.0-rc1"},
+		{">= 1.2.0", "1.2.0", "1.1.9"},
+		{"v4.0.0", "4.0.0 4.0.0+x", "4.0.1"},
+		{"=1.2.3", "1.2.3", "1.2.4"},
+		{"==1.2.3", "1.2.3", "1.2.4"},
+		{">1.2.0 <2.0.0", "1.2.1 1.9.9", "1.2.0 2.0.0"},
+		{"<1.0.0 || >=2.0.0", "0.9.0 2.0.0", "1.5.0"},
+		{"!=1.0.0", "1.0.1", "1.0.0"},
+		{"1.2", "1.2.0 1.2.9", "1.3.0 1.1.9"},
+		{"1.x", "1.0.0 1.9.9", "2.0.0 0.9.9"},
+		{">1.2", "1.3.0", "1.2.9"},
+		{"<=1.2", "1.2.9 0.1.0", "1.3.0"},
+		{">=1.2", "1.2.0", "1.1.9"},
+	} {
+		r, err := ParseRange(c.text)
+		if err != nil {
+			t.Errorf("%q: %v", c.text, err)
+			continue
+		}
+		for list, want := range map[string]bool{c.in: true, c.out: false} {
+			for _, text := range strings.Fields(list) {
+				v, err := Parse(text)
+				if err != nil || r.Has(v) != want {
+					t.Errorf("%q has %s: %v (%v)", c.text, text, r.Has(v), err)
+				}
+			}
+		}
+	}
+}
+
+func TestBadRanges(t *testing.T) {
+	for _, text := range []string{">=", ">=foo", "~1.2.3", ">>1.0.0", "1.2.3 ||<", strings.Repeat(" ", maxText+1)} {
+		if r, err := ParseRange(text); err == nil {
+			t.Errorf("%q: %v", text, r)
+		}
+	}
+}
+
+func FuzzRange(f *testing.F) {
+	f.Add(">=1.2.0 <2.0.0 || 3.x", "1.2.3-rc.1+b")
+	f.Fuzz(func(t *testing.T, text, version string) {
+		r, err := ParseRange(text)
+		v, errV := Parse(version)
+		if err != nil || errV != nil {
+			return
+		}
+		r.Has(v)
+		if v.Compare(v) != 0 {
+			t.Errorf("%s is not itself", version)
+		}
+	})
+}
