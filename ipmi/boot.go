@@ -78,13 +78,18 @@ func (s *session) keepFlags(ctx context.Context) error {
 	return err
 }
 
-// setParam sets one boot option.
+// setParam sets one boot option. While somebody else sets them a BMC may refuse.
 func (s *session) setParam(ctx context.Context, p types.BootOptionParameter) error {
 	selector, _, _ := p.BootOptionParameter()
-	return s.change(ctx, model.Idempotent, &chassis.SetSystemBootOptionsParamRequest{
+	err := s.change(ctx, model.Idempotent, &chassis.SetSystemBootOptionsParamRequest{
 		ParamSelector: selector,
 		ParamData:     p.Pack(),
 	})
+	var refusal *rmcp.Refusal
+	if errors.As(err, &refusal) && refusal.Code == types.CodeParamConfigSetInProgressConflict {
+		return model.Errorf(model.Busy, "BMC %s: %w, somebody else is setting the boot options; try again", s.peer, refusal)
+	}
+	return err
 }
 
 // Boot reads the boot flags (IPMI 2.0 §28.13).
