@@ -56,8 +56,12 @@ func Unmarshal(raw []byte, v any) error {
 	return nil
 }
 
-// Remarshal turns a decoded JSON value, such as Action.Model, into out.
+// Remarshal turns a JSON value, decoded or as it came, such as Action.Model, into
+// out.
 func Remarshal(in, out any) error {
+	if raw, ok := in.(json.RawMessage); ok {
+		return Unmarshal(raw, out)
+	}
 	raw, err := json.Marshal(in)
 	if err != nil {
 		return Errorf(Invalid, "cannot encode %T: %w", in, err)

@@ -109,3 +109,17 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestRemarshalRaw reads JSON that was not decoded as JSON that was.
+func TestRemarshalRaw(t *testing.T) {
+	for _, v := range []any{json.RawMessage(`{"Name":"m1","Params":{"n":12345678901234567890}}`), map[string]any{"Name": "m1", "Params": Params{"n": json.Number("12345678901234567890")}}} {
+		var m Machine
+		if err := Remarshal(v, &m); err != nil || m.Name != "m1" || m.Params["n"] != json.Number("12345678901234567890") {
+			t.Errorf("%T: %+v, %v", v, m, err)
+		}
+	}
+	var m Machine
+	if err := Remarshal(json.RawMessage(`{"Name":`), &m); KindOf(err) != Invalid {
+		t.Errorf("broken JSON: %v", err)
+	}
+}

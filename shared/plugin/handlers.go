@@ -3,6 +3,7 @@ package plugin
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"os"
@@ -87,15 +88,30 @@ func (s *server) action(r *http.Request) (any, *model.Error) {
 		return nil, e
 	}
 	defer s.gate.leave()
-	a := &model.Action{}
-	if e := decode(r, a); e != nil {
+	a, e := decodeAction(r)
+	if e != nil {
 		return nil, e
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	defer context.AfterFunc(s.actions, func() { cancel(context.Cause(s.actions)) })()
-	requestOf(ctx).holds(s.program.secure, actionParams(a)...)
+	requestOf(ctx).holds(s.program.secure, func() []model.Params { return actionParams(a) })
 	return s.act(ctx, a)
+}
+
+// decodeAction decodes an action but for its Model, which each plugin reads in
+// its own way, most of them little of it.
+func decodeAction(r *http.Request) (*model.Action, *model.Error) {
+	object := new(json.RawMessage)
+	a := &model.Action{Model: object}
+	if e := decode(r, a); e != nil {
+		return nil, e
+	}
+	a.Model = nil
+	if len(*object) > 0 && string(*object) != "null" {
+		a.Model = *object
+	}
+	return a, nil
 }
 
 // act calls the implementation. A panic within an action that must not be sent
@@ -124,7 +140,7 @@ func (s *server) publish(r *http.Request) (any, *model.Error) {
 	if e := decode(r, event); e != nil {
 		return nil, e
 	}
-	requestOf(r.Context()).holds(s.program.secure, eventParams(event)...)
+	requestOf(r.Context()).holds(s.program.secure, func() []model.Params { return eventParams(event) })
 	if err := s.program.impl.(Publisher).Publish(r.Context(), event); err != nil {
 		return nil, model.AsError(err)
 	}

@@ -105,11 +105,18 @@ func (x *exchange) encode(header string) ([]byte, error) {
 // dialPlugin connects. A plugin with more connections waiting than its backlog
 // holds is tried again until ctx ends: it has seen nothing of this one.
 func dialPlugin(ctx context.Context, socket string) (net.Conn, error) {
-	var d net.Dialer
+	address := &net.UnixAddr{Name: socket, Net: "unix"}
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
-		conn, err := d.DialContext(ctx, "unix", socket)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		// This never blocks: a unix socket is connected at once or not at all.
+		conn, err := net.DialUnix("unix", nil, address)
+		if err == nil {
+			return conn, nil
+		}
 		if !errors.Is(err, syscall.EAGAIN) {
-			return conn, err
+			return nil, err
 		}
 		t := time.NewTimer(wait)
 		select {

@@ -197,7 +197,9 @@ func TestLinesAreMaskedAndBounded(t *testing.T) {
 	h.config.Store(&values)
 	req := &request{level: slog.LevelDebug}
 	secure := func(name string) bool { return name == "x/pin" }
-	req.holds(secure, model.Params{"x/pin": "pin-4711", "nested": map[string]any{"ipmi/password": "hunter22"}})
+	req.holds(secure, func() []model.Params {
+		return []model.Params{{"x/pin": "pin-4711", "nested": map[string]any{"ipmi/password": "hunter22"}}}
+	})
 	ctx := withRequest(t.Context(), req)
 	l := slog.New(h)
 	l.InfoContext(ctx, "pin-4711 and hunter22", "note", "config-secret", "token", "short", "s", model.Secret("abc"))

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"sync"
 
@@ -18,9 +19,8 @@ type request struct {
 	// followed lines belong to somebody who wants all of them before the answer.
 	followed bool
 
-	mu     sync.Mutex // guards the below
-	params []model.Params
-	values func() []string // the secrets in params, found when first needed
+	mu     sync.Mutex      // guards the below
+	values func() []string // the secrets in it, found when first needed
 }
 
 // requestKey is the context key of *request.
@@ -38,14 +38,13 @@ func requestOf(ctx context.Context) *request {
 }
 
 // holds tells which params the request carries, so that no line of it shows
-// their secrets.
-func (r *request) holds(secure func(string) bool, params ...model.Params) {
+// their secrets. They are looked at when the first line is logged.
+func (r *request) holds(secure func(string) bool, params func() []model.Params) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.params = params
 	r.values = sync.OnceValue(func() []string {
 		var out []string
-		for _, p := range params {
+		for _, p := range params() {
 			out = append(out, model.SecretValues(p, secure)...)
 		}
 		return out
@@ -74,6 +73,12 @@ func actionParams(a *model.Action) []model.Params {
 		out = append(out, m)
 	case model.Params:
 		out = append(out, m)
+	case json.RawMessage:
+		var object model.Params
+		// What is no object has no params.
+		if model.Unmarshal(m, &object) == nil {
+			out = append(out, object)
+		}
 	}
 	return out
 }

@@ -95,6 +95,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// This line is the wrapper's own and shows nothing of the body: there is no
 	// need to look for the request's secrets.
 	ctx = withRequest(ctx, &request{group: req.group, level: req.level, quiet: req.quiet})
+	if !s.logger.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
 	s.logger.LogAttrs(ctx, slog.LevelDebug, fmt.Sprintf("API: st: %d lt: %13v m: %s %s",
 		status, time.Since(began), cut(r.Method, 32), cut(shownURI(r), 512)), quietly())
 }

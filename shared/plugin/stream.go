@@ -272,7 +272,7 @@ func (s *server) selectEvents(ctx context.Context, c *client.Client) error {
 // panic. Its lines must not become events, which might come back.
 func (s *server) streamed(e *model.Event) {
 	req := &request{group: s.group.Add(1), level: s.program.level, quiet: true}
-	req.holds(s.program.secure, eventParams(e)...)
+	req.holds(s.program.secure, func() []model.Params { return eventParams(e) })
 	ctx := withRequest(s.actions, req)
 	defer func() {
 		if cause := recover(); cause != nil {
