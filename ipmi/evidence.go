@@ -113,3 +113,32 @@ func (s *session) Locator(ctx context.Context) (bool, error) {
 func (s *session) BootUEFI() (uefi, told bool) {
 	return s.uefi, s.told && !s.devices.quirksOf(s.peer, s.override).Has(quirks.NoEFIBoot)
 }
+
+// sentFor is what an action that changes a machine sends (IPMI 2.0).
+var sentFor = map[string]string{
+	model.PowerOn:       "Chassis Control §28.3, 01h",
+	model.PowerOff:      "Chassis Control §28.3, 00h",
+	model.PowerSoft:     "Chassis Control §28.3, 05h, once",
+	model.PowerCycle:    "Chassis Control §28.3, 02h, once; from off: 01h",
+	model.PowerReset:    "Chassis Control §28.3, 03h, once",
+	model.PowerNMI:      "Chassis Control §28.3, 04h, once",
+	model.NextBootPXE:   sentForBoot,
+	model.NextBootDisk:  sentForBoot,
+	model.NextBootCD:    sentForBoot,
+	model.NextBootBIOS:  sentForBoot,
+	model.ForceBootPXE:  sentForBoot,
+	model.ForceBootDisk: sentForBoot,
+	model.Identify:      "Chassis Identify §28.5",
+}
+
+// sentForBoot is sentFor of the boot override.
+const sentForBoot = "Set System Boot Options §28.12, parameter 3 (no 60-second timer; a BMC without it is no failure), then 5"
+
+// seenBy is how a sighting is made on a BMC.
+var seenBy = map[driver.Sighting]string{
+	driver.SawOn:       "Get Chassis Status §28.2 tells on, in two readings in a row",
+	driver.SawOff:      "Get Chassis Status §28.2 tells off, in two readings in a row",
+	driver.SawRestart:  "Get System Restart Cause §28.11 changes to Chassis Control within 5 s, or boot flags for one boot are consumed within 30 s (parameter 5, §28.13; only where parameter 3 keeps the timer from clearing them); each in two readings in a row",
+	driver.SawOverride: "Get System Boot Options §28.13, parameter 5, reads back as set: device, once or always, valid bits, and the EFI bit where `detected-bios-mode` is known",
+	driver.SawLocator:  "the identify bits of Get Chassis Status §28.2 tell so, where the BMC says that it supports them",
+}
