@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -87,6 +88,7 @@ func (c *Client) ask(ctx context.Context, r *request, out any) error {
 type request struct {
 	method, path string
 	body         []byte
+	content      string // type of the body; empty means JSON
 	// read tells that executing the request changes nothing, so that a lost
 	// reply is not an unknown outcome.
 	read bool
@@ -198,7 +200,7 @@ func (c *Client) newRequest(ctx context.Context, r *request) (*http.Request, err
 	}
 	c.setHeaders(req.Header)
 	if r.body != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", cmp.Or(r.content, "application/json"))
 	}
 	return req, nil
 }
