@@ -15,7 +15,6 @@ func TestConformance(t *testing.T) {
 		New: newRig,
 		Without: map[string]string{
 			model.Status: "the health of sensors is not read yet",
-			model.Doctor: "not there yet",
 		},
 		NoFault: map[drivertest.Fault]string{drivertest.Strange: "the state is one bit on the wire"},
 	})

@@ -25,7 +25,7 @@ func TestDefinition(t *testing.T) {
 	def := definition(driver.NewProvider(newDriver(), driver.Options{}))
 	var want, got []string
 	for _, info := range model.Actions() {
-		if info.Command != model.Status && info.Command != model.Doctor {
+		if info.Command != model.Status {
 			want = append(want, info.Command)
 		}
 	}

@@ -36,6 +36,8 @@ var reasons = map[rmcp.Reason]cause{
 	rmcp.NoSlot:      {model.Busy, "close other sessions with the BMC, or wait a minute for it to do so"},
 	rmcp.LostSession: {model.Unreachable, "try again"},
 	rmcp.Protocol:    {model.Unreachable, "the BMC does not speak IPMI 2.0 as it should"},
+	rmcp.OtherHash:   {model.Unsupported, "set ipmi/quirks to opensesspriv"},
+	rmcp.Checksum:    {model.Unreachable, "set ipmi/quirks to nochecksumcheck"},
 	rmcp.TooLong:     {model.Invalid, "shorten it on the BMC"},
 	broker.Waiting:   {model.Busy, "try again"},
 	broker.TimeOver:  {model.Timeout, ""},

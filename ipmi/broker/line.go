@@ -35,6 +35,7 @@ func (l *line) pop() *owner {
 type place struct {
 	owner *owner
 	taken bool // guarded by Broker.mu
+	once  bool // a login is not insisted on; of the job alone
 }
 
 // silent gives the place up before the work is done: a BMC that does not answer

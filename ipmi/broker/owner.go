@@ -165,7 +165,7 @@ func (o *owner) ensure(ctx context.Context, login rmcp.Login, p *place, operator
 	known.UserOnly = known.UserOnly && o.login == login && !operator
 	s, err := o.open(ctx, p, &rmcp.Target{
 		Peer: o.peer, Login: login, Known: known, OnSilence: p.silent,
-		Refusals: leave.refusals, Probe: leave.probe, OnRefusal: leave.refused,
+		Refusals: leave.refusals, Probe: leave.probe || p.once, OnRefusal: leave.refused,
 	})
 	leave.settle(err)
 	if err != nil {
@@ -188,7 +188,7 @@ func (o *owner) open(ctx context.Context, p *place, t *rmcp.Target) (*rmcp.Sessi
 	for wait := firstSlotWait; ; wait = min(2*wait, maxSlotWait) {
 		s, err := o.b.transport.Open(ctx, *t)
 		var e *rmcp.Error
-		if err == nil || !errors.As(err, &e) || e.Reason != rmcp.NoSlot {
+		if err == nil || p.once || !errors.As(err, &e) || e.Reason != rmcp.NoSlot {
 			return s, err
 		}
 		p.leave(rmcp.NoSlot)

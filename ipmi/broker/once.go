@@ -1,0 +1,32 @@
+package broker
+
+import "context"
+
+// OpenOnce is Open for who wants to know whether the login works, and not to wait
+// or to insist: a handshake that is refused is the only one. A session that is
+// open is taken as it is.
+func (b *Broker) OpenOnce(ctx context.Context, t Target) (*Handle, error) {
+	o, warm, err := b.use(&t)
+	if err != nil {
+		return nil, err
+	}
+	h := &Handle{owner: o, login: t.Login}
+	if warm {
+		return h, nil
+	}
+	if err = b.breaker.check(t.Peer, t.Login); err == nil {
+		_, err = o.do(ctx, &job{
+			first: true,
+			work: func(ctx context.Context, p *place) ([]byte, error) {
+				p.once = true
+				_, err := o.ensure(ctx, t.Login, p, false)
+				return nil, err
+			},
+		})
+	}
+	if err != nil {
+		h.Close()
+		return nil, err
+	}
+	return h, nil
+}
