@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ import (
 	"unicode"
 
 	"provision-plugins/endpoint/events"
+	"provision-plugins/endpoint/query"
 	"provision-plugins/shared/model"
 )
 
@@ -34,6 +36,8 @@ const (
 	writeTimeout   = time.Minute
 	idleTimeout    = 2 * time.Minute
 	maxHeaderBytes = 64 << 10
+	// maxDepth bounds how deep a body nests.
+	maxDepth = 200
 	// defaultRetryAfter is what a busy error without a time says.
 	defaultRetryAfter = time.Second
 )
@@ -43,7 +47,8 @@ type reply struct {
 	status int
 	run    string
 	count  string // of a list before it was cut
-	body   any    // encoded as JSON; json.RawMessage as it is
+	tag    string // of an object's revision
+	body   any    // encoded as JSON; what is encoded already as it is
 	// receipt is told whether the client got the reply; nil: nobody asks.
 	receipt receipt
 }
@@ -58,12 +63,16 @@ type handle func(r *http.Request) (*reply, error)
 type api struct {
 	log       *slog.Logger
 	tokens    *tokens
+	access    *access
 	objects   *objects
 	discovery *discovery
 	actions   *actions
 	hub       *events.Hub
 	power     *powerBook
 	info      func() *model.Info
+	ids       func() []string // how the endpoint is called by clients that speak through a proxy
+	ring      *logRing
+	files     string // the directory of what plugins unpacked
 	mux       *http.ServeMux
 	kindMu    sync.Mutex               // guards byKind
 	byKind    map[*kind]*http.ServeMux // routes of the objects' kinds
@@ -105,6 +114,7 @@ func (w *logWriter) Write(line []byte) (int, error) {
 // serve answers every request.
 func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 	defer a.recovered(w, r)
+	r = a.direct(r)
 	who, denied := a.authenticate(r)
 	if denied == nil {
 		denied = a.authorize(who, r)
@@ -119,6 +129,22 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	h, _ := a.lookup(r)
 	h.ServeHTTP(w, r.WithContext(withCaller(r.Context(), who)))
+}
+
+// direct returns a request as it would be without a proxy in between: a client
+// that speaks through one (drpcli --url-proxy) puts the endpoint's id before the
+// path. The id of another endpoint stays, and is a path that there is not.
+func (a *api) direct(r *http.Request) *http.Request {
+	id, rest, found := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	if !found || !strings.HasPrefix("/"+rest, apiRoot+"/") || a.ids == nil || !slices.Contains(a.ids(), id) {
+		return r
+	}
+	out := r.Clone(r.Context())
+	out.URL.Path = "/" + rest
+	if _, raw, ok := strings.Cut(strings.TrimPrefix(r.URL.RawPath, "/"), "/"); ok {
+		out.URL.RawPath = "/" + raw
+	}
+	return out
 }
 
 // recovered turns a panic into one error with an id; the stack is only logged.
@@ -183,10 +209,15 @@ func readBody(w http.ResponseWriter, r *http.Request) error {
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, model.MaxBody))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		return model.Errorf(model.Invalid, "cannot read body: larger than %d bytes", model.MaxBody)
+		e := model.Errorf(model.Invalid, "cannot read body: larger than %d bytes", model.MaxBody)
+		e.Code = http.StatusRequestEntityTooLarge
+		return e
 	}
 	if err != nil {
 		return model.Errorf(model.Invalid, "cannot read body: %w", err)
+	}
+	if query.Deeper(raw, maxDepth) {
+		return model.Errorf(model.Invalid, "cannot read body: nested deeper than %d levels", maxDepth)
 	}
 	r.Body = io.NopCloser(bytes.NewReader(raw))
 	// What follows may take long: the connection must be able to tell that the
@@ -208,12 +239,11 @@ func body(r *http.Request) []byte {
 
 // write sends a reply and, where somebody wants to know, watches its delivery.
 func (a *api) write(w http.ResponseWriter, r *http.Request, rep *reply) {
-	raw, err := model.Marshal(rep.body)
+	raw, err := encodeBody(rep.body)
 	if err != nil {
 		a.log.Error("cannot encode a reply", "path", r.URL.Path, "error", err)
-		rep, raw = failure(model.Errorf(model.Internal, "cannot encode the reply")), []byte("null")
+		rep, raw = failure(model.Errorf(model.Internal, "cannot encode the reply")), []byte("null\n")
 	}
-	raw = append(raw, '\n')
 	setHeaders(w.Header(), rep, len(raw))
 	control := http.NewResponseController(w)
 	if err := control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
@@ -225,7 +255,9 @@ func (a *api) write(w http.ResponseWriter, r *http.Request, rep *reply) {
 	}
 	gone := r.Context().Err() != nil
 	w.WriteHeader(rep.status)
-	_, err = w.Write(raw)
+	if rep.status != http.StatusNotModified {
+		_, err = w.Write(raw)
+	}
 	if err == nil {
 		err = control.Flush()
 	}
@@ -236,6 +268,31 @@ func (a *api) write(w http.ResponseWriter, r *http.Request, rep *reply) {
 	case conn != nil:
 		conn.arm(rep.receipt)
 	}
+}
+
+// encodeBody encodes a body, with the line's end that the reference sends. A
+// list of what is encoded already is only put together.
+func encodeBody(body any) ([]byte, error) {
+	var buf bytes.Buffer
+	list, ok := body.([]json.RawMessage)
+	if !ok {
+		err := model.Encode(&buf, body)
+		return buf.Bytes(), err
+	}
+	size := len("[]\n")
+	for _, raw := range list {
+		size += len(raw) + 1
+	}
+	buf.Grow(size)
+	buf.WriteByte('[')
+	for i, raw := range list {
+		if i > 0 {
+			buf.WriteByte(',')
+		}
+		buf.Write(raw)
+	}
+	buf.WriteString("]\n")
+	return buf.Bytes(), nil
 }
 
 // retryAfter is the header's whole seconds.
@@ -250,7 +307,12 @@ func retryAfter(body any) string {
 // setHeaders sets the headers of a reply.
 func setHeaders(h http.Header, rep *reply, length int) {
 	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(length))
+	if rep.status != http.StatusNotModified {
+		h.Set("Content-Length", strconv.Itoa(length))
+	}
+	if rep.tag != "" {
+		h.Set("ETag", rep.tag)
+	}
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	if rep.run != "" {

@@ -82,5 +82,5 @@ func (h *handler) Objects(_ context.Context, prefix string) ([]json.RawMessage, 
 	if k == nil {
 		return nil, notFound(prefix, "")
 	}
-	return h.unit.sup.objects.list(k, nil, false)
+	return h.unit.sup.objects.all(k)
 }

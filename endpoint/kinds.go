@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
+	"provision-plugins/endpoint/query"
+	"provision-plugins/endpoint/store"
 	"provision-plugins/shared/model"
 )
 
@@ -23,7 +26,51 @@ type kind struct {
 	key func(object any) *string
 	// tidy sets what the endpoint and not the writer decides.
 	tidy func(object any)
+	// table keeps what filters have looked at.
+	table query.Table[store.Object]
+
+	typesOnce sync.Once
+	types     map[string]string // set by typesOnce
 }
+
+// fieldTypes are the fields of the kind's objects with their JSON types.
+func (k *kind) fieldTypes() map[string]string {
+	k.typesOnce.Do(func() {
+		k.types = map[string]string{}
+		var all map[string]any
+		if err := model.Remarshal(k.fresh(), &all); err != nil {
+			return
+		}
+		for name, v := range all {
+			k.types[name] = jsonType(v)
+		}
+	})
+	return k.types
+}
+
+// keyField names the field that is the key.
+func (k *kind) keyField() string {
+	switch {
+	case k.shape != nil:
+		return k.shape.keyField
+	case k.prefix == "machines":
+		return "Uuid"
+	}
+	return "Name"
+}
+
+// layerKey is the key of an object that is named by an index.
+func (k *kind) layerKey(key string) string {
+	for _, index := range []string{k.keyField(), "Key", "Name"} {
+		if bare, ok := strings.CutPrefix(key, index+":"); ok {
+			return bare
+		}
+	}
+	return key
+}
+
+// hasParams reports whether the kind's objects have params of their own.
+func (k *kind) hasParams() bool { return paramsOf(k.fresh()) != nil }
 
 // typedKinds are those that the endpoint itself works with.
 func typedKinds() []*kind {

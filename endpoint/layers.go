@@ -55,6 +55,7 @@ func newLayer(name string, c *model.Content) (*layer, error) {
 		encoded := make(map[string]json.RawMessage, len(objects))
 		for key, object := range objects {
 			object["ReadOnly"], object["Bundle"] = true, name
+			object["Validated"], object["Available"], object["Errors"] = true, true, []any{}
 			if encoded[key], err = model.Marshal(object); err != nil {
 				return nil, model.Errorf(model.Invalid, "cannot encode %s/%s of content %s: %w", section, key, name, err)
 			}

@@ -31,9 +31,9 @@ func checkName(prefix, name string) error {
 	case name == "":
 		return model.Errorf(model.Invalid, "Empty key not allowed").On(prefix, "")
 	case len(name) > maxName:
-		return model.Errorf(model.Invalid, "Invalid name: %d bytes long, at most %d are allowed", len(name), maxName).On(prefix, name[:32]+"...")
+		return refused(prefix, name[:32]+"...", "Invalid name: %d bytes long, at most %d are allowed", len(name), maxName)
 	case !rule.MatchString(name):
-		return model.Errorf(model.Invalid, "Invalid name %q: want %s", name, want).On(prefix, name)
+		return refused(prefix, name, "Invalid name %q: want %s", name, want)
 	}
 	return nil
 }

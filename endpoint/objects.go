@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"provision-plugins/endpoint/runs"
@@ -27,11 +28,7 @@ const updateTries = 8
 
 // notFound is the error of an object that is not there.
 func notFound(prefix, key string) *model.Error {
-	err := model.Errorf(model.NotFound, "Not Found").On(prefix, key)
-	if prefix == "machines" {
-		err.Messages = append(err.Messages, "oob machine list shows what there is")
-	}
-	return err
+	return model.Errorf(model.NotFound, "Not Found").On(prefix, key)
 }
 
 // readOnly is the error of a change to an object of a content layer.
@@ -47,9 +44,9 @@ func (o *objects) find(k *kind, key string) (store.Object, error) {
 	switch {
 	case !indexed:
 		found, err = o.store.Get(k.prefix, key)
-	case k.prefix == "machines" && index == "Name":
+	case slices.Contains(k.unique, index):
 		found, err = o.store.Find(k.prefix, index, value)
-	case index == "Name" || index == "Uuid" || index == "Key":
+	case index == k.keyField() || index == "Key":
 		found, err = o.store.Get(k.prefix, value)
 	default:
 		return found, model.Errorf(model.Invalid, "cannot look up by %s: no such index", index).On(k.prefix, key)
@@ -71,44 +68,6 @@ func (o *objects) show(k *kind, found store.Object, decode bool) (json.RawMessag
 		o.overlay(object)
 	}
 	return model.Marshal(object)
-}
-
-// get returns an object for an answer, from the store or from a layer.
-func (o *objects) get(k *kind, key string, decode bool) (json.RawMessage, error) {
-	if raw, ok := o.cat.object(k.prefix, strings.TrimPrefix(key, "Name:")); ok {
-		return o.layerShown(k, raw, decode)
-	}
-	found, err := o.find(k, key)
-	if err != nil {
-		return nil, err
-	}
-	return o.show(k, found, decode)
-}
-
-// list returns all objects of a kind, or at least those that the filters select.
-func (o *objects) list(k *kind, filters []filter, decode bool) ([]json.RawMessage, error) {
-	stored := o.store.List(k.prefix)
-	if name, ok := onlyName(filters); ok && k.prefix == "machines" {
-		stored = nil
-		if found, err := o.find(k, "Name:"+name); err == nil {
-			stored = []store.Object{found}
-		}
-	}
-	all := o.cat.objects(k.prefix)
-	for i, raw := range all {
-		var err error
-		if all[i], err = o.layerShown(k, raw, decode); err != nil {
-			return nil, err
-		}
-	}
-	for _, s := range stored {
-		shown, err := o.show(k, s, decode)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, shown)
-	}
-	return all, nil
 }
 
 // create stores a new object.
@@ -169,7 +128,7 @@ type edit func(shown []byte) ([]byte, error)
 // modify changes an object. The edit is called again on a fresher object when
 // somebody else was quicker.
 func (o *objects) modify(ctx context.Context, k *kind, key string, change edit) (json.RawMessage, error) {
-	if owner := o.cat.owns(k.prefix, strings.TrimPrefix(key, "Name:")); owner != "" && owner != writableLayer {
+	if owner := o.cat.owns(k.prefix, k.layerKey(key)); owner != "" && owner != writableLayer {
 		return nil, readOnly(k.prefix, key, owner)
 	}
 	var last error
@@ -250,7 +209,7 @@ func (o *objects) renamed(err error, k *kind, m *model.Machine) error {
 
 // remove deletes an object and returns what it was.
 func (o *objects) remove(ctx context.Context, k *kind, key string) (json.RawMessage, error) {
-	if owner := o.cat.owns(k.prefix, strings.TrimPrefix(key, "Name:")); owner != "" && owner != writableLayer {
+	if owner := o.cat.owns(k.prefix, k.layerKey(key)); owner != "" && owner != writableLayer {
 		return nil, readOnly(k.prefix, key, owner)
 	}
 	found, err := o.find(k, key)
@@ -282,6 +241,8 @@ func (o *objects) removable(k *kind, found store.Object) error {
 		}
 	case "profiles":
 		return o.profileUnused(found.ID)
+	case rolesPrefix:
+		return o.roleUnused(found.ID)
 	}
 	return nil
 }
@@ -311,7 +272,7 @@ func (o *objects) profileUnused(name string) error {
 // paramsShown returns an object's params, or with aggregate all that apply to
 // it, secrets masked.
 func (o *objects) paramsShown(k *kind, key string, aggregate, decode bool) (model.Params, error) {
-	if raw, ok := o.cat.object(k.prefix, strings.TrimPrefix(key, "Name:")); ok {
+	if raw, ok := o.cat.object(k.prefix, k.layerKey(key)); ok {
 		shown, err := o.layerShown(k, raw, decode)
 		if err != nil {
 			return nil, err

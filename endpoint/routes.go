@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"provision-plugins/endpoint/query"
 	"provision-plugins/shared/model"
 )
 
@@ -31,16 +32,18 @@ func (a *api) routes() []route {
 		{"POST /runs/{key}/cancel", a.cancelRun},
 		{"GET /events/recent", a.recentEvents},
 		{"POST /events", a.postEvent},
+		{"GET /logs", func(*http.Request) (*reply, error) { return ok(a.ring.all()), nil }},
 	}
-	return list
+	return slices.Concat(list, a.metaRoutes(), a.userRoutes(), a.contentRoutes(),
+		a.actionRoutes(systemPrefix, "/system/actions"))
 }
 
 // kindRoutes are those of one kind of object. They are found by the first word
 // of the path, after those of the table above: plugins bring kinds of their own.
 func (a *api) kindRoutes(k *kind) []route {
-	list := a.objectRoutes(k)
+	list := append(a.objectRoutes(k), a.secretRoutes(k)...)
 	if k.prefix != "params" { // a param's name may hold slashes
-		list = append(list, a.actionRoutes(k.prefix)...)
+		list = append(list, a.actionRoutes(k.prefix, "/"+k.prefix+"/{key}/actions")...)
 	}
 	return list
 }
@@ -57,10 +60,7 @@ func (a *api) objectRoutes(k *kind) []route {
 			raw, err := a.objects.create(r.Context(), k, body(r))
 			return &reply{status: http.StatusCreated, body: raw}, err
 		}},
-		{"GET " + one, func(r *http.Request) (*reply, error) {
-			raw, err := a.objects.get(k, r.PathValue("key"), decode(r))
-			return ok(raw), err
-		}},
+		{"GET " + one, a.getObject(k)},
 		{"PUT " + one, a.changeObject(k, func(_, request []byte) ([]byte, error) { return request, nil })},
 		{"PATCH " + one, a.changeObject(k, applyPatch)},
 		{"DELETE " + one, func(r *http.Request) (*reply, error) {
@@ -68,8 +68,11 @@ func (a *api) objectRoutes(k *kind) []route {
 			return ok(raw), err
 		}},
 	}
-	if paramsOf(k.fresh()) != nil {
+	if k.hasParams() {
 		list = append(list, a.paramRoutes(k)...)
+	}
+	for i, row := range list {
+		list[i].handle = worded(k.prefix, row.handle)
 	}
 	return list
 }
@@ -88,14 +91,19 @@ func (a *api) changeObject(k *kind, change func(shown, request []byte) ([]byte, 
 // listObjects lists a kind's objects.
 func (a *api) listObjects(k *kind) handle {
 	return func(r *http.Request) (*reply, error) {
-		return listed(func(l listing) ([]json.RawMessage, error) { return a.objects.list(k, l.filters, decode(r)) })(r)
+		l, err := query.Parse(r.URL.Query())
+		if err != nil {
+			return nil, err
+		}
+		page, count, err := a.objects.selected(k, l, viewOf(r.URL.Query()))
+		return &reply{status: http.StatusOK, body: page, count: strconv.Itoa(count)}, err
 	}
 }
 
 // listed makes a handler of what a list is taken from.
-func listed(from func(l listing) ([]json.RawMessage, error)) handle {
+func listed(from func(l query.List) ([]json.RawMessage, error)) handle {
 	return func(r *http.Request) (*reply, error) {
-		l, err := listingOf(r.URL.Query())
+		l, err := query.Parse(r.URL.Query())
 		if err != nil {
 			return nil, err
 		}
@@ -103,8 +111,18 @@ func listed(from func(l listing) ([]json.RawMessage, error)) handle {
 		if err != nil {
 			return nil, err
 		}
-		page, count, err := l.of(all)
-		return &reply{status: http.StatusOK, body: page, count: strconv.Itoa(count)}, err
+		list := make([]*json.RawMessage, len(all))
+		for i := range all {
+			list[i] = &all[i]
+		}
+		// What is listed is shown as it is, so that no secret is in it.
+		var table query.Table[json.RawMessage]
+		chosen, count := table.Select(l, list, query.Columns[json.RawMessage]{Encoded: func(raw *json.RawMessage) []byte { return *raw }})
+		page := make([]json.RawMessage, len(chosen))
+		for i, raw := range chosen {
+			page[i] = *raw
+		}
+		return &reply{status: http.StatusOK, body: page, count: strconv.Itoa(count)}, nil
 	}
 }
 
@@ -178,9 +196,9 @@ func (a *api) dropParam(k *kind) handle {
 	}
 }
 
-// actionRoutes are those of the actions on one kind of object.
-func (a *api) actionRoutes(prefix string) []route {
-	base := "/" + prefix + "/{key}/actions"
+// actionRoutes are those of the actions on one kind of object, or on the endpoint
+// itself.
+func (a *api) actionRoutes(prefix, base string) []route {
 	list := func(r *http.Request) ([]model.AvailableAction, error) {
 		return a.actions.list(r.Context(), invocation{
 			prefix: prefix, key: r.PathValue("key"), command: r.PathValue("command"), plugin: r.URL.Query().Get("plugin"),
@@ -229,7 +247,9 @@ func (a *api) invoke(r *http.Request, prefix string) (*reply, error) {
 func (a *api) getInfo(*http.Request) (*reply, error) { return ok(a.info()), nil }
 
 // providers lists what is in the plugin directory.
-func (a *api) providers(listing) ([]json.RawMessage, error) { return encoded(a.discovery.providers()) }
+func (a *api) providers(query.List) ([]json.RawMessage, error) {
+	return encoded(a.discovery.providers())
+}
 
 // encoded encodes each element of a list.
 func encoded[T any](list []T) ([]json.RawMessage, error) {
@@ -246,22 +266,18 @@ func encoded[T any](list []T) ([]json.RawMessage, error) {
 
 // getProvider shows one provider, or a file that is none.
 func (a *api) getProvider(r *http.Request) (*reply, error) {
-	var found *model.PluginProvider
-	for _, p := range a.discovery.providers() {
-		if p.Name == r.PathValue("key") && (found == nil || p.Meta[metaState] == stateLoaded) {
-			found = p
-		}
-	}
-	if found == nil {
-		return nil, notFound("plugin_providers", r.PathValue("key"))
-	}
-	return ok(found), nil
+	found, err := a.discovery.provider(r.PathValue("key"))
+	return ok(found), err
 }
 
 // listRuns lists the kept runs, newest first; Class=read asks for the reads,
 // which are in memory only.
-func (a *api) listRuns(l listing) ([]json.RawMessage, error) {
-	if slices.Contains(l.filters, filter{"Class", string(model.Read)}) {
+func (a *api) listRuns(l query.List) ([]json.RawMessage, error) {
+	reads := func(f query.Filter) bool {
+		value, exact := f.Exact()
+		return exact && f.Field == "Class" && value == string(model.Read)
+	}
+	if slices.ContainsFunc(l.Filters, reads) {
 		return encoded(a.actions.runs.Reads())
 	}
 	return encoded(a.actions.runs.List("", ""))
@@ -276,7 +292,7 @@ func (a *api) getRun(r *http.Request) (*reply, error) {
 	return ok(run), nil
 }
 
-// cancelRun ends a run that waits for its plugin.
+// cancelRun ends a run that waits for its plugin, or that may be given up.
 func (a *api) cancelRun(r *http.Request) (*reply, error) {
 	if err := a.actions.runs.Cancel(r.Context(), r.PathValue("key"), principal(r.Context())); err != nil {
 		return nil, err
@@ -286,11 +302,14 @@ func (a *api) cancelRun(r *http.Request) (*reply, error) {
 
 // recentEvents answers the newest events that are in memory.
 func (a *api) recentEvents(r *http.Request) (*reply, error) {
-	limit, err := numberOf(r.URL.Query(), "limit", 1)
+	l, err := query.Parse(r.URL.Query())
 	if err != nil {
 		return nil, err
 	}
-	return ok(orEmpty(a.hub.Recent(limit))), nil
+	if l.Limit == 0 {
+		return ok([]any{}), nil
+	}
+	return ok(orEmpty(a.hub.Recent(max(l.Limit, 0)))), nil
 }
 
 // postEvent publishes a caller's event under the caller's name.
@@ -327,6 +346,12 @@ func (a *api) register() {
 	a.mux = http.NewServeMux()
 	a.enter(a.mux, a.routes())
 	a.mux.HandleFunc("GET "+apiRoot+"/ws", a.websocket)
+	a.mux.HandleFunc("GET "+apiRoot+"/runs/{key}/log", a.runLog)
+	for pattern, h := range a.binaryRoutes() {
+		method, path, _ := strings.Cut(pattern, " ")
+		a.mux.HandleFunc(method+" "+apiRoot+path, h)
+	}
+	a.mux.HandleFunc("GET /files/{path...}", a.serveFile)
 	a.mux.HandleFunc("/", a.wrap(noRoute))
 	a.byKind = map[*kind]*http.ServeMux{}
 }
@@ -342,6 +367,9 @@ func (a *api) enter(mux *http.ServeMux, list []route) {
 // lookup finds the handler of a request and the pattern of its route: one of the
 // table, or one of the kind that the path names. The pattern of neither is "/".
 func (a *api) lookup(r *http.Request) (http.Handler, string) {
+	if strings.HasPrefix(r.URL.Path, apisRoot) { // whatever the path is like: it is the plugin's
+		return http.HandlerFunc(a.pluginAPI), apisPattern
+	}
 	h, pattern := a.mux.Handler(r)
 	if pattern != "/" {
 		return a.mux, pattern
@@ -377,5 +405,7 @@ func noRoute(r *http.Request) (*reply, error) { return nil, noSuchRoute(r) }
 
 // noSuchRoute is the error of a path that is not in the table.
 func noSuchRoute(r *http.Request) *model.Error {
-	return model.Errorf(model.NotFound, "%s %s: No route", r.Method, r.URL.Path).On("", r.URL.Path)
+	e := model.Errorf(model.NotFound, "No route").On("", r.URL.Path)
+	e.Type = wordOf(r, "-")
+	return e
 }

@@ -157,28 +157,6 @@ func TestNewUUIDs(t *testing.T) {
 	}
 }
 
-func TestFilterParsing(t *testing.T) {
-	got := filtersOf(url.Values{"Name": {"Eq(m1)"}, "a/b": {"x", "y"}, "slim": {"Params"}})
-	if len(got) != 3 || got[0] != (filter{"Name", "m1"}) {
-		t.Errorf("got %v", got)
-	}
-	if name, ok := onlyName(got[:1]); !ok || name != "m1" {
-		t.Errorf("only name: %q, %v", name, ok)
-	}
-	object := json.RawMessage(`{"N":null,"S":"x","L":["a","b"],"I":7,"B":false,"M":{"k":1},"Params":{"p/q":"v"}}`)
-	for query, want := range map[filter]bool{
-		{"N", ""}: true, {"S", "x"}: true, {"S", "X"}: false, {"L", "b"}: true, {"L", "c"}: false, {"I", "7"}: true, {"B", "false"}: true,
-		{"M", `{"k":1}`}: true, {"p/q", "v"}: true, {"none", ""}: true, {"none", "x"}: false,
-	} {
-		if ok, err := matches(object, []filter{query}); ok != want || err != nil {
-			t.Errorf("%v: %v, %v", query, ok, err)
-		}
-	}
-	if _, err := matches(json.RawMessage(`[]`), []filter{{"a", "b"}}); err == nil {
-		t.Error("an array was taken for an object")
-	}
-}
-
 func TestChains(t *testing.T) {
 	c := chain{{"a": 1, "n": nil}, {"a": 2, "b": 2, "n": 3}}
 	if v, ok := c.lookup("a"); v != 1 || !ok {
@@ -479,50 +457,6 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-func TestListings(t *testing.T) {
-	all := []json.RawMessage{[]byte(`{"N":"b","T":"x"}`), []byte(`{"N":"a","T":"x"}`), []byte(`{"N":"c","T":"y"}`), []byte(`{"N":"d","T":"x"}`)}
-	for query, want := range map[string]string{
-		"": "b a c d 4", "sort=N": "a b c d 4", "sort=N&reverse=true": "d c b a 4", "reverse=true": "d c a b 4", "sort=None": "b a c d 4",
-		"limit=2": "b a 4", "offset=3": "d 4", "offset=9": "4", "T=x&sort=N&limit=2": "a b 3", "T=x&offset=1&limit=1": "a 3",
-	} {
-		values, err := url.ParseQuery(query)
-		if err != nil {
-			t.Fatal(err)
-		}
-		l, err := listingOf(values)
-		if err != nil {
-			t.Fatal(err)
-		}
-		page, count, err := l.of(all)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for _, raw := range page {
-			var o struct{ N string }
-			if err := json.Unmarshal(raw, &o); err != nil {
-				t.Fatal(err)
-			}
-			got = append(got, o.N)
-		}
-		if text := strings.Join(append(got, itoa(count)), " "); text != want {
-			t.Errorf("%s: %s, want %s", query, text, want)
-		}
-	}
-	for _, query := range []string{"limit=0", "limit=-1", "limit=x", "limit=1.5", "offset=-1", "offset=x"} {
-		values, err := url.ParseQuery(query)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = listingOf(values)
-		name, _, _ := strings.Cut(query, "=")
-		wantError(t, err, model.Invalid, name)
-	}
-	if _, _, err := (listing{sort: "N"}).of([]json.RawMessage{[]byte(`[]`)}); err == nil {
-		t.Error("an array was sorted as an object")
-	}
-}
-
 func TestDefaultDataDir(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", "/somewhere/state")
 	want := "/somewhere/state/oob"
@@ -609,7 +543,7 @@ func TestOnlyRuntimeDirectoriesAreStale(t *testing.T) {
 func TestPluginEnvironmentIsItsOwn(t *testing.T) {
 	t.Setenv("HTTPS_PROXY", "http://proxy.example")
 	t.Setenv("SECRET_OF_THE_HOST", "x")
-	env := strings.Join(pluginEnv("127.0.0.1:1", "/web"), "\n")
+	env := strings.Join(pluginEnv("127.0.0.1:1", "/web", slog.Default()), "\n")
 	if !strings.Contains(env, "HTTPS_PROXY=http://proxy.example") || strings.Contains(env, "SECRET_OF_THE_HOST") {
 		t.Errorf("environment:\n%s", env)
 	}

@@ -29,7 +29,7 @@ func (o *objects) validateNames(k *kind, object any) error {
 			return err
 		}
 		if t.Provider == "" {
-			return model.Errorf(model.Invalid, "Invalid Provider `%s`", t.Provider).On(k.prefix, t.Name)
+			return refused(k.prefix, t.Name, "Invalid Provider `%s`", t.Provider)
 		}
 		return nil
 	case *model.Profile:
@@ -54,7 +54,7 @@ func (o *objects) validateMachine(m *model.Machine) error {
 		return err
 	}
 	if !uuidText.MatchString(m.Uuid) {
-		return model.Errorf(model.Invalid, "Invalid Uuid %q: want lower-case hex digits as 8-4-4-4-12", m.Uuid).On("machines", m.Name)
+		return refused("machines", m.Name, "Invalid Uuid %q: want lower-case hex digits as 8-4-4-4-12", m.Uuid)
 	}
 	return o.profilesExist(m.Profiles, "machines", m.Name)
 }
@@ -66,7 +66,7 @@ func (o *objects) profilesExist(names []string, prefix, key string) error {
 			continue
 		}
 		if _, err := o.store.Get("profiles", name); err != nil {
-			return model.Errorf(model.Invalid, "Profile %s does not exist", name).On(prefix, key)
+			return refused(prefix, key, "Profile %s does not exist", name)
 		}
 	}
 	return nil
@@ -82,7 +82,7 @@ func validateParam(p *model.Param) error {
 		value = nil
 	}
 	if err := content.CheckValue(p, value); err != nil && ok {
-		return model.Errorf(model.Invalid, "Error in default value: %s", model.AsError(err).Text()).On("params", p.Name)
+		return refused("params", p.Name, "Error in default value: %s", model.AsError(err).Text())
 	}
 	return nil
 }

@@ -91,89 +91,68 @@ func countOf(what, text string) (int, error) {
 	return n, nil
 }
 
-// Fields lists the fields that the query looks at.
+// Fields lists the fields that the query looks at, filters first.
 func (l List) Fields() []string {
-	out := slices.Clone(l.Sort)
+	out := make([]string, 0, len(l.Filters)+len(l.Sort))
 	for _, f := range l.Filters {
 		out = append(out, f.Field)
 	}
-	return out
+	return append(out, l.Sort...)
 }
 
-// Row is one object of a list: its encoding, and what was read of it.
-type Row struct {
-	// Object is the encoded object; it must be valid JSON.
-	Object []byte
-	// Cells keeps what was read of the object; nil: nothing is kept.
-	Cells *Cells
-}
-
-// Select returns the rows that the caller wants, and how many the filters
-// selected before the page was cut. Rows come in the order of their keys.
-func (l List) Select(rows []Row, c Columns) (page []Row, count int) {
-	page = l.filter(rows, c)
-	count = len(page)
-	if len(l.Sort) > 0 {
-		page = l.sorted(page, c)
-	}
-	if l.Reverse {
-		page = slices.Clone(page)
-		slices.Reverse(page)
-	}
-	page = page[min(l.Offset, len(page)):]
+// Select returns the objects that the caller wants, and how many the filters
+// selected before the page was cut.
+func (t *Table[T]) Select(l List, objects []*T, c Columns[T]) (page []*T, count int) {
+	columns := t.columnsOf(objects, l.Fields(), c)
+	chosen := l.filter(len(objects), columns)
+	count = len(chosen)
+	l.order(chosen, columns[len(l.Filters):])
+	chosen = chosen[min(l.Offset, count):]
 	if l.Limit != All {
-		page = page[:min(l.Limit, len(page))]
+		chosen = chosen[:min(l.Limit, len(chosen))]
+	}
+	page = make([]*T, len(chosen))
+	for i, at := range chosen {
+		page[i] = objects[at]
 	}
 	return page, count
 }
 
-// filter returns the rows that all filters select.
-func (l List) filter(rows []Row, c Columns) []Row {
+// filter returns the places of the objects that all filters select.
+func (l List) filter(n int, columns [][]value) []int {
 	if len(l.Filters) == 0 {
-		return rows
-	}
-	columns := make([]int, len(l.Filters))
-	for i, f := range l.Filters {
-		columns[i] = c.Book.column(f.Field)
-	}
-	out := []Row{}
-	for _, r := range rows {
-		wanted := true
-		for i := 0; wanted && i < len(l.Filters); i++ {
-			wanted = l.Filters[i].selects(c.value(r, columns[i], l.Filters[i].Field))
+		all := make([]int, n)
+		for i := range all {
+			all[i] = i
 		}
-		if wanted {
-			out = append(out, r)
+		return all
+	}
+	var out []int
+	for i, v := range columns[0] {
+		if l.Filters[0].selects(v) {
+			out = append(out, i)
 		}
+	}
+	for f, filter := range l.Filters[1:] {
+		values := columns[f+1]
+		out = slices.DeleteFunc(out, func(at int) bool { return !filter.selects(values[at]) })
 	}
 	return out
 }
 
-// sorted returns the rows in the order of the sort fields.
-func (l List) sorted(rows []Row, c Columns) []Row {
-	type keyed struct {
-		row  Row
-		keys []value
-	}
-	all := make([]keyed, len(rows))
-	for i, r := range rows {
-		keys := make([]value, len(l.Sort))
-		for j, field := range l.Sort {
-			keys[j] = c.value(r, c.Book.column(field), field)
-		}
-		all[i] = keyed{r, keys}
-	}
-	slices.SortStableFunc(all, func(a, b keyed) int {
-		for j := range a.keys {
-			if order := compare(a.keys[j], b.keys[j]); order != 0 {
-				return order
+// order sorts places by the columns of the sort fields.
+func (l List) order(places []int, columns [][]value) {
+	if len(columns) > 0 {
+		slices.SortStableFunc(places, func(a, b int) int {
+			for _, values := range columns {
+				if order := compare(values[a], values[b]); order != 0 {
+					return order
+				}
 			}
-		}
-		return 0
-	})
-	out := make([]Row, len(all))
-	for i, k := range all {
-		out[i] = k.row
+			return 0
+		})
 	}
-	return out
+	if l.Reverse {
+		slices.Reverse(places)
+	}
 }

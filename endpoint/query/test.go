@@ -147,9 +147,16 @@ func newFilter(field, given string) (Filter, error) {
 	return f, nil
 }
 
-// Is reports whether the filter asks for exactly one value of a field.
-func (f Filter) Is(field, value string) bool {
-	return f.Field == field && (f.text == value || f.text == "Eq("+value+")")
+// Exact returns the one value that the filter asks for, if it asks for one.
+func (f Filter) Exact() (string, bool) {
+	inner, bracketed := strings.CutPrefix(f.text, "Eq(")
+	switch {
+	case bracketed && strings.HasSuffix(inner, ")"):
+		return strings.TrimSuffix(inner, ")"), true
+	case call.MatchString(f.text):
+		return "", false
+	}
+	return f.text, true
 }
 
 // selects reports whether the filter selects a value; of a list, any element.

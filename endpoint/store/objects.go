@@ -94,8 +94,9 @@ func (s *Store) Get(prefix, id string) (Object, error) {
 // List returns the objects of a prefix from the view, ordered by ID.
 func (s *Store) List(prefix string) []Object { return s.view.list(prefix) }
 
-// Snapshot is List without a copy of each object, for lists that are long. The
-// objects are the view's own: they must not be changed.
+// Snapshot is List without a copy of each object, for lists that are long. Until
+// an object of the prefix changes it is the same slice. Neither it nor the
+// objects may be changed.
 func (s *Store) Snapshot(prefix string) []*Object { return s.view.snapshot(prefix) }
 
 // Find returns the object that holds a value of a unique index, or a not-found

@@ -26,6 +26,9 @@ type table struct {
 	byID  map[string]*item
 	order []*item                      // by ID
 	index map[string]map[string]string // index name, value, ID of the owner
+	// objects is what a snapshot is, made when it is asked for and dropped with
+	// the next change.
+	objects []*Object
 }
 
 // view is every object in memory: no read ever touches the disk.
@@ -76,16 +79,24 @@ func (v *view) list(prefix string) []Object {
 // snapshot returns the objects of a prefix by ID, not copied.
 func (v *view) snapshot(prefix string) []*Object {
 	v.mu.RLock()
-	defer v.mu.RUnlock()
 	t := v.tables[prefix]
-	if t == nil {
-		return nil
+	if t == nil || t.objects != nil {
+		defer v.mu.RUnlock()
+		if t == nil {
+			return nil
+		}
+		return t.objects
 	}
-	out := make([]*Object, len(t.order))
-	for i, it := range t.order {
-		out[i] = &it.Object
+	v.mu.RUnlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if t.objects == nil {
+		t.objects = make([]*Object, len(t.order))
+		for i, it := range t.order {
+			t.objects[i] = &it.Object
+		}
 	}
-	return out
+	return t.objects
 }
 
 // find returns the item that holds a unique value, or nil.
@@ -135,6 +146,7 @@ func (v *view) put(it *item) bool {
 		t.order = slices.Insert(t.order, at, it)
 	}
 	t.byID[it.ID] = it
+	t.objects = nil
 	t.enter(it)
 	return true
 }
@@ -154,6 +166,7 @@ func (v *view) remove(prefix, id string, rev uint64) bool {
 	}
 	t.leave(old)
 	delete(t.byID, id)
+	t.objects = nil
 	if at, found := slices.BinarySearchFunc(t.order, id, compareID); found {
 		t.order = slices.Delete(t.order, at, at+1)
 	}

@@ -142,8 +142,10 @@ func (e *Error) Kind() Kind {
 	switch e.Code {
 	case http.StatusUnauthorized:
 		return Forbidden
-	case http.StatusUnprocessableEntity:
+	case http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge:
 		return Invalid
+	case http.StatusPreconditionFailed:
+		return Conflict
 	case http.StatusServiceUnavailable:
 		return Busy
 	}

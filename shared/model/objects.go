@@ -56,7 +56,7 @@ type AvailableAction struct {
 
 // Action is the body of an action request to a plugin.
 type Action struct {
-	Model      any
+	Model      any // decoded, or json.RawMessage as it came: Remarshal reads both
 	Plugin     string
 	Command    string
 	CommandSet string
@@ -207,20 +207,57 @@ func NewMachine(name string) *Machine {
 	}
 }
 
-// Info describes an endpoint (GET /info). Its JSON names are lower case.
+// Info describes an endpoint (GET /info). Most of its JSON names are lower case.
 type Info struct {
-	Arch       string   `json:"arch"`
-	Os         string   `json:"os"`
-	Version    string   `json:"version"`
-	ID         string   `json:"id"`
-	LocalID    string   `json:"local_id"`
-	APIPort    int      `json:"api_port"`
-	FilePort   int      `json:"file_port"`
-	Address    string   `json:"address"`
-	Features   []string `json:"features"`
-	Errors     []string `json:"errors"`
-	License    any      `json:"License"`
-	ServerHost string   `json:"server_hostname"`
+	Arch       string `json:"arch"`
+	Os         string `json:"os"`
+	Version    string `json:"version"`
+	ID         string `json:"id"`
+	LocalID    string `json:"local_id"`
+	HaID       string `json:"ha_id"`
+	APIPort    int    `json:"api_port"`
+	FilePort   int    `json:"file_port"`
+	Address    string `json:"address"`
+	ServerHost string `json:"server_hostname"`
+	Manager    bool   `json:"manager"`
+	Services
+	HighAvailability
+	Stats    []Stat                         `json:"stats"`
+	Features []string                       `json:"features"`
+	Scopes   map[string]map[string]struct{} `json:"scopes"`
+	License  any                            `json:"License"`
+	Errors   []string                       `json:"errors"`
+}
+
+// Services are the network services of the reference that serve machines while
+// they boot, in Info.
+type Services struct {
+	SecureFilePort int  `json:"secure_file_port"`
+	DhcpPort       int  `json:"dhcp_port"`
+	BinlPort       int  `json:"binl_port"`
+	TftpPort       int  `json:"tftp_port"`
+	TftpEnabled    bool `json:"tftp_enabled"`
+	DhcpEnabled    bool `json:"dhcp_enabled"`
+	BinlEnabled    bool `json:"binl_enabled"`
+	ProvEnabled    bool `json:"prov_enabled"`
+	SecureProv     bool `json:"secure_prov_enabled"`
+}
+
+// HighAvailability is what Info says about an endpoint's peers.
+type HighAvailability struct {
+	HaEnabled        bool           `json:"ha_enabled"`
+	HaVirtualAddress string         `json:"ha_virtual_address"`
+	HaIsActive       bool           `json:"ha_is_active"`
+	HaStatus         string         `json:"ha_status"`
+	HaActiveID       string         `json:"ha_active_id"`
+	HaPassiveState   []any          `json:"ha_passive_state"`
+	ClusterState     map[string]any `json:"ClusterState"`
+}
+
+// Stat is one count in Info.
+type Stat struct {
+	Name  string `json:"name"`
+	Count int    `json:"count"`
 }
 
 // UserToken is the answer of GET /users/NAME/token.

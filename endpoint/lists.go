@@ -1,0 +1,252 @@
+package endpoint
+
+import (
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"provision-plugins/endpoint/query"
+	"provision-plugins/endpoint/store"
+	"provision-plugins/shared/model"
+)
+
+// derived is what is kept beside a revision of an object.
+type derived struct{ shown atomic.Pointer[shownAt] }
+
+// shownAt is how an object is shown as long as the catalog is what it was.
+type shownAt struct {
+	epoch uint64
+	raw   json.RawMessage
+}
+
+// derivedOf returns what is kept beside an object of the view.
+func derivedOf(o *store.Object) *derived {
+	if o.Note == nil {
+		return &derived{}
+	}
+	if d, ok := o.Note.Load().(*derived); ok {
+		return d
+	}
+	d, _ := o.Note.Keep(&derived{}).(*derived)
+	return d
+}
+
+// answer encodes a stored object for an answer; where secrets stay closed, once
+// for each revision.
+func (o *objects) answer(k *kind, found *store.Object, decode bool) (json.RawMessage, error) {
+	if decode || k.prefix == "plugins" { // a part of these is known only in memory
+		return o.show(k, *found, decode)
+	}
+	d, epoch := derivedOf(found), o.cat.epoch.Load()
+	if kept := d.shown.Load(); kept != nil && kept.epoch == epoch {
+		return kept.raw, nil
+	}
+	raw, err := o.show(k, *found, false)
+	if err == nil {
+		d.shown.Store(&shownAt{epoch, raw})
+	}
+	return raw, err
+}
+
+// columns tell how the fields of a kind are read by filters. A secret is found
+// by its mask alone, so that a filter cannot probe for it.
+func (o *objects) columns(k *kind) query.Columns[store.Object] {
+	return query.Columns[store.Object]{
+		Encoded: func(s *store.Object) []byte { return s.Value },
+		Epoch:   o.cat.epoch.Load(), Secret: o.cat.secret, Mask: model.Masked,
+		Aliases: map[string]string{"Key": k.keyField(), "Valid": "Validated"},
+	}
+}
+
+// candidates are all objects of a kind, or at least those that a list can
+// select, by their keys. Those of the layers have no revision.
+func (o *objects) candidates(k *kind, l query.List) []*store.Object {
+	for _, f := range l.Filters {
+		value, exact := f.Exact()
+		if exact && (f.Field == "Key" || f.Field == k.keyField() || slices.Contains(k.unique, f.Field)) {
+			return o.one(k, f.Field+":"+value)
+		}
+	}
+	layered, stored := o.cat.objects(k.prefix), o.store.Snapshot(k.prefix)
+	if len(layered) == 0 {
+		return stored
+	}
+	out := slices.Clone(stored)
+	for _, raw := range layered {
+		out = append(out, &store.Object{Prefix: k.prefix, ID: keyIn(k, raw), Value: raw})
+	}
+	slices.SortStableFunc(out, func(a, b *store.Object) int { return strings.Compare(a.ID, b.ID) })
+	return out
+}
+
+// one is the object that a key or a unique value names, if there is one.
+func (o *objects) one(k *kind, key string) []*store.Object {
+	if raw, ok := o.cat.object(k.prefix, k.layerKey(key)); ok {
+		return []*store.Object{{Prefix: k.prefix, ID: k.layerKey(key), Value: raw}}
+	}
+	found, err := o.find(k, key)
+	if err != nil {
+		return nil
+	}
+	return []*store.Object{&found}
+}
+
+// keyIn is the key of an encoded object.
+func keyIn(k *kind, raw []byte) string {
+	var key string
+	if quoted, ok := query.Member(raw, k.keyField()); ok {
+		if err := json.Unmarshal(quoted, &key); err != nil {
+			return ""
+		}
+	}
+	return key
+}
+
+// selected answers the objects of a kind that a caller wants, and how many its
+// filters select.
+func (o *objects) selected(k *kind, l query.List, v view) (page []json.RawMessage, count int, err error) {
+	if err := o.knowsFields(k, l); err != nil {
+		return nil, 0, err
+	}
+	objects := o.candidates(k, l)
+	table, columns := &k.table, o.columns(k)
+	answer := func(s *store.Object) (json.RawMessage, error) { return o.answer(k, s, v.decode) }
+	switch {
+	case v.aggregate && k.hasParams():
+		// Filters and order see what is shown.
+		shown, err := o.aggregated(k, objects, v.decode)
+		if err != nil {
+			return nil, 0, err
+		}
+		table = &query.Table[store.Object]{}
+		columns.Encoded = func(s *store.Object) []byte { return shown[s] }
+		answer = func(s *store.Object) (json.RawMessage, error) { return shown[s], nil }
+	case len(objects) == 1: // found by its key: not worth the columns of all
+		table = &query.Table[store.Object]{}
+	}
+	chosen, count := table.Select(l, objects, columns)
+	page = make([]json.RawMessage, len(chosen))
+	for i, s := range chosen {
+		raw, err := answer(s)
+		if err == nil {
+			page[i], err = v.cut(k, raw)
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+	}
+	return page, count, nil
+}
+
+// all answers every object of a kind, as it is shown.
+func (o *objects) all(k *kind) ([]json.RawMessage, error) {
+	page, _, err := o.selected(k, query.List{Limit: query.All}, view{})
+	return page, err
+}
+
+// aggregated shows objects with all params that apply to each.
+func (o *objects) aggregated(k *kind, objects []*store.Object, decode bool) (map[*store.Object][]byte, error) {
+	out := make(map[*store.Object][]byte, len(objects))
+	for _, s := range objects {
+		raw, err := o.showAggregated(k, *s, decode)
+		if err != nil {
+			return nil, err
+		}
+		out[s] = raw
+	}
+	return out, nil
+}
+
+// showAggregated shows an object with all params that apply to it.
+func (o *objects) showAggregated(k *kind, found store.Object, decode bool) (json.RawMessage, error) {
+	object, err := o.shown(k, found, decode)
+	if err != nil {
+		return nil, err
+	}
+	if params := paramsOf(object); params != nil {
+		*params = o.chainOf(object, decode).merged()
+	}
+	if k.prefix == "plugins" {
+		o.overlay(object)
+	}
+	return model.Marshal(object)
+}
+
+// knowsFields refuses a filter by what no object of the kind can have.
+func (o *objects) knowsFields(k *kind, l query.List) error {
+	if k.hasParams() || k.shape != nil && k.shape.open {
+		return nil
+	}
+	for _, field := range l.Fields() {
+		name, _, _ := strings.Cut(field, ".")
+		if _, known := k.fieldTypes()[name]; !known && name != "Key" && name != "Valid" {
+			return model.Errorf(model.Invalid, "Filter not found: %s", field).On(k.prefix, "")
+		}
+	}
+	return nil
+}
+
+// view is how a caller wants objects shown.
+type view struct {
+	aggregate bool
+	decode    bool     // Secure values in clear
+	slim      []string // fields that are left out
+	params    []string // the only params that are wanted; nil: all
+}
+
+// viewOf reads a view from a query.
+func viewOf(q url.Values) view {
+	v := view{aggregate: q.Get("aggregate") == "true", decode: q.Get("decode") == "true"}
+	if text := q.Get("slim"); text != "" {
+		v.slim = strings.Split(text, ",")
+	}
+	if text := q.Get("params"); text != "" {
+		v.params = strings.Split(text, ",")
+	}
+	return v
+}
+
+// cut leaves out what the caller does not want; the object then says that it is
+// partial.
+func (v view) cut(k *kind, raw json.RawMessage) (json.RawMessage, error) {
+	if len(v.slim) == 0 && v.params == nil {
+		return raw, nil
+	}
+	var object map[string]json.RawMessage
+	if err := model.Unmarshal(raw, &object); err != nil {
+		return nil, err
+	}
+	if v.params != nil && object["Params"] != nil {
+		var params map[string]json.RawMessage
+		if err := model.Unmarshal(object["Params"], &params); err != nil {
+			return nil, err
+		}
+		kept, err := model.Marshal(only(params, v.params))
+		if err != nil {
+			return nil, err
+		}
+		object["Params"] = kept
+	}
+	for _, field := range v.slim {
+		if field != k.keyField() && field != "Name" {
+			delete(object, field)
+		}
+	}
+	if object["Partial"] != nil {
+		object["Partial"] = json.RawMessage("true")
+	}
+	return model.Marshal(object)
+}
+
+// only returns the members of those names.
+func only[T any](all map[string]T, names []string) map[string]T {
+	out := map[string]T{}
+	for _, name := range names {
+		if v, ok := all[name]; ok {
+			out[name] = v
+		}
+	}
+	return out
+}
