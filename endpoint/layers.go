@@ -19,8 +19,10 @@ import (
 // read-only content layers.
 const writableLayer = "the endpoint's own objects"
 
-// layer is one content bundle, its objects encoded.
+// layer is one content bundle, its objects encoded. Secrets are in clear.
 type layer struct {
+	source  string // where it comes from
+	meta    model.ContentMeta
 	objects map[string]map[string]json.RawMessage // section, key
 	params  map[string]*model.Param
 }
@@ -50,7 +52,8 @@ func newLayer(name string, c *model.Content) (*layer, error) {
 	if err != nil {
 		return nil, model.Errorf(model.Invalid, "cannot read params of content %s: %w", name, err)
 	}
-	l := &layer{objects: map[string]map[string]json.RawMessage{}, params: params}
+	l := &layer{meta: c.Meta, objects: map[string]map[string]json.RawMessage{}, params: params}
+	l.meta.Name = name
 	for section, objects := range c.Sections {
 		encoded := make(map[string]json.RawMessage, len(objects))
 		for key, object := range objects {
@@ -65,15 +68,24 @@ func newLayer(name string, c *model.Content) (*layer, error) {
 	return l, nil
 }
 
-// put adds a layer, or replaces the one of that name. A key that another layer
-// has is refused with both names, and nothing changes.
+// put adds the layer of a plugin provider, or replaces the provider's.
 func (c *catalog) put(name string, bundle *model.Content) error {
+	return c.putFrom(sourcePlugin, name, bundle)
+}
+
+// putFrom adds a layer, or replaces the one of that name from the same source.
+// A key that another layer has is refused with both names, and nothing changes.
+func (c *catalog) putFrom(source, name string, bundle *model.Content) error {
 	l, err := newLayer(name, bundle)
 	if err != nil {
 		return err
 	}
+	l.source = source
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if old := c.layers[name]; old != nil && old.source != source {
+		return model.Errorf(model.Conflict, "cannot load content %s (%s): there is content %s (%s) already", name, source, name, old.source)
+	}
 	for section, objects := range l.objects {
 		for key := range objects {
 			if other, taken := c.owner[section+"/"+key]; taken && other != name {
@@ -288,4 +300,54 @@ func (c *catalog) shown(name string, value any) string {
 		raw = append(raw[:limit:limit], "..."...)
 	}
 	return string(raw)
+}
+
+// source tells where a layer comes from, "" if there is none of that name.
+func (c *catalog) source(name string) string {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if l := c.layers[name]; l != nil {
+		return l.source
+	}
+	return ""
+}
+
+// bundle returns a layer as a bundle of its own, secrets in clear.
+func (c *catalog) bundle(name string) (*model.Content, bool) {
+	c.mu.RLock()
+	l := c.layers[name]
+	c.mu.RUnlock()
+	if l == nil {
+		return nil, false
+	}
+	out := &model.Content{Meta: l.meta, Sections: map[string]map[string]map[string]any{}}
+	setDefault(&out.Meta.Type, l.source)
+	for section, objects := range l.objects {
+		out.Sections[section] = map[string]map[string]any{}
+		for key, raw := range objects {
+			var object map[string]any
+			if err := model.Unmarshal(raw, &object); err != nil {
+				c.log.Error("cannot read an object of content", "content", name, "section", section, "key", key, "error", err)
+				continue
+			}
+			out.Sections[section][key] = object
+		}
+	}
+	return out, true
+}
+
+// summary describes a layer, nil if there is none of that name.
+func (c *catalog) summary(name string) *model.ContentSummary {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	l := c.layers[name]
+	if l == nil {
+		return nil
+	}
+	s := &model.ContentSummary{Meta: l.meta, Counts: map[string]int{}, Warnings: []string{}}
+	setDefault(&s.Meta.Type, l.source)
+	for section, objects := range l.objects {
+		s.Counts[section] = len(objects)
+	}
+	return s
 }

@@ -27,18 +27,23 @@ func (e *Endpoint) openContent(ctx context.Context) error {
 	if base.Sections[rolesPrefix], err = roleSection(); err != nil {
 		return err
 	}
-	if err := e.cat.put("base", base); err != nil {
+	if err := e.cat.putFrom(sourceBuiltin, "base", base); err != nil {
 		return err
 	}
 	oob, err := bundles.OOB()
 	if err != nil {
 		return err
 	}
-	if err := e.cat.put("oob", oob); err != nil {
+	if err := e.cat.putFrom(sourceBuiltin, "oob", oob); err != nil {
 		return err
 	}
 	for _, o := range e.store.List("params") {
 		e.cat.stored(store.Change{New: &o})
+	}
+	e.contents = &contents{objects: e.objects, cat: e.cat, features: features, changed: func() {}}
+	e.contents.load()
+	if err := e.upgrade(ctx); err != nil {
+		return err
 	}
 	return e.seedProfiles(ctx, profiles)
 }
