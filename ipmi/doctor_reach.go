@@ -176,6 +176,11 @@ func lookLogin(ctx context.Context, x *examination) model.Check {
 		}
 		return check
 	}
+	// A session is one only if something comes through it.
+	var refusal *rmcp.Refusal
+	if _, err := x.session.device(ctx); err != nil && !errors.As(err, &refusal) {
+		return failure(err)
+	}
 	known := x.driver.broker.Inspect(x.peer, x.target().Login).Known
 	if x.state.Session {
 		return good("a session is open, with cipher suite %d, round trip %s", known.Suite, short(known.RTT))

@@ -124,12 +124,12 @@ var sickTable = map[string]sick{
 	"hashes otherwise": {
 		faults: bmc.Faults{Odd: bmc.Odd{OpenPrivilege: true}},
 		want:   "login failed, privilege skipped, session slots skipped, clock skipped, power reading skipped, boot flags skipped, quirks skipped, identity skipped",
-		rung:   rungLogin, cause: "the password is right", mend: "set ipmi/quirks to opensesspriv", kind: model.Unsupported,
+		rung:   rungLogin, cause: "the password is right", mend: "set ipmi/quirks to opensesspriv", kind: model.Unsupported, refused: 1,
 	},
 	"wrong checksums": {
 		faults: bmc.Faults{Odd: bmc.Odd{BadChecksums: true}},
-		want:   "privilege failed, session slots warning, clock warning, power reading warning, boot flags skipped, quirks warning, identity warning",
-		rung:   rungPrivilege, cause: "wrong checksum", mend: "set ipmi/quirks to nochecksumcheck", kind: model.Unreachable,
+		want:   "login failed, privilege skipped, session slots skipped, clock skipped, power reading skipped, boot flags skipped, quirks skipped, identity skipped",
+		rung:   rungLogin, cause: "wrong checksum", mend: "set ipmi/quirks to nochecksumcheck", kind: model.Unreachable,
 	},
 	"user only": {
 		options: bmc.Options{Limit: bmc.User},
