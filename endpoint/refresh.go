@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 
 	"provision-plugins/endpoint/secret"
@@ -21,6 +22,8 @@ const (
 	seenPrefix = "seen"
 	// seenSecrets is the note that no secret is stored in clear any more.
 	seenSecrets = "secrets"
+	// seenMaster holds what only the master key opens.
+	seenMaster = "master key"
 	// maxWarnings bounds what an answer says of values that have become invalid.
 	maxWarnings = 100
 )
@@ -105,6 +108,36 @@ func (o *objects) provided(ctx context.Context, name string, bundle *model.Conte
 	for _, w := range warnings {
 		o.cat.log.Warn("a stored value does not fit the content of a plugin provider", "provider", name, "value", w)
 	}
+	return err
+}
+
+// openMaster loads the master key, and refuses one that the data directory was
+// not written with: with it no secret could be read.
+func (e *Endpoint) openMaster(ctx context.Context) error {
+	var err error
+	if e.master, err = secret.LoadMaster(e.opts.DataDir, os.Getenv); err != nil {
+		return err
+	}
+	found, err := e.store.Get(seenPrefix, seenMaster)
+	if err == nil {
+		var sealed []byte
+		if err := model.Unmarshal(found.Value, &sealed); err != nil {
+			return err
+		}
+		if _, err := e.master.Open(seenMaster, sealed); err != nil {
+			return model.Errorf(model.Invalid, "cannot use the master key of %s: %s was written with another one", e.master.Source, e.opts.DataDir)
+		}
+		return nil
+	}
+	sealed, err := e.master.Seal(seenMaster, []byte("known"))
+	if err != nil {
+		return err
+	}
+	raw, err := model.Marshal(sealed)
+	if err != nil {
+		return err
+	}
+	_, err = e.store.Create(ctx, store.Object{Prefix: seenPrefix, ID: seenMaster, Value: raw}, nil)
 	return err
 }
 
