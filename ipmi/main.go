@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"runtime/debug"
 
 	"provision-plugins/shared/client"
 	"provision-plugins/shared/driver"
@@ -69,7 +70,14 @@ func definition(p *driver.Provider) *model.PluginProvider {
 	return def
 }
 
+// gcPercent is how much garbage there may be, in percent of what lives: less than
+// Go's 100, because what lives is sessions, one for each BMC of a large fleet.
+const gcPercent = 50
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	d := newDriver()
 	p := driver.NewProvider(d, driver.Options{})
 	plugin.InitApp(name, "Control machines through their BMCs", version, definition(p),

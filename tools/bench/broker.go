@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,6 +24,10 @@ import (
 
 // warmFleet is the fleet that is asked through one broker.
 const warmFleet = 10_000
+
+// pluginGC is the garbage that the ipmi plugin allows itself, in percent of what
+// lives.
+const pluginGC = 50
 
 // brokerUsage is what one process with a broker used.
 type brokerUsage struct {
@@ -81,6 +86,7 @@ func brokerRole(ctx context.Context, _ []string) (err error) {
 		}
 		addrs = append(addrs, addr)
 	}
+	debug.SetGCPercent(pluginGC)
 	b := broker.New(broker.Options{})
 	defer func() { err = errors.Join(err, b.Close()) }()
 	var u brokerUsage
