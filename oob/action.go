@@ -140,6 +140,7 @@ type invocation struct {
 func invokeAll(ctx context.Context, a *app, c *client.Client, inv invocation) error {
 	r := newReport(a, inv.call.verb, len(inv.machines)+len(inv.missing), inv.o.each)
 	r.pace = inv.o.pacing
+	r.ladders = laddersOf(inv.call.command)
 	r.patient = model.ActionOf(inv.call.command, nil).Class != model.Read
 	for _, name := range inv.missing {
 		r.add(answer{machine: machine{name: name}, err: model.Errorf(model.NotFound, "no such machine")})

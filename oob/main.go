@@ -67,6 +67,7 @@ TARGETS are machine names or host lists: m1  a,b  rack[1-4]n[01-32]  @profile` +
 		newPowerCommand(a),
 		newBootCommand(a),
 		newStatusCommand(a),
+		newDoctorCommand(a),
 		newIdentifyCommand(a),
 		newMachineCommand(a),
 		newPluginCommand(a),

@@ -39,8 +39,9 @@ type report struct {
 	exit    int // of the worst that failed
 	good    *folder[string]
 	bad     *folder[string]
-	bar     *bar.Bar // nil where there is none
-	err     error    // of printing
+	ladders *folder[*model.Checkup] // nil unless answers are ladders of checks
+	bar     *bar.Bar                // nil where there is none
+	err     error                   // of printing
 }
 
 // newReport starts a report on total machines.
@@ -63,15 +64,16 @@ type jsonAnswer struct {
 
 // add takes one answer.
 func (r *report) add(ans answer) {
+	if r.addLadder(ans) {
+		return
+	}
 	r.count(ans)
 	if r.app.flags.json {
 		line := jsonAnswer{ans.machine.name, ans.run, ans.raw, ans.err, ans.unsent()}
 		if len(line.Result) == 0 && ans.err == nil {
 			line.Result = json.RawMessage("null")
 		}
-		if err := r.app.printJSON(line); err != nil && r.err == nil {
-			r.err = err
-		}
+		r.printJSON(line)
 		return
 	}
 	if (r.each || r.total == 1) && !ans.unsent() {
@@ -83,6 +85,13 @@ func (r *report) add(ans answer) {
 		r.fold(r.bad, ans)
 	} else {
 		r.fold(r.good, ans)
+	}
+}
+
+// printJSON prints one line of JSON.
+func (r *report) printJSON(line jsonAnswer) {
+	if err := r.app.printJSON(line); err != nil && r.err == nil {
+		r.err = err
 	}
 }
 
@@ -142,6 +151,7 @@ func (r *report) progress() {
 // finish prints what was folded, and returns the error to exit with.
 func (r *report) finish() error {
 	r.bar.Clear()
+	r.printLadders()
 	r.printFolds(r.good, false)
 	r.printFolds(r.bad, true)
 	switch {
