@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"provision-plugins/endpoint/runs"
 	"provision-plugins/endpoint/store"
 	"provision-plugins/shared/model"
+	"provision-plugins/shared/plugin"
 )
 
 const (
@@ -32,6 +35,7 @@ type actions struct {
 	runs      *runs.Manager
 	emit      *emitter
 	digest    digester
+	tails     *tails
 }
 
 // invocation is a request for an action.
@@ -42,6 +46,7 @@ type invocation struct {
 	body           model.Params
 	override       bool // of oob/protected
 	idempotencyKey string
+	logLevel       string // the least one of the plugin's lines; empty: its own
 }
 
 // outcome is the answer to an invocation.
@@ -58,13 +63,16 @@ type outcome struct {
 type subject struct {
 	prefix, id, name string
 	stored           store.Object
-	machine          *model.Machine // nil for a plugin
-	plugin           *model.Plugin
+	object           any            // as plugins get it, but for a machine
+	machine          *model.Machine // nil for anything else
 	from             chain
 }
 
 // subject finds what an invocation is about.
 func (a *actions) subject(prefix, key string) (*subject, error) {
+	if prefix == systemPrefix {
+		return &subject{name: systemPrefix, object: map[string]any{}, from: a.objects.globalChain(nil)}, nil
+	}
 	k := a.objects.kinds.get(prefix)
 	if k == nil {
 		return nil, notFound(prefix, key)
@@ -77,14 +85,19 @@ func (a *actions) subject(prefix, key string) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &subject{prefix: prefix, id: found.ID, name: found.ID, stored: found}
-	switch prefix {
-	case "machines":
-		s.machine = object.(*model.Machine)
-		s.name, s.from = s.machine.Name, a.objects.machineChain(s.machine)
-	case "plugins":
-		s.plugin = object.(*model.Plugin)
-		s.from = a.objects.pluginChain(s.plugin)
+	s := &subject{prefix: prefix, id: found.ID, name: found.ID, stored: found, object: object}
+	switch t := object.(type) {
+	case *model.Machine:
+		s.machine, s.name, s.from = t, t.Name, a.objects.machineChain(t)
+	case *model.Plugin:
+		s.from = a.objects.pluginChain(t)
+	case *record:
+		t.hide()
+		s.from = a.objects.globalChain(t.params)
+	default:
+		if params := paramsOf(object); params != nil {
+			s.from = a.objects.globalChain(*params)
+		}
 	}
 	return s, nil
 }
@@ -93,7 +106,7 @@ func (a *actions) subject(prefix, key string) (*subject, error) {
 // from a profile; a caller that may override it has it taken away here.
 func (s *subject) model(override bool) any {
 	if s.machine == nil {
-		return s.plugin
+		return s.object
 	}
 	m := *s.machine
 	m.Params = maps.Clone(m.Params)
@@ -157,16 +170,33 @@ func (a *actions) invoke(ctx context.Context, in invocation) (*outcome, error) {
 	a.discovery.wait(ctx)
 	c, err := a.resolve(in)
 	if err != nil {
-		e := *model.AsError(err)
-		if e.Model == "" {
-			e.Model, e.Key = in.prefix, in.key
-		}
-		return nil, &e
+		return nil, in.refused(err)
 	}
 	if c.info.Class == model.Read {
 		return a.read(ctx, c)
 	}
 	return a.change(ctx, c)
+}
+
+// refused words an error of a request that came to nothing as the reference does:
+// it names the object, and as its Type what was asked for, where the status alone
+// says what is wrong.
+func (in *invocation) refused(err error) error {
+	e := *model.AsError(err)
+	kind := e.Kind()
+	if e.Model == "" || e.Model == systemPrefix {
+		e.Model, e.Key = in.prefix, in.key
+	}
+	if in.prefix == systemPrefix {
+		e.Key = systemKey
+	}
+	if string(kind) != e.Type || !objectKinds[kind] {
+		return &e
+	}
+	if e.Type = "INVOKE"; kind == model.NotFound && strings.HasPrefix(e.Text(), "Not Found") {
+		e.Type = http.MethodPost // it is the object that is not there
+	}
+	return &e
 }
 
 // resolve finds the object, the plugin and the params of an invocation.
@@ -226,9 +256,9 @@ func (c *call) unprotected() error {
 func (a *actions) choose(c *call) (offer, error) {
 	q := question{
 		model: c.prefix, key: c.subject.id, command: c.command, asked: c.plugin,
-		offers: a.sup.offers(c.prefix, c.command), body: c.body, from: c.subject.from,
+		offers: a.sup.offers(c.subject.prefix, c.command), body: c.body, from: c.subject.from,
 	}
-	if c.subject.plugin != nil { // a plugin's own action
+	if c.prefix == "plugins" { // a plugin's own action
 		q.asked = c.subject.id
 	}
 	return a.cat.choose(q)
@@ -253,8 +283,7 @@ func (a *actions) read(ctx context.Context, c *call) (*outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := proc.Action(ctx, c.action)
-	raw, err = redactReply(raw, err, c.secrets)
+	raw, err := a.send(ctx, proc, c)
 	a.kept(ctx, c, began, raw, err)
 	if err != nil {
 		return nil, err
@@ -266,7 +295,7 @@ func (a *actions) read(ctx context.Context, c *call) (*outcome, error) {
 // kept notes a read in the ring.
 func (a *actions) kept(ctx context.Context, c *call, began time.Time, raw json.RawMessage, err error) {
 	r := model.Run{
-		ID: newUUID(), Prefix: c.prefix, Key: c.subject.id, Name: c.subject.name,
+		ID: newUUID(), Prefix: c.subject.prefix, Key: c.subject.id, Name: c.subject.name,
 		Command: c.command, Class: model.Read, Plugin: c.offer.plugin,
 		Principal: principal(ctx), Reason: c.control.reason,
 		Params: model.RedactParams(c.body, a.cat.secure),
@@ -335,13 +364,15 @@ func (a *actions) submit(ctx context.Context, c *call) (*runs.Ticket, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer a.objects.locks.lock(c.prefix, c.subject.id, principal(ctx))()
-	if _, err := a.objects.find(a.objects.kinds.get(c.prefix), c.subject.id); err != nil {
-		return nil, err
+	if c.prefix != systemPrefix {
+		defer a.objects.locks.lock(c.prefix, c.subject.id, principal(ctx))()
+		if _, err := a.objects.find(a.objects.kinds.get(c.prefix), c.subject.id); err != nil {
+			return nil, err
+		}
 	}
 	name := c.offer.plugin
 	return a.runs.Submit(ctx, runs.Request{
-		Prefix: c.prefix, Key: c.subject.id, Name: c.subject.name,
+		Prefix: c.subject.prefix, Key: c.subject.id, Name: c.subject.name,
 		Command: c.command, Class: c.info.Class, Plugin: name,
 		Principal: principal(ctx), Reason: c.control.reason,
 		Params: model.RedactParams(c.body, a.cat.secure), Digest: digest,
@@ -353,10 +384,28 @@ func (a *actions) submit(ctx context.Context, c *call) (*runs.Ticket, error) {
 			if err != nil {
 				return nil, err
 			}
-			raw, err := proc.Action(ctx, c.action)
-			return redactReply(raw, err, c.secrets)
+			return a.send(ctx, proc, c)
 		},
+		Log:         a.tails.text,
+		Cancellable: cancellable(c.offer.provider, c.command),
 	})
+}
+
+// send has a plugin execute an action. No secret of it is in what comes back,
+// nor in what the plugin logs.
+func (a *actions) send(ctx context.Context, proc *plugin.Process, c *call) (json.RawMessage, error) {
+	defer a.sup.hush.begin(c.secrets)()
+	raw, err := proc.Action(plugin.WithTrace(ctx, plugin.Trace{Token: runs.RunOf(ctx), Level: c.logLevel}), c.action)
+	return redactReply(raw, err, c.secrets)
+}
+
+// cancellable reports whether a provider says that an action may be given up
+// half done.
+func cancellable(p *model.PluginProvider, command string) bool {
+	var commands []string
+	// A Meta that does not decode declares nothing: then nothing is given up.
+	err := json.Unmarshal([]byte(p.Meta[model.MetaCancellable]), &commands)
+	return err == nil && slices.Contains(commands, command)
 }
 
 // list answers the actions of an object: all that plugins offer on it whose
@@ -368,16 +417,22 @@ func (a *actions) list(ctx context.Context, in invocation) ([]model.AvailableAct
 		return nil, err
 	}
 	out := []model.AvailableAction{}
-	for _, of := range a.sup.offers(in.prefix, in.command) {
-		if in.plugin != "" && in.plugin != of.plugin || s.plugin != nil && s.id != of.plugin {
+	for _, of := range a.sup.offers(s.prefix, in.command) {
+		if in.plugin != "" && in.plugin != of.plugin && in.plugin != of.provider.Name || in.prefix == "plugins" && s.id != of.plugin {
 			continue
 		}
-		if len(a.cat.missing(of, nil, s.from)) == 0 {
-			out = append(out, shownAction(of.provider.Name, of.action))
+		row := shownAction(of.provider.Name, of.action)
+		twice := func(other model.AvailableAction) bool { // another plugin of the provider
+			return other.Provider == row.Provider && other.Command == row.Command
+		}
+		if len(a.cat.missing(of, nil, s.from)) == 0 && !slices.ContainsFunc(out, twice) {
+			out = append(out, row)
 		}
 	}
 	if in.command != "" && len(out) == 0 {
-		return nil, model.Errorf(model.NotFound, "%s: Not Found", in.command).On(in.prefix, s.id)
+		e := model.Errorf(model.NotFound, "%s: Not Found", in.command).On(in.prefix, s.id)
+		e.Type = http.MethodGet
+		return nil, e
 	}
 	return out, nil
 }

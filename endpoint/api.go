@@ -64,6 +64,7 @@ type api struct {
 	log       *slog.Logger
 	tokens    *tokens
 	access    *access
+	contents  *contents
 	objects   *objects
 	discovery *discovery
 	actions   *actions
@@ -123,7 +124,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 		a.write(w, r, &reply{status: denied.Code, body: denied.On("", strings.TrimPrefix(r.URL.Path, apiRoot+"/"))})
 		return
 	}
-	if r.URL.Path != path.Clean(r.URL.Path) { // the mux would redirect
+	if r.URL.Path != path.Clean(r.URL.Path) && !strings.HasPrefix(r.URL.Path, apisRoot) { // the mux would redirect
 		a.write(w, r, failure(noSuchRoute(r)))
 		return
 	}

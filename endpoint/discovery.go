@@ -59,18 +59,26 @@ type discovery struct {
 	timing   timing
 	load     func(ctx context.Context, path string, was *binary) (*binary, error)
 	unload   func(b *binary)
+	define   func(ctx context.Context, path string) (*model.PluginProvider, error)
+	// holds reports whether a loaded file is still the one that is used for its
+	// provider, and otherwise which is.
+	holds func(b *binary) (other string, ok bool)
+	// trusted tells of which provider an admin said that it is.
+	trusted func(provider string) bool
 
 	cancel  context.CancelFunc
 	done    chan struct{}
 	results chan result
+	hurry   chan string // names of files that are known to be whole
 	workers sync.WaitGroup
 	// blind notes that the directory cannot be read, so that it is logged once.
 	blind bool
 	// settled is closed when all that was there at the start has been asked.
 	settled chan struct{}
 
-	mu      sync.Mutex // guards entries, which only the loop changes
+	mu      sync.Mutex // guards entries, which only the loop changes, and moved
 	entries map[string]*entry
+	moved   chan struct{} // closed and replaced when a file was asked or is gone
 }
 
 // result is what a worker found out about a file.
@@ -86,7 +94,8 @@ type result struct {
 func newDiscovery(o Options, load *loader) *discovery {
 	return &discovery{
 		dir: o.PluginDir, interval: o.ScanInterval, log: load.log, timing: load.timing,
-		load: load.load, unload: load.unload,
+		load: load.load, unload: load.unload, define: load.define, holds: load.holds, trusted: load.sup.trusted,
+		hurry: make(chan string), moved: make(chan struct{}),
 		done: make(chan struct{}), results: make(chan result), settled: make(chan struct{}),
 		entries: map[string]*entry{},
 	}
@@ -123,10 +132,58 @@ func (d *discovery) loop(ctx context.Context) {
 			return
 		case r := <-d.results:
 			d.finish(r)
+		case name := <-d.hurry:
+			d.scan(ctx)
+			d.hasten(ctx, name)
 		case <-tick.C:
 			d.scan(ctx)
 		}
 	}
+}
+
+// hasten has a file asked without waiting for it to hold still.
+func (d *discovery) hasten(ctx context.Context, name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e := d.entries[name]; e != nil && (e.state == stateSettling || e.state == stateFailed) {
+		e.state = stateDefining
+		d.ask(ctx, name, *e)
+	}
+}
+
+// await has a file looked at now, and waits until it was asked as it is on disk,
+// or is gone.
+func (d *discovery) await(ctx context.Context, name string) (state, fault string, err error) {
+	more, hurry := (<-chan struct{})(nil), d.hurry
+	for {
+		select {
+		case hurry <- name:
+			hurry = nil
+		case <-more:
+		case <-d.done:
+			return "", "", model.Errorf(model.Busy, "the endpoint is stopping")
+		case <-ctx.Done():
+			return "", "", model.Errorf(model.Timeout, "plugin file %s has not been taken up yet: %w", name, context.Cause(ctx))
+		}
+		d.mu.Lock()
+		e := d.entries[name]
+		more = d.moved
+		info, there := candidate(filepath.Join(d.dir, name))
+		asked := e != nil && there && e.stamp == stampOf(info) && e.state != stateSettling && e.state != stateDefining
+		if asked {
+			state, fault = e.state, e.err
+		}
+		d.mu.Unlock()
+		if asked || e == nil && !there {
+			return state, fault, nil
+		}
+	}
+}
+
+// stir tells who waits that something has changed; the caller holds the lock.
+func (d *discovery) stir() {
+	close(d.moved)
+	d.moved = make(chan struct{})
 }
 
 // busy reports whether a file is being asked.
@@ -174,6 +231,7 @@ func (d *discovery) scan(ctx context.Context) {
 			d.drop(e)
 			delete(d.entries, name)
 			d.log.Info("plugin binary removed", "file", e.path)
+			d.stir()
 		}
 	}
 }
@@ -265,13 +323,20 @@ func (d *discovery) refuse(e *entry, fault error) {
 	d.log.Warn("plugin binary refused", "file", e.path, "error", fault)
 	d.drop(e)
 	e.state, e.err = stateRefused, fault.Error()
+	d.stir()
 }
 
 // drop takes what a file brought out of use.
 func (d *discovery) drop(e *entry) {
-	if e.loaded != nil {
-		d.unload(e.loaded)
-		e.loaded = nil
+	if e.loaded == nil {
+		return
+	}
+	d.unload(e.loaded)
+	e.loaded = nil
+	for _, other := range d.entries { // one of them may be of the same provider
+		if other.state == stateFailed {
+			other.retry = time.Time{}
+		}
 	}
 }
 
@@ -290,13 +355,29 @@ func (d *discovery) ask(ctx context.Context, name string, e entry) {
 func (d *discovery) finish(r result) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	defer d.stir()
 	e := d.entries[r.file]
-	if r.err == nil {
-		e.loaded, e.state, e.err, e.tries = r.loaded, stateLoaded, "", 0
-		d.log.Info("plugin provider loaded", "provider", r.loaded.provider.Name, "version", r.loaded.provider.Version, "file", e.path)
+	if r.err != nil {
+		d.failed(e, r.err)
 		return
 	}
-	e.state, e.err = stateFailed, model.AsError(r.err).Text()
+	e.loaded, e.state, e.err, e.tries = r.loaded, stateLoaded, "", 0
+	d.log.Info("plugin provider loaded", "provider", r.loaded.provider.Name, "version", r.loaded.provider.Version, "file", e.path)
+	for _, e := range d.entries { // one of two files of a provider gives way
+		if e.loaded == nil {
+			continue
+		}
+		if other, ok := d.holds(e.loaded); !ok {
+			d.failed(e, duplicate(e.loaded.provider.Name, e.path, other))
+			e.loaded = nil
+		}
+	}
+}
+
+// failed notes that a file cannot be used, and when it is asked again. The caller
+// holds the lock.
+func (d *discovery) failed(e *entry, err error) {
+	e.state, e.err = stateFailed, model.AsError(err).Text()
 	e.retry = time.Now().Add(d.timing.retry << min(e.tries, 4))
 	e.tries++
 	d.log.Error("plugin binary failed", "file", e.path, "error", e.err)
@@ -320,6 +401,8 @@ const (
 	metaState = "oob/state"
 	metaError = "oob/error"
 	metaPath  = "oob/path"
+	// metaTrusted is "true" where an admin said that the provider may do all.
+	metaTrusted = "oob/trusted"
 )
 
 // providers lists what is in the plugin directory: providers, and the files
@@ -349,6 +432,9 @@ func (d *discovery) providers() []*model.PluginProvider {
 			p.Meta, p.Content = maps.Clone(e.loaded.meta), ""
 		}
 		p.Meta[metaState], p.Meta[metaPath] = e.state, e.path
+		if e.loaded != nil && d.trusted(p.Name) {
+			p.Meta[metaTrusted] = "true"
+		}
 		if e.err != "" && e.state != stateLoaded {
 			p.Meta[metaError] = e.err
 		}

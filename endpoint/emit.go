@@ -16,6 +16,7 @@ type emitter struct {
 	hub     *events.Hub
 	objects *objects
 	power   *powerBook
+	tails   *tails
 }
 
 // send publishes one event of an object.
@@ -50,6 +51,7 @@ func (m *emitter) objectChanged(c store.Change) {
 // runChanged tells of a run's transition, of the action on its machine, and of
 // a power state that its result shows.
 func (m *emitter) runChanged(old, updated *model.Run) {
+	m.tails.follow(old, updated)
 	action := "create"
 	e := model.Event{Principal: updated.Principal, Object: m.shownRun(updated)}
 	if old != nil {

@@ -38,6 +38,7 @@ type Endpoint struct {
 	token     string
 	master    *secret.Master
 	access    *access
+	contents  *contents
 	now       func() time.Time // the wall clock, by which tokens expire
 	store     *store.Store
 	runs      *runs.Manager
@@ -113,8 +114,7 @@ func (e *Endpoint) openStore(ctx context.Context) error {
 	if e.token, err = adminToken(e.opts.DataDir); err != nil {
 		return err
 	}
-	e.master, err = secret.LoadMaster(e.opts.DataDir, os.Getenv)
-	return err
+	return e.openMaster(ctx)
 }
 
 // openRuns settles what an earlier process left unfinished.
@@ -127,7 +127,7 @@ func (e *Endpoint) openRuns(ctx context.Context) error {
 		return err
 	}
 	e.store.OnChange(func(c store.Change) { e.changed(emit, c) })
-	e.api = &api{log: e.log, access: e.access, objects: e.objects, hub: e.hub, power: emit.power, info: e.info, ids: e.ids, ring: e.ring, files: filepath.Join(e.opts.DataDir, "webroot", "files")}
+	e.api = &api{log: e.log, access: e.access, contents: e.contents, objects: e.objects, hub: e.hub, power: emit.power, info: e.info, ids: e.ids, ring: e.ring, files: filepath.Join(e.opts.DataDir, "webroot", "files")}
 	e.api.actions = &actions{
 		objects: e.objects, cat: e.cat, runs: e.runs, emit: emit, digest: newDigester(e.token), tails: emit.tails,
 	}
@@ -180,8 +180,8 @@ func (e *Endpoint) openPlugins(context.Context) error {
 		log: e.log, objects: e.objects, cat: e.cat, hub: e.hub, tokens: newTokens(e.token), timing: e.timing, dirs: dirs, tails: e.api.actions.tails,
 		wake: make(chan struct{}, 1), binaries: map[string]*binary{}, units: map[string]*unit{},
 	}
-	e.objects.overlay = e.sup.overlay
-	load := &loader{log: e.log, cat: e.cat, sup: e.sup, objects: e.objects, timing: e.timing, dirs: dirs, files: map[string]string{}}
+	e.objects.overlay, e.contents.changed = e.sup.overlay, e.sup.look
+	load := &loader{log: e.log, cat: e.cat, sup: e.sup, objects: e.objects, timing: e.timing, dirs: dirs, files: map[string]string{}, kinds: map[string][]*kind{}}
 	e.discovery = newDiscovery(e.opts, load)
 	e.sup.unread = e.discovery.unread
 	e.api.tokens, e.api.discovery = e.sup.tokens, e.discovery
@@ -193,7 +193,7 @@ func (e *Endpoint) openPlugins(context.Context) error {
 // those that act first, so that the outcomes of their runs reach those that
 // only listen.
 func (e *Endpoint) startPlugins(context.Context) error {
-	e.sup.baseEnv = pluginEnv(e.addr, e.sup.dirs.webroot)
+	e.sup.baseEnv = pluginEnv(e.addr, e.sup.dirs.webroot, e.log)
 	e.sup.start()
 	e.down.push("the plugin supervisor", stopQuick, func(context.Context) error {
 		e.sup.close()

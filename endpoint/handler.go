@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"provision-plugins/shared/model"
+	"provision-plugins/shared/plugin"
 )
 
 const (
@@ -17,8 +19,19 @@ const (
 	maxPluginEvent = 256 << 10
 )
 
-// handler takes what a plugin sends of its own accord.
-type handler struct{ unit *unit }
+// handler takes what one process of a plugin sends of its own accord.
+type handler struct {
+	unit *unit
+	log  *slog.Logger
+
+	mu     sync.Mutex // guards groups
+	groups map[int64]*tail
+}
+
+// newHandler makes the handler of a process.
+func newHandler(u *unit) *handler {
+	return &handler{unit: u, log: u.sup.log.With("plugin", u.name), groups: map[int64]*tail{}}
+}
 
 // logLevel translates the reference's levels.
 func logLevel(word string) slog.Level {
@@ -33,19 +46,53 @@ func logLevel(word string) slog.Level {
 	return slog.LevelDebug
 }
 
-// Log writes a plugin's line to the endpoint's log.
+// Log writes a plugin's line to the endpoint's log, and to that of the run that
+// it is about.
 func (h *handler) Log(line *model.Line) {
 	text := strings.TrimRight(line.Message, "\n")
+	if run, ok := strings.CutPrefix(text, plugin.LogTokenPrefix); ok && h.tie(line.Group, run) {
+		return
+	}
+	if !h.unit.lines.allow(h.log) {
+		return
+	}
 	if len(text) > maxLine {
 		text = strings.ToValidUTF8(text[:maxLine], "") + "..."
 	}
-	text = model.Redact(text, h.unit.secretValues())
-	h.unit.sup.log.Log(context.Background(), logLevel(line.Level), text, "plugin", h.unit.name, "group", line.Group)
+	text = h.unit.redact(text)
+	h.mu.Lock()
+	l := h.groups[line.Group]
+	h.mu.Unlock()
+	if l != nil {
+		l.add(logLine(line, text))
+	}
+	h.log.Log(context.Background(), logLevel(line.Level), text, "group", line.Group)
+}
+
+// tie has the lines of a group kept with a run that this plugin is at. It
+// reports whether there is one.
+func (h *handler) tie(group int64, run string) bool {
+	l := h.unit.sup.tails.get(run)
+	if l == nil || l.plugin != h.unit.name {
+		return false
+	}
+	h.mu.Lock()
+	h.groups[group] = l
+	h.mu.Unlock()
+	l.tie(func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.groups, group)
+	})
+	return true
 }
 
 // Publish hands a plugin's event to everybody, under the plugin's name.
 func (h *handler) Publish(e *model.Event) {
-	object, err := model.Marshal(redactObject(e.Object, h.unit.sup.cat.secure))
+	if !h.unit.events.allow(h.log) {
+		return
+	}
+	object, err := model.Marshal(redactTexts(redactObject(e.Object, h.unit.sup.cat.secure), h.unit.redact))
 	if err != nil || len(object) > maxPluginEvent || e.Type == "" || e.Type == "websocket" {
 		h.unit.sup.log.Warn("event of a plugin dropped: it is too large, or of no or a reserved Type",
 			"plugin", h.unit.name, "type", e.Type, "bytes", len(object))
@@ -54,7 +101,7 @@ func (h *handler) Publish(e *model.Event) {
 	h.unit.sup.hub.Publish(&model.Event{
 		Time: time.Now(), Type: e.Type, Action: e.Action, Key: e.Key,
 		Principal: "plugin:" + h.unit.name,
-		Object:    redactJSON(object, h.unit.secretValues()),
+		Object:    json.RawMessage(object),
 	})
 }
 
@@ -72,7 +119,7 @@ func redactObject(object any, secure func(string) bool) any {
 
 // Leaving notes why a plugin ends on purpose.
 func (h *handler) Leaving(reason *model.Error) {
-	text := model.Redact(reason.Text(), h.unit.secretValues())
+	text := h.unit.redact(reason.Text())
 	h.unit.sup.log.Warn("plugin leaves", "plugin", h.unit.name, "reason", text)
 }
 

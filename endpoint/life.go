@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -21,6 +22,7 @@ type life struct {
 	*unit
 	child   *plugin.Process
 	binary  *binary // what the child runs, or what was tried last
+	trusted bool    // it was started with a token that may do everything
 	config  string  // the revision that the child was configured with
 	pump    *pump
 	crashes []time.Time
@@ -32,7 +34,10 @@ type life struct {
 // loop brings the process to what is wanted, again and again, until the unit
 // ends.
 func (u *unit) loop() {
-	defer close(u.done)
+	defer func() {
+		u.sup.ended(u)
+		close(u.done)
+	}()
 	l := &life{unit: u}
 	for {
 		want := u.wanted()
@@ -77,8 +82,9 @@ func (l *life) step(want *desired) time.Duration {
 	if l.child != nil && exited(l.child) {
 		l.crashed(want, fmt.Sprintf("it ended: %v", l.child.Err()))
 	}
-	if l.binary != want.binary || want.problem != "" {
+	if l.binary != want.binary || l.trusted != want.trusted || want.problem != "" {
 		l.renew(want.binary)
+		l.trusted = want.trusted
 	}
 	if l.open != "" && l.open != want.revision {
 		l.crashes, l.open, l.tries, l.next = nil, "", 0, time.Time{}
@@ -227,7 +233,7 @@ func (s *supervisor) launch(ctx context.Context, u *unit, want *desired) (*plugi
 	if err := awaitLeftover(ctx, state, s.timing.leftover, log); err != nil {
 		return nil, err
 	}
-	grant, err := pluginGrant(want.binary.provider, false)
+	grant, err := pluginGrant(want.binary.provider, want.trusted)
 	if err != nil {
 		return nil, err
 	}
@@ -236,8 +242,8 @@ func (s *supervisor) launch(ctx context.Context, u *unit, want *desired) (*plugi
 		Name:       u.name,
 		RuntimeDir: s.dirs.runtime,
 		StateDir:   state,
-		Handler:    &handler{unit: u},
-		Logger:     log,
+		Handler:    newHandler(u),
+		Logger:     slog.New(&discreet{log.Handler(), u.redact}),
 	}
 	if onlyListens(want.binary.provider) { // and is stopped after those that act
 		o.TermAfter, o.KillAfter = listenerGrace, listenerGrace

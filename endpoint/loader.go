@@ -21,45 +21,63 @@ type loader struct {
 	timing  timing
 	dirs    pluginDirs
 
+	kinds map[string][]*kind // what each provider brought; guarded by mu
+
+	names keyLocks // by provider: one file at a time is taken into use
+
 	mu    sync.Mutex        // guards files
 	files map[string]string // provider to the file that has its name
+}
+
+// define asks the file what it is.
+func (l *loader) define(ctx context.Context, path string) (*model.PluginProvider, error) {
+	exec, end := l.exec("define "+filepath.Base(path), path)
+	defer end()
+	bounded, cancel := context.WithTimeoutCause(ctx, l.timing.define,
+		model.Errorf(model.Timeout, "define took longer than %s", l.timing.define))
+	defer cancel()
+	provider, err := plugin.Define(bounded, exec)
+	if err == nil {
+		err = checkProvider(provider)
+	}
+	return provider, err
+}
+
+// exec is how a file is run that is no plugin's process; what it returns voids the
+// token.
+func (l *loader) exec(name, path string) (plugin.Exec, func()) {
+	env := l.sup.env(l.sup.tokens.issue(name, readerGrant()))
+	return plugin.Exec{Path: path, Env: env, Dir: l.dirs.scratch}, func() { l.sup.tokens.revoke(name) }
 }
 
 // load asks the file what it is and takes it into use. Was is what the file
 // was before, nil if it is new.
 func (l *loader) load(ctx context.Context, path string, was *binary) (*binary, error) {
-	exec := plugin.Exec{Path: path, Env: l.sup.env(l.sup.tokens.issue("define "+filepath.Base(path), readerGrant())), Dir: l.dirs.scratch}
-	defer l.sup.tokens.revoke("define " + filepath.Base(path))
-	bounded, cancel := context.WithTimeoutCause(ctx, l.timing.define,
-		model.Errorf(model.Timeout, "define took longer than %s", l.timing.define))
-	defer cancel()
-	provider, err := plugin.Define(bounded, exec)
+	provider, err := l.define(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkProvider(provider); err != nil {
-		return nil, err
-	}
 	b := &binary{path: path, provider: provider}
-	if err := l.claim(b); err != nil {
+	defer l.names.lock("plugin_providers", provider.Name, "")()
+	before, err := l.claim(b)
+	if err != nil {
 		return nil, err
 	}
-	if err := l.adopt(ctx, b, exec); err != nil {
-		if was == nil || was.provider.Name != provider.Name {
-			l.unload(b)
-		}
+	if err := l.adopt(ctx, b); err != nil {
+		l.disclaim(b, before)
 		return nil, err
 	}
 	if was != nil && was.provider.Name != provider.Name {
 		l.unload(was)
 	}
+	l.setKinds(provider.Name, provider.StoreObjects)
 	l.sup.install(b)
 	return b, l.autoStart(ctx, b)
 }
 
 // adopt has the binary write its files and loads its content.
-func (l *loader) adopt(ctx context.Context, b *binary, exec plugin.Exec) error {
-	if err := l.unpack(ctx, b, exec); err != nil {
+func (l *loader) adopt(ctx context.Context, b *binary) error {
+	if err := l.unpack(ctx, b); err != nil {
 		return err
 	}
 	bundle := &model.Content{}
@@ -70,7 +88,7 @@ func (l *loader) adopt(ctx context.Context, b *binary, exec plugin.Exec) error {
 		}
 	}
 	b.meta = shownMeta(b.provider, bundle)
-	return l.cat.put(b.provider.Name, bundle)
+	return l.objects.provided(ctx, b.provider.Name, bundle)
 }
 
 // checkProvider refuses a definition that the endpoint could not work with.
@@ -89,20 +107,55 @@ func checkProvider(p *model.PluginProvider) error {
 	return err
 }
 
-// claim takes the provider's name for a file, unless another file has it.
-func (l *loader) claim(b *binary) error {
+// claim takes the provider's name for a file, and answers which file had it.
+// Which of two files of one provider wins does not depend on which was seen
+// first.
+func (l *loader) claim(b *binary) (before string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	name := b.provider.Name
-	if other := l.files[name]; other != "" && other != b.path {
-		return duplicate(name, b.path, other)
+	before = l.files[name]
+	if before != "" && before != b.path && !preferred(name, b.path, before) {
+		return before, duplicate(name, b.path, before)
 	}
 	l.files[name] = b.path
-	return nil
+	return before, nil
+}
+
+// preferred reports whether the first of two files of one provider wins: one that
+// has the provider's name, else the first in the order of names.
+func preferred(provider, path, other string) bool {
+	one, two := filepath.Base(path), filepath.Base(other)
+	if (one == provider) != (two == provider) {
+		return one == provider
+	}
+	return one < two
+}
+
+// disclaim gives a name back that could not be used.
+func (l *loader) disclaim(b *binary, before string) {
+	if before == "" {
+		l.unload(b)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.files[b.provider.Name] = before
+}
+
+// holds reports whether a file is the one that is used for its provider, and
+// otherwise which is.
+func (l *loader) holds(b *binary) (other string, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	other = l.files[b.provider.Name]
+	return other, other == b.path
 }
 
 // unpack lets the binary write its files.
-func (l *loader) unpack(ctx context.Context, b *binary, exec plugin.Exec) error {
+func (l *loader) unpack(ctx context.Context, b *binary) error {
+	exec, end := l.exec("unpack "+b.provider.Name, b.path)
+	defer end()
 	dir := filepath.Join(l.dirs.webroot, "files", "plugin_providers", b.provider.Name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return model.Errorf(model.Internal, "cannot make %s: %w", dir, cause(err))
@@ -142,6 +195,7 @@ func (l *loader) unload(b *binary) {
 	delete(l.files, b.provider.Name)
 	l.sup.retire(b.provider.Name)
 	l.cat.remove(b.provider.Name)
+	l.keepKinds(b.provider.Name, nil)
 }
 
 // shownMeta is the Meta of a provider's listing: its own, over its content's.

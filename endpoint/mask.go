@@ -161,7 +161,7 @@ func redactJSON(raw json.RawMessage, secrets []string) json.RawMessage {
 	if !mentions(raw, secrets) || model.Unmarshal(raw, &value) != nil {
 		return raw
 	}
-	shown, err := model.Marshal(redactTexts(value, secrets))
+	shown, err := model.Marshal(redactTexts(value, func(text string) string { return model.Redact(text, secrets) }))
 	if err != nil {
 		return raw
 	}
@@ -180,18 +180,18 @@ func mentions(raw []byte, secrets []string) bool {
 	return bytes.Contains(raw, []byte(`\u`)) && len(secrets) > 0
 }
 
-// redactTexts hides secret values in all strings of a decoded value.
-func redactTexts(value any, secrets []string) any {
+// redactTexts hides secrets in all strings of a decoded value, in place.
+func redactTexts(value any, redact func(string) string) any {
 	switch t := value.(type) {
 	case string:
-		return model.Redact(t, secrets)
+		return redact(t)
 	case []any:
 		for i, e := range t {
-			t[i] = redactTexts(e, secrets)
+			t[i] = redactTexts(e, redact)
 		}
 	case map[string]any:
 		for key, e := range t {
-			t[key] = redactTexts(e, secrets)
+			t[key] = redactTexts(e, redact)
 		}
 	}
 	return value

@@ -49,6 +49,12 @@ func (o *objects) machineChain(m *model.Machine) chain { return params{o, true}.
 // pluginChain is where a plugin's config finds params, secrets in clear.
 func (o *objects) pluginChain(p *model.Plugin) chain { return params{o, true}.ofPlugin(p) }
 
+// globalChain is where an action on anything else finds params: its own, which
+// must be open already, and the global profile's.
+func (o *objects) globalChain(own model.Params) chain {
+	return params{o, true}.profiles(chain{own}, []string{model.GlobalProfile}, 0)
+}
+
 // ofMachine is a machine's params, its profiles' in order, its stage's and the
 // global profile's.
 func (p params) ofMachine(m *model.Machine) chain {

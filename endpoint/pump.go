@@ -6,6 +6,7 @@ import (
 
 	"provision-plugins/endpoint/events"
 	"provision-plugins/shared/model"
+	"provision-plugins/shared/plugin"
 )
 
 // pump carries every event to one plugin, in order, through a bounded queue. It
@@ -71,9 +72,10 @@ func (p *pump) hand(ctx context.Context, u *unit, e *model.Event) bool {
 	if err == nil || ctx.Err() != nil {
 		return true
 	}
-	if model.KindOf(err) == model.Unreachable {
+	if plugin.NeverSent(err) {
 		return !p.rest(ctx, u)
 	}
+	// What it may have seen is not sent a second time, nor what it refused.
 	u.sup.log.Warn("plugin did not take an event", "plugin", u.name,
 		"event", e.Type+"."+e.Action+"."+e.Key, "error", model.AsError(err).Text())
 	return true

@@ -27,9 +27,13 @@ func (a *api) routes() []route {
 		{"GET /power", func(*http.Request) (*reply, error) { return ok(a.power.all()), nil }},
 		{"GET /plugin_providers", listed(a.providers)},
 		{"GET /plugin_providers/{key}", a.getProvider},
+		{"DELETE /plugin_providers/{key}", a.removeProvider},
+		{"POST /plugin_providers/{key}/trust", a.trustProvider(true)},
+		{"DELETE /plugin_providers/{key}/trust", a.trustProvider(false)},
 		{"GET /runs", listed(a.listRuns)},
 		{"GET /runs/{key}", a.getRun},
 		{"POST /runs/{key}/cancel", a.cancelRun},
+		{"DELETE /runs/{key}", a.cancelRun},
 		{"GET /events/recent", a.recentEvents},
 		{"POST /events", a.postEvent},
 		{"GET /logs", func(*http.Request) (*reply, error) { return ok(a.ring.all()), nil }},
@@ -227,6 +231,7 @@ func (a *api) invoke(r *http.Request, prefix string) (*reply, error) {
 		plugin:         r.URL.Query().Get("plugin"),
 		override:       r.URL.Query().Get("override-protected") == "true",
 		idempotencyKey: r.Header.Get("Idempotency-Key"),
+		logLevel:       r.Header.Get("X-Log-Request"),
 	}
 	if err := model.Unmarshal(body(r), &in.body); err != nil {
 		return nil, err

@@ -38,6 +38,9 @@ type supervisor struct {
 	// baseEnv is the environment of every plugin process, without its token.
 	baseEnv []string
 
+	tails *tails // of the runs
+	hush  hush   // what must not be logged, of the machines that are acted on
+
 	wake   chan struct{} // holds a token when plugins must be looked at
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -97,8 +100,9 @@ func (s *supervisor) reconcile() {
 		return
 	}
 	stored := s.objects.store.List("plugins") // under the lock: the newest list is applied last
-	wanted := map[string]bool{}
+	wanted, there := map[string]bool{}, map[string]bool{}
 	for _, o := range stored {
+		there[o.ID] = true
 		object, err := s.objects.opened(s.objects.kinds.get("plugins"), o)
 		if err != nil {
 			s.log.Error("cannot read plugin object", "plugin", o.ID, "error", err)
@@ -110,17 +114,31 @@ func (s *supervisor) reconcile() {
 			continue
 		}
 		wanted[p.Name] = true
-		if u := s.units[p.Name]; u != nil {
-			u.set(want)
-		} else {
+		switch u := s.units[p.Name]; {
+		case u == nil:
 			s.units[p.Name] = newUnit(s, p.Name, want)
-		}
+		case u.ctx.Err() == nil:
+			u.set(want)
+		} // else one of that name is still ending, and has this looked at again
 	}
 	for name, u := range s.units {
-		if !wanted[name] {
+		switch {
+		case !there[name]:
+			u.end()
+		case !wanted[name]: // its provider is away, perhaps for a moment only
 			u.set(nil)
 		}
 	}
+}
+
+// ended forgets a unit whose loop has ended: nothing is left of it.
+func (s *supervisor) ended(u *unit) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.units[u.name] == u {
+		delete(s.units, u.name)
+	}
+	s.look()
 }
 
 // desire works out what a plugin object asks for; nil if its provider is not
@@ -130,7 +148,7 @@ func (s *supervisor) desire(p *model.Plugin, rev uint64) *desired {
 	if b == nil {
 		return nil
 	}
-	want := &desired{binary: b, params: model.Params{}}
+	want := &desired{binary: b, params: model.Params{}, trusted: s.trusted(p.Provider)}
 	from := s.objects.pluginChain(p)
 	for _, name := range b.provider.RequiredParams {
 		v, ok := s.cat.value(name, nil, from)
@@ -306,9 +324,24 @@ var inherited = [...]string{
 	"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy",
 }
 
+// pluginLevel is the least level of lines that is worth a plugin's while: that of
+// the endpoint's own log. A request may ask for more.
+func pluginLevel(log *slog.Logger) string {
+	for _, row := range [...]struct {
+		level slog.Level
+		word  string
+	}{{slog.LevelDebug, "debug"}, {slog.LevelInfo, "info"}, {slog.LevelWarn, "warn"}} {
+		if log.Enabled(context.Background(), row.level) {
+			return row.word
+		}
+	}
+	return "error"
+}
+
 // pluginEnv is the environment that all plugin processes share.
-func pluginEnv(addr, webroot string) []string {
+func pluginEnv(addr, webroot string, log *slog.Logger) []string {
 	env := []string{
+		plugin.EnvLog + "=" + pluginLevel(log),
 		"RS_ENDPOINT=https://" + addr,
 		"RS_FILESERVER=https://" + addr + "/files",
 		"RS_WEBROOT=" + webroot,

@@ -13,6 +13,8 @@ import (
 type desired struct {
 	binary *binary
 	params model.Params
+	// trusted plugins get a token that may do everything.
+	trusted bool
 	// revision changes with the plugin object and with anything its params
 	// come from.
 	revision string
@@ -35,6 +37,9 @@ const (
 type unit struct {
 	name string
 	sup  *supervisor
+	// lines and events bound what its processes send of their own accord.
+	lines, events *flood
+
 	wake chan struct{} // holds a token when the loop should look again
 	done chan struct{} // closed when the loop has ended and no process is left
 
@@ -55,6 +60,7 @@ type unit struct {
 func newUnit(sup *supervisor, name string, want *desired) *unit {
 	u := &unit{
 		name: name, sup: sup, want: want,
+		lines: newFlood("log lines", lineRate, lineBurst), events: newFlood("events", eventRate, eventBurst),
 		wake: make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{}),
 	}
 	u.ctx, u.cancel = context.WithCancel(context.Background())
@@ -174,6 +180,12 @@ func (u *unit) await(ctx context.Context) (*plugin.Process, error) {
 			return u.process()
 		}
 	}
+}
+
+// redact masks in a text the secrets of the plugin itself, and those of the
+// machines that are being acted on.
+func (u *unit) redact(text string) string {
+	return u.sup.hush.redact(model.Redact(text, u.secretValues()))
 }
 
 // secretValues returns the values that must not be logged.

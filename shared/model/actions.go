@@ -95,6 +95,11 @@ const MetaColumns = "oob/columns"
 // A target param in a request body counts only beside its credential.
 const MetaTargets = "oob/targets"
 
+// MetaCancellable is the key of Provider.Meta that names the actions which may be
+// given up half done: a JSON list of commands. A cancel of such a run closes its
+// request, and the run has failed; any other run that was sent goes on.
+const MetaCancellable = "oob/cancellable"
+
 // ActionOf returns the row of a command. A command outside the vocabulary has
 // the class that meta declares, else read if its name begins with "get", else
 // once.

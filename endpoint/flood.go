@@ -1,0 +1,48 @@
+package endpoint
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"golang.org/x/time/rate"
+)
+
+// What a plugin may send of its own accord, a second and at once. What is beyond
+// is dropped and counted.
+const (
+	lineRate, lineBurst   = 2_000, 10_000
+	eventRate, eventBurst = 500, 5_000
+)
+
+// flood bounds what one plugin sends of one sort. It says so once when it begins
+// to drop, and how much it was when the flood is over.
+type flood struct {
+	what  string // "log lines"
+	limit *rate.Limiter
+
+	mu      sync.Mutex // guards dropped
+	dropped int        // in this flood
+}
+
+// newFlood bounds what a plugin sends.
+func newFlood(what string, perSecond float64, burst int) *flood {
+	return &flood{what: what, limit: rate.NewLimiter(rate.Limit(perSecond), burst)}
+}
+
+// allow reports whether one more is taken.
+func (f *flood) allow(log *slog.Logger) bool {
+	taken := f.limit.Allow()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case !taken:
+		if f.dropped++; f.dropped == 1 {
+			log.Warn(fmt.Sprintf("plugin sends more than %v %s a second: those beyond are dropped and counted", f.limit.Limit(), f.what))
+		}
+	case f.dropped > 0 && f.limit.Tokens() >= float64(f.limit.Burst())/2:
+		log.Warn(fmt.Sprintf("%d %s of a plugin were dropped: it sent more than %v a second", f.dropped, f.what, f.limit.Limit()))
+		f.dropped = 0
+	}
+	return taken
+}
