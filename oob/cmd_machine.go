@@ -23,6 +23,7 @@ func newMachineCommand(a *app) *cobra.Command {
 		newMachineListCommand(a),
 		newMachineShowCommand(a),
 		newMachineSetCommand(a),
+		newMachinePinCommand(a),
 		newMachineRemoveCommand(a),
 	)
 }
