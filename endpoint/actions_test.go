@@ -33,7 +33,7 @@ func TestBadRequests(t *testing.T) {
 		kind                   model.Kind
 		texts                  []string
 	}{
-		{"unknown machine", "m9", "poweron", nil, model.NotFound, []string{"machines/Name:m9", "Not Found", "oob machine list"}},
+		{"unknown machine", "m9", "poweron", nil, model.NotFound, []string{"machines/Name:m9", "Not Found"}},
 		{"unknown action", "m1", "warp", nil, model.NotFound, []string{"Action warp on machines: Not Found"}},
 		{"wrong type", "m1", "poweron", model.Params{"toy/size": "big"}, model.Invalid, []string{"Action poweron: Invalid Parameter: toy/size: : (root): Invalid type. Expected: integer, given: string"}},
 		{"missing param", "bare", "poweron", nil, model.Invalid, []string{"Action poweron Missing Parameter toy/password"}},

@@ -67,7 +67,7 @@ func TestAccess(t *testing.T) {
 		text                      string
 	}{
 		{"no token", "GET", "/api/v3/info", "", 401, tokenFile},
-		{"wrong token", "GET", "/api/v3/info", "wrong", 401, tokenFile},
+		{"wrong token", "GET", "/api/v3/info", "wrong", 401, "not one of this endpoint's"},
 		{"admin", "GET", "/api/v3/info", r.e.token, 200, `"api_port"`},
 		{"plugin reads", "GET", "/api/v3/machines", plugin, 200, "[]"},
 		{"plugin writes", "POST", "/api/v3/machines", plugin, 403, "plugin:somebody may not: machines create"},
@@ -123,7 +123,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 func TestBodiesAreBounded(t *testing.T) {
 	r := start(t)
 	resp, raw := r.ask("POST", "/api/v3/machines", r.e.token, strings.Repeat("x", model.MaxBody+1))
-	if resp.StatusCode != 400 || !strings.Contains(string(raw), "larger than") {
+	if resp.StatusCode != 413 || !strings.Contains(string(raw), "larger than") {
 		t.Errorf("status %d: %.200s", resp.StatusCode, raw)
 	}
 	for _, body := range []string{"{", "[]", `{"Name":1}`, `{"Name":"a"} extra`, "\x00"} {

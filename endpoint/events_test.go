@@ -256,7 +256,7 @@ func TestRecentEvents(t *testing.T) {
 	if err := r.c.Get(t.Context(), "events/recent?limit=2", &list); err != nil || len(list) != 2 || list[0].Key != "2" {
 		t.Errorf("got %+v, %v", list, err)
 	}
-	wantError(t, r.c.Get(t.Context(), "events/recent?limit=many", nil), model.Invalid, "limit")
+	wantError(t, r.c.Get(t.Context(), "events/recent?limit=many", nil), model.Invalid, "Limit")
 }
 
 func TestAListeningPluginGetsEverythingInOrder(t *testing.T) {

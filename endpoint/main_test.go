@@ -83,6 +83,8 @@ func definition(role string) *model.PluginProvider {
 		model.MetaClasses: `{"crash":"once","leak":"idempotent"}`,
 	}
 	switch role {
+	case "drp":
+		return drpDefinition()
 	case "other":
 		def.Name, def.Content, def.Meta = "other", "", nil
 		def.AvailableActions = []model.AvailableAction{{Model: "machines", Command: "poweron", RequiredParams: []string{"other/id"}}}
@@ -109,6 +111,9 @@ func definition(role string) *model.PluginProvider {
 
 // bePlugin is the main function of a toy.
 func bePlugin(role string) int {
+	if role == "old" {
+		return beOld()
+	}
 	defining := len(os.Args) > 1 && os.Args[1] == "define"
 	switch {
 	case defining && role == "garbage":
@@ -126,6 +131,9 @@ func bePlugin(role string) int {
 	if role == "mute" && len(os.Args) > 1 && os.Args[1] == "listen" {
 		fmt.Fprintln(os.Stderr, "Error: cannot find my voice")
 		return 1
+	}
+	if role == "selecter" {
+		return beSelecter()
 	}
 	t := &toy{role: role, dir: os.Getenv(envDir)}
 	def := definition(role)

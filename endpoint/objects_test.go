@@ -36,7 +36,7 @@ func TestMachineLife(t *testing.T) {
 		t.Errorf("patch: %+v, %v", patched, err)
 	}
 	err := r.c.Patch(ctx, "machines/Name:m1.local", patch, nil)
-	wantError(t, err, model.Conflict, "machines/"+made.Uuid, "Patch failed to apply at line 0", "Test op failed.")
+	wantError(t, err, model.Conflict, "PATCH: machines/Name:m1.local", "Patch failed to apply at line 0", "Test op failed.")
 	if err := r.c.Delete(ctx, "machines/Name:m1.local", &deleted); err != nil || deleted.Uuid != made.Uuid {
 		t.Errorf("delete: %+v, %v", deleted, err)
 	}
