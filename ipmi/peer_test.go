@@ -46,7 +46,8 @@ get)
 	;;
 set)
 	echo "$@" >>"$dir/log"
-	if [ "$1" = power ]; then echo "$2" >"$dir/power"; fi
+	if [ "$1" = power ] && [ ! -s "$dir/stuck" ]; then echo "$2" >"$dir/power"; fi
+	if [ "$1" = shutdown ] && [ ! -s "$dir/stuck" ]; then echo 0 >"$dir/power"; fi
 	;;
 esac
 `
