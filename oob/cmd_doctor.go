@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 
@@ -29,13 +30,18 @@ The exit code is that of the worst check that failed; a warning is none.`
 	return cmd
 }
 
+// ladder is the checks of a machine, and the same without what differs between
+// machines that are in the same state: times, addresses, and what a check has
+// found.
+type ladder struct{ own, shared *model.Checkup }
+
 // laddersOf is where the answers of an action are gathered that are ladders of
 // checks; nil if they are not.
-func laddersOf(command string) *folder[*model.Checkup] {
+func laddersOf(command string) *folder[ladder] {
 	if command != model.Doctor {
 		return nil
 	}
-	return newFolder[*model.Checkup]()
+	return newFolder[ladder]()
 }
 
 // checkupOf reads a ladder of checks, nil if the answer is none.
@@ -67,21 +73,22 @@ func (r *report) addLadder(ans answer) bool {
 		r.printJSON(jsonAnswer{Machine: ans.machine.name, Run: ans.run, Result: ans.raw})
 	case r.each || r.total == 1:
 		r.bar.Clear()
-		r.printLadder(ans.machine.name, c, true)
+		r.printLadder(ans.machine.name, c)
 	default:
-		r.ladders.add(ans.ladderKey(c), ans.machine.name, c)
+		shared := ans.sharedLadder(c)
+		r.ladders.add(fmt.Sprintf("%q", shared.Checks), ans.machine.name, ladder{c, shared})
 	}
 	return true
 }
 
-// ladderKey is a ladder without what differs between machines that are in the
-// same state: times, addresses, and what a check that is ok has found.
-func (ans answer) ladderKey(c *model.Checkup) string {
-	var b strings.Builder
+// sharedLadder is a ladder as other machines may have it.
+func (ans answer) sharedLadder(c *model.Checkup) *model.Checkup {
+	shared := &model.Checkup{Verdict: c.Verdict}
 	for _, check := range c.Checks {
-		fmt.Fprintf(&b, "%s\x00%s\x00%s\x00%s\n", check.Name, check.Verdict, ans.common(check.Cause), ans.common(check.Mend))
+		check.Found, check.Cause, check.Mend = "", ans.common(check.Cause), ans.common(check.Mend)
+		shared.Checks = append(shared.Checks, check)
 	}
-	return b.String()
+	return shared
 }
 
 // printLadders prints one ladder for all machines that have the same.
@@ -90,26 +97,38 @@ func (r *report) printLadders() {
 		return
 	}
 	for _, g := range r.ladders.list() {
-		r.printLadder(hostlist.Fold(g.names), g.value, len(g.names) == 1)
+		c := g.value.shared
+		if len(g.names) == 1 {
+			c = g.value.own
+		}
+		r.printLadder(hostlist.Fold(g.names), c)
 	}
 }
 
-// printLadder prints a ladder under the names of its machines. What the checks
-// have found is of one machine alone.
-func (r *report) printLadder(names string, c *model.Checkup, alone bool) {
-	fmt.Fprintf(r.app.stdout, "%s: %s\n", clean(names), clean(string(c.Verdict)))
-	tw := tabwriter.NewWriter(r.app.stdout, 0, 0, 2, ' ', 0)
+// printLadder prints a ladder under the names of its machines.
+func (r *report) printLadder(names string, c *model.Checkup) {
+	var b strings.Builder
+	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, check := range c.Checks {
-		text := check.Cause
-		if alone && check.Found != "" {
-			text = strings.TrimSuffix(check.Found+"; "+check.Cause, "; ")
-		}
-		fmt.Fprintf(tw, "  %s\t%s\t%s\n", clean(string(check.Verdict)), clean(check.Name), clean(text))
-		if check.Mend != "" && check.Verdict != model.VerdictSkipped {
+		fmt.Fprintf(tw, "  %s\t%s\t%s\n", clean(string(check.Verdict)), clean(check.Name), clean(told(check)))
+		if check.Mend != "" {
 			fmt.Fprintf(tw, "  \t\t-> %s\n", clean(check.Mend))
 		}
 	}
-	if err := tw.Flush(); err != nil && r.err == nil {
+	_ = tw.Flush() // a Builder takes everything
+	out := fmt.Sprintf("%s: %s\n", clean(names), clean(string(c.Verdict)))
+	for line := range strings.Lines(b.String()) {
+		out += strings.TrimRight(line, " \n") + "\n"
+	}
+	if _, err := io.WriteString(r.app.stdout, out); err != nil && r.err == nil {
 		r.err = model.Errorf(model.Internal, "cannot print: %w", err)
 	}
+}
+
+// told is what a check says besides its mend.
+func told(check model.Check) string {
+	if check.Found == "" || check.Cause == "" {
+		return check.Found + check.Cause
+	}
+	return check.Found + "; " + check.Cause
 }

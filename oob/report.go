@@ -39,9 +39,9 @@ type report struct {
 	exit    int // of the worst that failed
 	good    *folder[string]
 	bad     *folder[string]
-	ladders *folder[*model.Checkup] // nil unless answers are ladders of checks
-	bar     *bar.Bar                // nil where there is none
-	err     error                   // of printing
+	ladders *folder[ladder] // nil unless answers are ladders of checks
+	bar     *bar.Bar        // nil where there is none
+	err     error           // of printing
 }
 
 // newReport starts a report on total machines.
