@@ -166,7 +166,7 @@ func (a *api) prove(r *http.Request) (caller, error) {
 	}
 	who, err := a.access.bearer(c.token)
 	if err != nil {
-		return caller{}, model.Errorf(model.Forbidden, "Access Denied: %w", err)
+		return caller{}, model.Errorf(model.Forbidden, "Access Denied: %w; %s has the admin's", err, tokenFile)
 	}
 	return who, nil
 }
