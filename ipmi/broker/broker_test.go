@@ -432,6 +432,7 @@ func TestUnsentIsNotInDoubt(t *testing.T) {
 // TestPrepare opens what a BMC has forgotten before a command that is sent once,
 // which then is the next datagram.
 func TestPrepare(t *testing.T) {
+	t.Parallel()
 	f := startFleet(t, bmc.Options{On: true})
 	b := f.BMC(0)
 	h := open(t, newBroker(t, Options{}), b.Addr())

@@ -188,6 +188,19 @@ func TestReadAfterChange(t *testing.T) {
 	others.Wait()
 }
 
+// TestReadIsNew: a read that has ended answers nobody else.
+func TestReadIsNew(t *testing.T) {
+	sim := startFleet(t, bmc.Options{On: true}).BMC(0)
+	h := open(t, newBroker(t, Options{}), sim.Addr())
+	for i := range 4 {
+		want := i%2 == 0
+		sim.SetPower(want)
+		if on, err := status(bounded(t), h); err != nil || on != want {
+			t.Fatalf("read %d: on = %v, %v", i, on, err)
+		}
+	}
+}
+
 // TestChangeOvertakes: a change goes before fifty polls that came before it, one
 // change after the other.
 func TestChangeOvertakes(t *testing.T) {

@@ -163,6 +163,29 @@ func TestKeyLost(t *testing.T) {
 	}
 }
 
+// TestHashIsKeyed: what stands for a login in one installation says nothing about
+// it in another.
+func TestHashIsKeyed(t *testing.T) {
+	peer := netip.MustParseAddrPort("10.0.0.5:623")
+	seen := map[string]bool{}
+	for range 3 {
+		dir := t.TempDir()
+		log, _ := logger()
+		for range 2 { // the second time with the key of the first
+			b := newBreaker(newClock())
+			if err := b.remember(dir, log); err != nil {
+				t.Fatal(err)
+			}
+			l, _ := b.admit(peer, wrong)
+			l.refused(rmcp.BadPassword)
+			seen[hex.EncodeToString(l.key.credential[:])] = true
+		}
+	}
+	if len(seen) != 3 {
+		t.Errorf("%d hashes of one login in 3 installations, want 3", len(seen))
+	}
+}
+
 // TestFutureIsNow: a clock that was set back does not keep a breaker open.
 func TestFutureIsNow(t *testing.T) {
 	dir, clock := t.TempDir(), newClock()
