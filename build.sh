@@ -113,14 +113,29 @@ mutants() {
 	bin/mutants "$@"
 }
 
+# fuzz_one FOLDER TARGET TIME fuzzes one target, and prints how many inputs it took.
+fuzz_one() {
+	local log status=0
+	log=$(mktemp)
+	go test -run '^$' -fuzz "^$2\$" -fuzztime "$3" -fuzzminimizetime 1s "./$1" >"$log" 2>&1 || status=$?
+	# The go command at times reports the end of the time itself as a failure: of
+	# the target only if an input is told.
+	if [ "$status" != 0 ] && grep -q '^    context deadline exceeded$' "$log" && ! grep -q 'Failing input' "$log"; then
+		status=0
+	fi
+	echo "fuzz $1 $2 $3: $(grep -E '^fuzz: elapsed.*execs' "$log" | tail -n 1 | sed 's/^fuzz: //')"
+	[ "$status" = 0 ] || grep -v '^fuzz: elapsed' "$log"
+	rm -f "$log"
+	return "$status"
+}
+
 nightly() {
 	local fuzztime=${FUZZTIME:-60s} file target failed=0
 	OOB_NIGHTLY=1 run_tests -count=1 || failed=1
 	while IFS=: read -r file target; do
 		target=${target#func }
 		target=${target%%(*}
-		echo "fuzz $(dirname "$file") $target $fuzztime"
-		go test -run '^$' -fuzz "^$target\$" -fuzztime "$fuzztime" -fuzzminimizetime 1s "./$(dirname "$file")" || failed=1
+		fuzz_one "$(dirname "$file")" "$target" "$fuzztime" || failed=1
 	done < <(git grep -E '^func Fuzz[A-Za-z0-9_]+\(' -- '*_test.go')
 	mutants || failed=1
 	build
