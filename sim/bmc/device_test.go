@@ -112,6 +112,22 @@ func TestOddAnswers(t *testing.T) {
 	c.must(callOn)
 }
 
+func TestEagerCause(t *testing.T) {
+	b, _ := newOne(t, Options{On: true})
+	c := operator(t, b)
+	b.SetFaults(Faults{Ignore: map[string]int{PowerReset: 1, PowerSoft: 1}})
+	c.must(callReset)
+	if got := c.must(callCause); got[0] != 0 {
+		t.Errorf("restart cause %x without a restart", got)
+	}
+	b.SetFaults(Faults{Ignore: map[string]int{PowerReset: 1}, Odd: Odd{EagerCause: true}})
+	c.must(callReset)
+	if got := c.must(callCause); got[0] != restartByCommand {
+		t.Errorf("restart cause %x", got)
+	}
+	executed(t, b, PowerReset, 0)
+}
+
 func TestNoEFI(t *testing.T) {
 	b, _ := newOne(t, Options{})
 	c := operator(t, b)

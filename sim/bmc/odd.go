@@ -29,6 +29,9 @@ type Odd struct {
 	NoEFI bool
 	// StuckCause answers one and the same restart cause for ever.
 	StuckCause bool
+	// EagerCause makes a restart by command the cause of the last one as soon as
+	// a command is taken, whether it is executed or ignored.
+	EagerCause bool
 	// NilGUID answers a GUID of zeros.
 	NilGUID bool
 	// Pace is how far apart requests must come: one that comes sooner is not

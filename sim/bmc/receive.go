@@ -236,6 +236,9 @@ func (b *BMC) dispatch(r *request, h *handlers.HandlerContext) (types.Completion
 		return cc, nil
 	}
 	if take(b.faults.Ignore, name) {
+		if b.faults.Odd.EagerCause {
+			b.chassis.cause = restartByCommand
+		}
 		return types.CodeOK, nil
 	}
 	data, cc, _ := b.registry.Dispatch(context.Background(), h, r.msg.netFn, r.msg.cmd, r.msg.data)
