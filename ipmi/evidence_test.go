@@ -37,6 +37,9 @@ var minute = model.Params{"oob/timeout": 180}
 // brief is that of rows that must run into it.
 var brief = model.Params{"oob/timeout": 2}
 
+// noCause is a BMC without a restart cause.
+var noCause = bmc.Faults{Odd: bmc.Odd{Codes: map[string]uint8{bmc.RestartCause: 0xc1}}}
+
 // proofRows are BMCs that are behind, or lie, or flap, or keep something else.
 var proofRows = []proofRow{
 	{name: "off", command: model.PowerOff, outcome: model.Verified, says: "state off at", done: times(bmc.PowerOff, 1)},
@@ -131,11 +134,7 @@ var proofRows = []proofRow{
 		outcome: model.Acknowledged, done: times(bmc.PowerReset, 2),
 	},
 	{
-		name: "reset, no restart cause", faults: bmc.Faults{Odd: bmc.Odd{Codes: map[string]uint8{bmc.RestartCause: 0xc1}}},
-		command: model.PowerReset, outcome: model.Acknowledged, done: times(bmc.PowerReset, 1),
-	},
-	{
-		name: "reset, a restart cause that never changes", faults: bmc.Faults{Odd: bmc.Odd{StuckCause: true}},
+		name: "reset, no restart cause", faults: noCause,
 		command: model.PowerReset, outcome: model.Acknowledged, done: times(bmc.PowerReset, 1),
 	},
 	{
@@ -143,16 +142,16 @@ var proofRows = []proofRow{
 		command: model.PowerReset, outcome: model.Acknowledged, says: "the device confirmed the reset, but restart cause still reads unknown",
 	},
 	{
-		name: "reset into a boot override", faults: bmc.Faults{Odd: bmc.Odd{StuckCause: true}}, before: model.NextBootPXE,
+		name: "reset into a boot override", faults: noCause, before: model.NextBootPXE,
 		command: model.PowerReset, outcome: model.Verified, says: "boot flags set, then consumed at", done: times(bmc.PowerReset, 1),
 	},
 	{
-		name: "reset into one for every boot", faults: bmc.Faults{Odd: bmc.Odd{StuckCause: true}}, before: model.ForceBootPXE,
+		name: "reset into one for every boot", faults: noCause, before: model.ForceBootPXE,
 		command: model.PowerReset, outcome: model.Acknowledged, done: times(bmc.PowerReset, 1),
 	},
 	{
 		name: "reset into one that a timer may clear", before: "boot without parameter 3",
-		faults:  bmc.Faults{Odd: bmc.Odd{StuckCause: true}},
+		faults:  noCause,
 		command: model.PowerReset, outcome: model.Acknowledged, done: times(bmc.PowerReset, 1),
 	},
 	{name: "interrupt", command: model.PowerNMI, outcome: model.Acknowledged, done: times(bmc.PowerDiag, 1)},
