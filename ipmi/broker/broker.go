@@ -35,7 +35,8 @@ type Target struct {
 	Peer  netip.AddrPort
 	Login rmcp.Login
 	// Interval is the least time from the begin of one command to that of the
-	// next; 0 is DefaultInterval, negative none. The last one asked for counts.
+	// next; 0 is DefaultInterval, negative none. The last one asked for counts. A
+	// login is a command only where the interval is longer than the default.
 	Interval time.Duration
 }
 

@@ -128,7 +128,9 @@ func (b *Broker) start(o *owner, taken bool) {
 	j := o.queue[0]
 	o.queue = slices.Delete(o.queue, 0, 1)
 	o.state, o.running = working, j
-	o.next = b.clock.Now().Add(o.interval)
+	if !j.first || o.interval > DefaultInterval { // a weak BMC rests after a login, too
+		o.next = b.clock.Now().Add(o.interval)
+	}
 	p := &place{owner: o, taken: taken}
 	if taken {
 		b.free--

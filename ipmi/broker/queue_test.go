@@ -277,6 +277,33 @@ func TestInterval(t *testing.T) {
 	}
 }
 
+// TestIntervalAfterLogin: the first command need not wait for the login before
+// it, unless a longer interval than the default was asked for.
+func TestIntervalAfterLogin(t *testing.T) {
+	f := startFleet(t, bmc.Options{Count: 2, On: true})
+	clock := newClock() // it stands still
+	b := newBroker(t, Options{Clock: clock})
+	h := open(t, b, f.BMC(0).Addr())
+	if _, err := status(bounded(t), h); err != nil {
+		t.Fatal(err)
+	}
+	weak, err := b.Open(bounded(t), Target{Peer: f.BMC(1).Addr(), Login: login, Interval: 2 * DefaultInterval})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer weak.Close()
+	done := make(chan error, 1)
+	go func() {
+		_, err := status(bounded(t), weak)
+		done <- err
+	}()
+	eventually(t, "it waits", func() bool { return queued(b, f.BMC(1)) == 1 })
+	clock.move(2 * DefaultInterval)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestIntervalOf is what a Target means.
 func TestIntervalOf(t *testing.T) {
 	for asked, want := range map[time.Duration]time.Duration{0: DefaultInterval, -1: 0, time.Second: time.Second} {
