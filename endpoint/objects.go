@@ -137,11 +137,11 @@ func (o *objects) modify(ctx context.Context, k *kind, key string, change edit) 
 		if err != nil {
 			return nil, err
 		}
-		updated, err := o.modifyOnce(ctx, k, found, change)
+		updated, err := o.modifyOnce(ctx, k, found.ID, change)
 		if err == nil {
 			return o.show(k, updated, false)
 		}
-		if now, gone := o.store.Get(k.prefix, found.ID); gone != nil || now.Rev == found.Rev {
+		if now, gone := o.store.Get(k.prefix, found.ID); gone != nil || now.Rev == updated.Rev {
 			return nil, err
 		}
 		last = err
@@ -149,9 +149,15 @@ func (o *objects) modify(ctx context.Context, k *kind, key string, change edit) 
 	return nil, last
 }
 
-// modifyOnce makes a change to the object as it was found.
-func (o *objects) modifyOnce(ctx context.Context, k *kind, found store.Object, change edit) (store.Object, error) {
-	defer o.locks.lock(k.prefix, found.ID, principal(ctx))()
+// modifyOnce makes a change to an object and returns it; with an error, as it was
+// when the change was tried. The object is read under its lock, so that writers
+// of this process wait for each other instead of being too late again and again.
+func (o *objects) modifyOnce(ctx context.Context, k *kind, id string, change edit) (store.Object, error) {
+	defer o.locks.lock(k.prefix, id, principal(ctx))()
+	found, err := o.find(k, id)
+	if err != nil {
+		return found, err
+	}
 	object, err := o.edited(ctx, k, found, change)
 	if err != nil {
 		return found, err
@@ -161,6 +167,9 @@ func (o *objects) modifyOnce(ctx context.Context, k *kind, found store.Object, c
 		return found, err
 	}
 	updated, err := o.store.Update(ctx, next, uniqueOf(object))
+	if err != nil {
+		updated = found
+	}
 	if m, ok := object.(*model.Machine); ok && err != nil {
 		err = o.renamed(err, k, m)
 	}
@@ -217,10 +226,13 @@ func (o *objects) remove(ctx context.Context, k *kind, key string) (json.RawMess
 		return nil, err
 	}
 	defer o.locks.lock(k.prefix, found.ID, principal(ctx))()
+	if found, err = o.find(k, found.ID); err != nil {
+		return nil, err
+	}
 	if err := o.removable(k, found); err != nil {
 		return nil, err
 	}
-	was, err := o.store.Delete(ctx, k.prefix, found.ID, 0)
+	was, err := o.store.Delete(ctx, k.prefix, found.ID, found.Rev)
 	if err != nil {
 		return nil, err
 	}

@@ -31,3 +31,10 @@ func (s *Subscription) names(e *model.Event) bool {
 	}
 	return false
 }
+
+// Subscribers counts those who are told of events now.
+func (h *Hub) Subscribers() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.subs)
+}
