@@ -19,6 +19,8 @@ type machineEdit struct {
 	yes        bool
 	always     bool // ask also for one machine
 	call       func(ctx context.Context, c *client.Client, m machine) error
+	// tell, if set, is a call that tells by itself what was done.
+	tell func(ctx context.Context, c *client.Client, m machine) (string, error)
 }
 
 // run resolves the machines, asks where there is something to ask, and edits
@@ -44,8 +46,18 @@ func (e machineEdit) run(ctx context.Context, a *app, c *client.Client) error {
 	r := newReport(a, e.verb, len(machines), false)
 	r.pace, r.patient = e.pace, true
 	return fanOut(ctx, r, e.sel.parallel, machines, asMachine, func(ctx context.Context, m machine) answer {
-		return e.answer(m, e.call(ctx, c, m))
+		return e.edit(ctx, c, m)
 	})
+}
+
+// edit edits one machine.
+func (e machineEdit) edit(ctx context.Context, c *client.Client, m machine) answer {
+	if e.tell == nil {
+		return e.answer(m, e.call(ctx, c, m))
+	}
+	var err error
+	e.done, err = e.tell(ctx, c, m)
+	return e.answer(m, err)
 }
 
 // answer is the answer for one edited machine.
@@ -53,7 +65,11 @@ func (e machineEdit) answer(m machine, err error) answer {
 	if err != nil {
 		return answer{machine: m, err: model.AsError(err)}
 	}
-	return answer{machine: m, raw: json.RawMessage(`"` + e.done + `"`)}
+	raw, err := model.Marshal(e.done)
+	if err != nil { // a string always encodes
+		return answer{machine: m, err: model.AsError(err)}
+	}
+	return answer{machine: m, raw: raw}
 }
 
 // newMachineSetCommand makes "machine set".
@@ -62,11 +78,12 @@ func newMachineSetCommand(a *app) *cobra.Command {
 	var pace pacing
 	var params paramFlags
 	var unset []string
+	var profiles profileEdit
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "set TARGETS... [k=v...]",
-		Short: "Set and unset params of machines",
-		Long: `Set and unset params of machines.
+		Short: "Set and unset params of machines, give them profiles and take them",
+		Long: `Set and unset params of machines, give them profiles and take them.
 
 A value that is JSON is taken as JSON, unless the param is declared as text.
 A secret is given with --param-file, never on the command line.`,
@@ -75,8 +92,11 @@ A secret is given with --param-file, never on the command line.`,
 		ValidArgsFunction: a.completesTargets(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			sel.args, params.values = splitAssignments(args)
-			if len(params.values)+len(params.files)+len(unset) == 0 {
-				return usage("nothing to set: give k=v, --param-file k=FILE or --unset k")
+			if len(params.values)+len(params.files)+len(unset)+len(profiles.add)+len(profiles.remove) == 0 {
+				return usage("nothing to set: give k=v, --param-file k=FILE, --unset k, --add-profile P or --remove-profile P")
+			}
+			if err := profiles.check(); err != nil {
+				return err
 			}
 			return a.withClient(func(c *client.Client) error {
 				values, err := params.read(cmd.Context(), a, c)
@@ -88,6 +108,9 @@ A secret is given with --param-file, never on the command line.`,
 					ops, err := paramOps(m.params, values, unset)
 					if err != nil {
 						return err
+					}
+					if ops = append(profiles.ops(m.profiles), ops...); len(ops) == 0 {
+						return nil
 					}
 					_, err = c.Machines().Patch(ctx, m.uuid, ops...)
 					return err
@@ -101,6 +124,8 @@ A secret is given with --param-file, never on the command line.`,
 	pace.addFlags(fs)
 	fs.StringArrayVar(&params.files, "param-file", nil, "param `k=FILE` with the value in a file, for secrets; - is stdin")
 	fs.StringArrayVar(&unset, "unset", nil, "unset this `PARAM` (may be repeated)")
+	fs.StringArrayVar(&profiles.add, "add-profile", nil, "give it this `PROFILE` (may be repeated)")
+	fs.StringArrayVar(&profiles.remove, "remove-profile", nil, "take this `PROFILE` from it (may be repeated)")
 	fs.BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
 }

@@ -19,25 +19,26 @@ import (
 func newPluginCommand(a *app) *cobra.Command {
 	return groupCommand(&cobra.Command{
 		Use:   "plugin",
-		Short: "List, add, configure and remove plugins",
-	}, newPluginAddCommand(a), newPluginSetCommand(a), newPluginRemoveCommand(a), &cobra.Command{
-		Use:     "list",
-		Aliases: []string{"ls"},
-		Short:   "List plugins, with the error of each that is not ready",
-		Args:    none,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withClient(func(c *client.Client) error { return a.listPlugins(cmd.Context(), c) })
-		},
-	}, &cobra.Command{
-		Use:   "show NAME",
-		Short: "Show one plugin: its state, its params and its actions",
-		Args:  wants(1, 1, "the NAME of one plugin"),
+		Short: "List, add, configure, upload and remove plugins",
+	}, newPluginAddCommand(a), newPluginSetCommand(a), newPluginRemoveCommand(a),
+		newPluginUploadCommand(a), newPluginDownloadCommand(a), newPluginTrustCommand(a), &cobra.Command{
+			Use:     "list",
+			Aliases: []string{"ls"},
+			Short:   "List plugins, with the error of each that is not ready",
+			Args:    none,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				return a.withClient(func(c *client.Client) error { return a.listPlugins(cmd.Context(), c) })
+			},
+		}, &cobra.Command{
+			Use:   "show NAME",
+			Short: "Show one plugin: its state, its params and its actions",
+			Args:  wants(1, 1, "the NAME of one plugin"),
 
-		ValidArgsFunction: a.completesOne(providerNames),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withClient(func(c *client.Client) error { return a.showPlugin(cmd.Context(), c, args[0]) })
-		},
-	})
+			ValidArgsFunction: a.completesOne(providerNames),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				return a.withClient(func(c *client.Client) error { return a.showPlugin(cmd.Context(), c, args[0]) })
+			},
+		})
 }
 
 // The keys that an endpoint adds to the Meta of a provider.

@@ -33,7 +33,7 @@ secret is given with --param-file, never on the command line.`,
 		ValidArgsFunction: a.completesOne(providerNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(func(c *client.Client) error {
-				provider, err := onlyTarget(args, &params)
+				provider, err := onlyTarget("plugin", args, &params)
 				if err != nil {
 					return err
 				}
@@ -69,7 +69,7 @@ func newPluginSetCommand(a *app) *cobra.Command {
 		ValidArgsFunction: a.completesOne(pluginNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(func(c *client.Client) error {
-				name, err := onlyTarget(args, &params)
+				name, err := onlyTarget("plugin", args, &params)
 				if err != nil {
 					return err
 				}
@@ -111,7 +111,7 @@ func newPluginRemoveCommand(a *app) *cobra.Command {
 
 		ValidArgsFunction: a.completesOne(pluginNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.confirm(cmd.Context(), "plugin remove", args, yes); err != nil {
+			if err := a.confirmThe(cmd.Context(), "plugin remove", "plugin", args, yes); err != nil {
 				return err
 			}
 			return a.withClient(func(c *client.Client) error {
@@ -130,18 +130,13 @@ func newPluginRemoveCommand(a *app) *cobra.Command {
 const noPlugin = "no plugin is called %s; `oob plugin list` lists them"
 
 // printPlugin prints what has become of a plugin.
-func (a *app) printPlugin(name, state string) error {
-	if a.flags.json {
-		return a.printJSON(map[string]string{"plugin": name, "state": state})
-	}
-	return a.printLine(name + ": " + state)
-}
+func (a *app) printPlugin(name, state string) error { return a.printState("plugin", name, state) }
 
 // onlyTarget takes the one name off the arguments; the others are k=v.
-func onlyTarget(args []string, params *paramFlags) (string, error) {
+func onlyTarget(kind string, args []string, params *paramFlags) (string, error) {
 	targets, values := splitAssignments(args)
 	if len(targets) != 1 {
-		return "", usage("want one plugin, not %q", strings.Join(targets, " "))
+		return "", usage("want one %s, not %q", kind, strings.Join(targets, " "))
 	}
 	params.values = append(params.values, values...)
 	return targets[0], nil

@@ -37,16 +37,7 @@ func newRunsCommand(a *app) *cobra.Command {
 		Short:   "List runs, the newest first",
 		Args:    none,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return list(cmd) },
-	}, &cobra.Command{
-		Use:   "show ID",
-		Short: "Show one run; the ID may be cut to its first characters",
-		Args:  wants(1, 1, "the ID of one run"),
-
-		ValidArgsFunction: a.completesOne(runIDs),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withClient(func(c *client.Client) error { return a.showRun(cmd.Context(), c, args[0]) })
-		},
-	})
+	}, newRunsShowCommand(a), newRunsCancelCommand(a))
 	group.RunE = func(cmd *cobra.Command, _ []string) error { return list(cmd) }
 	fs := group.PersistentFlags()
 	fs.StringArrayVar(&o.machines, "machine", nil, "runs on these `TARGETS` only")

@@ -165,6 +165,9 @@ var flagNamers = map[string]namer{
 	"driver":  providerNames,
 	"profile": profileNames,
 	"unset":   paramNames,
+
+	"add-profile":    profileNames,
+	"remove-profile": profileNames,
 }
 
 // addCompletion adds the completion of flags to a command and all below it.

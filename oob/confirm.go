@@ -10,10 +10,15 @@ import (
 	"provision-plugins/shared/model"
 )
 
-// confirm asks whether to do what to the machines, having counted them. With
-// yes it only tells, on a terminal; without a terminal yes is required.
+// confirm asks whether to do what to machines.
 func (a *app) confirm(ctx context.Context, what string, names []string, yes bool) error {
-	doing := fmt.Sprintf("%s %s: %s", what, count(len(names), "machine"), hostlist.Fold(names))
+	return a.confirmThe(ctx, what, "machine", names, yes)
+}
+
+// confirmThe asks whether to do what to things of a kind, having counted them. With
+// yes it only tells, on a terminal; without a terminal yes is required.
+func (a *app) confirmThe(ctx context.Context, what, kind string, names []string, yes bool) error {
+	doing := fmt.Sprintf("%s %s: %s", what, count(len(names), kind), hostlist.Fold(names))
 	if yes {
 		if a.ask { // whoever looks on may still interrupt
 			fmt.Fprintln(a.stderr, clean(doing))

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -125,4 +126,16 @@ func (a *app) readSecret(file string) (string, error) {
 		return "", errors.New("cannot read the secret from stdin: " + err.Error())
 	}
 	return secret, nil
+}
+
+// readStdin reads all of stdin, up to a bound.
+func (a *app) readStdin(limit int64) ([]byte, error) {
+	raw, err := io.ReadAll(io.LimitReader(a.stdin, limit+1))
+	switch {
+	case err != nil:
+		return nil, usage("cannot read stdin: %w", err)
+	case int64(len(raw)) > limit:
+		return nil, usage("cannot read stdin: larger than %d MiB", limit>>20)
+	}
+	return raw, nil
 }

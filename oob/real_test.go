@@ -39,6 +39,7 @@ func TestReal(t *testing.T) {
 			"eventually": cmdEventually,
 			"until":      cmdUntil,
 			"setoutput":  cmdSetOutput,
+			"setstdout":  cmdSetStdout,
 		},
 	})
 }
@@ -181,6 +182,17 @@ func cmdSetOutput(ts *testscript.TestScript, _ bool, args []string) {
 	found := regexp.MustCompile("(?m)" + args[2]).FindStringSubmatch(text)
 	if found == nil {
 		ts.Fatalf("%s is not in:\n%s", args[2], text)
+	}
+	ts.Setenv(args[0], found[1])
+}
+
+// cmdSetStdout sets a variable to what a regexp's group finds in what the last
+// command printed: setstdout VAR REGEXP
+func cmdSetStdout(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile("stdout")
+	found := regexp.MustCompile("(?m)" + args[1]).FindStringSubmatch(text)
+	if found == nil {
+		ts.Fatalf("%s is not in:\n%s", args[1], text)
 	}
 	ts.Setenv(args[0], found[1])
 }

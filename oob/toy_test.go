@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -14,8 +15,9 @@ import (
 // toy is a plugin for the scripts: machines in memory that switch at once.
 type toy struct {
 	plugin.Base
-	mu sync.Mutex // guards on
-	on map[string]bool
+	log *slog.Logger
+	mu  sync.Mutex // guards on
+	on  map[string]bool
 }
 
 // toyMain is the main function of the plugin binary.
@@ -36,6 +38,9 @@ func toyMain() int {
 	plugin.InitApp("toy", "A toy", "v1.2.3", def, &toy{on: map[string]bool{}})
 	return plugin.Main()
 }
+
+// SetLogger takes the logger whose lines go to the endpoint.
+func (t *toy) SetLogger(log *slog.Logger) { t.log = log }
 
 // Config takes nothing.
 func (*toy) Config(context.Context, *client.Client, model.Params) error { return nil }
@@ -70,6 +75,7 @@ func (t *toy) Action(ctx context.Context, a *model.Action) (any, error) {
 			return nil, model.Errorf(model.DeviceAuth, "cannot %s %s: the device refused the password", a.Command, m.Name)
 		}
 	}
+	t.log.InfoContext(ctx, "the toy switches "+m.Name)
 	return t.act(a.Command, m.Name), nil
 }
 
