@@ -59,6 +59,7 @@ func definition(p *driver.Provider) *model.PluginProvider {
 		Version:          version,
 		PluginVersion:    model.PluginVersion,
 		AutoStart:        true,
+		OptionalParams:   []string{paramStateDir},
 		AvailableActions: p.Actions(),
 		StoreObjects:     map[string]any{},
 		Documentation:    "Power, boot device and locator of machines with a BMC, by IPMI 2.0 over LAN.",

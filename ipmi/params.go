@@ -27,6 +27,7 @@ const (
 	paramIdentify = "ipmi/identify-duration"
 	paramInterval = "ipmi/min-interval"
 	paramBIOSMode = "detected-bios-mode"
+	paramStateDir = "ipmi/state-dir" // of the plugin; read by plugin.StateDir
 )
 
 // metaTable says what the columns of an inventory mean here, and which params

@@ -429,6 +429,7 @@ func TestOpenRefusals(t *testing.T) {
 	}{
 		"nothing known":       {both, Target{Login: wrong}, 2},
 		"suite known":         {both, Target{Login: wrong, Known: Known{Suite: 17}}, 2},
+		"suite 3 only":        {[]types.CipherSuiteID{3}, Target{Login: wrong}, 2},
 		"suite 17 only":       {new17, Target{Login: wrong}, 2},
 		"refused before":      {both, Target{Login: wrong, Refusals: 1}, 1},
 		"probe":               {both, Target{Login: wrong, Refusals: 2, Probe: true}, 1},
