@@ -81,24 +81,39 @@ const simPassword = "Heron-by-a-river"
 // simLogin is what an action on it needs.
 func simLogin() model.Params { return model.Params{paramPassword: simPassword, "oob/timeout": 6} }
 
+// needTool returns the path of a program of Debian's.
+func needTool(t *testing.T, name, debian string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		if os.Getenv("TEST_STRICT") == "1" {
+			t.Fatalf("%s is not installed: install %s", name, debian)
+		}
+		t.Skipf("%s is not installed", name)
+	}
+	return path
+}
+
 // startIPMISim runs a simulator, with the machine on, until the test ends.
 func startIPMISim(t *testing.T) *ipmiSim {
 	t.Helper()
-	path, err := exec.LookPath("ipmi_sim")
-	if err != nil {
-		if os.Getenv("TEST_STRICT") == "1" {
-			t.Fatal("ipmi_sim is not installed: install openipmi")
+	return startSim(t, t.TempDir(), func(dir string, addr netip.AddrPort) map[string]string {
+		return map[string]string{
+			"chassis": chassisScript, "power": "1\n", "log": "",
+			"lan.conf": fmt.Sprintf(simConfig, addr.Addr(), addr.Port(), filepath.Join(dir, "chassis"), testUser, simPassword),
 		}
-		t.Skip("ipmi_sim is not installed")
-	}
-	dir := t.TempDir()
+	})
+}
+
+// startSim runs a simulator until the test ends, in a folder with these files.
+func startSim(t *testing.T, dir string, files func(dir string, addr netip.AddrPort) map[string]string) *ipmiSim {
+	t.Helper()
+	path := needTool(t, "ipmi_sim", "openipmi")
 	// An address of its own: tests run side by side.
 	addr := drivertest.FreeAddr(t, "udp", netip.AddrFrom4([4]byte{127, byte(64 + rand.IntN(64)), byte(rand.IntN(256)), byte(1 + rand.IntN(250))}))
-	script := filepath.Join(dir, "chassis")
-	for name, text := range map[string]string{
-		"chassis": chassisScript, "power": "1\n", "log": "", "sim.emu": simCommands,
-		"lan.conf": fmt.Sprintf(simConfig, addr.Addr(), addr.Port(), script, testUser, simPassword),
-	} {
+	all := files(dir, addr)
+	all["sim.emu"] = simCommands
+	for name, text := range all {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
 			t.Fatal(err)
 		}
