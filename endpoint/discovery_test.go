@@ -244,6 +244,7 @@ func TestAFileIsLeftAloneWhileItChanges(t *testing.T) {
 	}
 	path := filepath.Join(dir, "toy")
 	d := newDiscovery(Options{PluginDir: dir, ScanInterval: time.Minute}, &loader{log: slog.New(slog.DiscardHandler)})
+	d.holds = func(*binary) (string, bool) { return "", true }
 	d.load = func(context.Context, string, *binary) (*binary, error) {
 		return &binary{path: path, provider: &model.PluginProvider{Name: "toy"}}, nil
 	}

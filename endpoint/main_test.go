@@ -83,6 +83,9 @@ func definition(role string) *model.PluginProvider {
 		model.MetaClasses: `{"crash":"once","leak":"idempotent"}`,
 	}
 	switch role {
+	case "scanner": // an action of its may be given up
+		def.AvailableActions = append(def.AvailableActions, model.AvailableAction{Model: "machines", Command: "scan"})
+		def.Meta[model.MetaCancellable] = `["scan"]`
 	case "drp":
 		return drpDefinition()
 	case "other":
@@ -228,6 +231,7 @@ func (t *toy) change(ctx context.Context, a *model.Action) (any, error) {
 	if err := t.note("executed", a.Command); err != nil {
 		return nil, err
 	}
+	t.log.InfoContext(ctx, "toy executes "+a.Command)
 	if _, err := os.Stat(filepath.Join(t.dir, "hold")); err == nil {
 		if err := awaitFile(ctx, filepath.Join(t.dir, "go")); err != nil {
 			return nil, err

@@ -373,7 +373,7 @@ func (a *api) enter(mux *http.ServeMux, list []route) {
 // table, or one of the kind that the path names. The pattern of neither is "/".
 func (a *api) lookup(r *http.Request) (http.Handler, string) {
 	if strings.HasPrefix(r.URL.Path, apisRoot) { // whatever the path is like: it is the plugin's
-		return http.HandlerFunc(a.pluginAPI), apisPattern
+		return http.HandlerFunc(a.pluginAPI), r.Method + " " + apisPattern
 	}
 	h, pattern := a.mux.Handler(r)
 	if pattern != "/" {

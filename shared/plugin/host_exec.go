@@ -20,6 +20,8 @@ const (
 	maxToolErrors = 64 << 10
 	// pipeGrace is how long a dead process's children may keep its output open.
 	pipeGrace = time.Second
+	// busyWait is how long a binary rests at first that is still being written.
+	busyWait = 2 * time.Millisecond
 )
 
 // Define runs the binary's define and returns what it printed, checked. It is
@@ -76,9 +78,18 @@ func runTool(ctx context.Context, e Exec, args ...string) ([]byte, error) {
 	defer stop()
 	stdout := &boundedBuffer{limit: model.MaxBody, full: stop}
 	stderr := &boundedBuffer{limit: maxToolErrors}
-	cmd := e.command(ctx, args...)
-	cmd.Stdout, cmd.Stderr = stdout, stderr
-	err := cmd.Run()
+	run := func() error {
+		cmd := e.command(ctx, args...)
+		cmd.Stdout, cmd.Stderr = stdout, stderr
+		return cmd.Run()
+	}
+	err := run()
+	// A program that was started elsewhere at the moment when the file was written
+	// holds it open for writing until it is itself: a matter of milliseconds.
+	for wait := busyWait; errors.Is(err, syscall.ETXTBSY) && ctx.Err() == nil; wait *= 2 {
+		pause(ctx, wait)
+		err = run()
+	}
 	kind := model.Invalid
 	switch {
 	case stdout.over:

@@ -1,0 +1,124 @@
+package endpoint
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"log/slog"
+
+	"provision-plugins/shared/model"
+)
+
+// A flood is let through up to its bound, told of once, and counted at its end.
+func TestAFloodIsBoundedAndToldOfOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var text logBuffer
+		log := slog.New(slog.NewTextHandler(&text, nil))
+		f := newFlood("log lines", 100, 1000)
+		taken := 0
+		for range 5000 {
+			if f.allow(log) {
+				taken++
+			}
+		}
+		if taken != 1000 {
+			t.Errorf("%d taken at once", taken)
+		}
+		for range 100 { // ten seconds at ten times the rate
+			<-time.After(100 * time.Millisecond)
+			for range 100 {
+				if f.allow(log) {
+					taken++
+				}
+			}
+		}
+		if got := strings.Count(text.String(), "more than 100 log lines a second"); got != 1 || taken > 2000 {
+			t.Errorf("told %d times of one flood, %d taken", got, taken)
+		}
+		<-time.After(time.Minute)
+		if !f.allow(log) {
+			t.Error("not taken long after the flood")
+		}
+		want := fmt.Sprintf("%d log lines of a plugin were dropped", 5000+10_000-taken)
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("no %q in %s", want, text.String())
+		}
+		f.allow(log)
+		if got := strings.Count(text.String(), "were dropped"); got != 1 {
+			t.Errorf("counted %d times", got)
+		}
+	})
+}
+
+// A plugin that logs and publishes without end costs a bounded number of lines
+// and events, and its actions go on.
+func TestAPluginThatFloods(t *testing.T) {
+	r := start(t, "toy")
+	r.machine("m1", nil)
+	sub, err := r.e.hub.Subscribe("flood.*.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	h := newHandler(r.e.sup.unit("toy"))
+	for i := range 2 * lineBurst {
+		h.Log(&model.Line{Level: "info", Message: fmt.Sprint("flooding line ", i)})
+	}
+	for range 2 * eventBurst {
+		h.Publish(&model.Event{Type: "flood", Action: "x", Key: "k"})
+	}
+	text := r.log.String()
+	if got := strings.Count(text, "flooding line"); got < lineBurst || got > 2*lineBurst-1 {
+		t.Errorf("%d lines logged", got)
+	}
+	for _, what := range []string{"log lines", "events"} {
+		if got := strings.Count(text, what+" a second: those beyond are dropped"); got != 1 {
+			t.Errorf("told of %s %d times", what, got)
+		}
+	}
+	if _, err := r.act("m1", "poweron", nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// The secrets of a machine are kept out of what plugins log, print and publish, for
+// a while after its action too.
+func TestAHush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var h hush
+		end := h.begin([]string{"s3cr3t-1"})
+		other := h.begin([]string{"s3cr3t-1", "s3cr3t-2"})
+		if got := h.redact("s3cr3t-1 s3cr3t-2"); got != "****** ******" {
+			t.Errorf("during: %q", got)
+		}
+		end()
+		other()
+		<-time.After(hushFor / 2)
+		h.begin(nil)()
+		if got := h.redact("s3cr3t-1 s3cr3t-2"); got != "****** ******" {
+			t.Errorf("shortly after: %q", got)
+		}
+		<-time.After(hushFor)
+		h.begin(nil)()
+		if got := h.redact("s3cr3t-1 s3cr3t-2"); got != "s3cr3t-1 s3cr3t-2" {
+			t.Errorf("long after: %q", got)
+		}
+		<-time.After(2 * hushFor)
+		h.begin(nil)
+		if len(h.over) != 0 {
+			t.Errorf("%d are kept", len(h.over))
+		}
+	})
+}
+
+func TestADiscreetLog(t *testing.T) {
+	var text logBuffer
+	log := slog.New(&discreet{slog.NewTextHandler(&text, nil), func(s string) string { return strings.ReplaceAll(s, "s3cr3t", model.Masked) }})
+	log.With("a", 1).WithGroup("g").Info("it printed s3cr3t", "b", 2)
+	if got := text.String(); strings.Contains(got, "s3cr3t") || !strings.Contains(got, model.Masked) || !strings.Contains(got, "a=1 g.b=2") {
+		t.Errorf("%s", got)
+	}
+}
