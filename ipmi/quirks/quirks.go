@@ -63,8 +63,8 @@ var flags = []Flag{
 	},
 	{
 		Suite17, "suite17", true,
-		"has cipher suite 3 no more, and does not say so",
-		"offers suite 17 only, so that a wrong password is told as what it is",
+		"has cipher suite 3 no more, and agrees to it all the same or does not answer",
+		"offers suite 17 only, whatever worked before",
 		"go-ipmi issue 37 (Lenovo), OpenBMC issue 3666",
 	},
 	{

@@ -219,7 +219,11 @@ func (s *Session) await(ctx context.Context, timer <-chan time.Time, step string
 	case <-s.wake:
 	case <-timer:
 	case <-ctx.Done():
-		return ended(ctx, step)
+		err := ended(ctx, step)
+		if err.Reason == Silent {
+			err.Reason = s.silence()
+		}
+		return err
 	case <-s.t.closed:
 		return fail(Closed, step, nil)
 	}
