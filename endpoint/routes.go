@@ -314,7 +314,7 @@ func (a *api) recentEvents(r *http.Request) (*reply, error) {
 	if l.Limit == 0 {
 		return ok([]any{}), nil
 	}
-	return ok(orEmpty(a.hub.Recent(max(l.Limit, 0)))), nil
+	return ok(a.visible(r, a.hub.Recent(max(l.Limit, 0)))), nil
 }
 
 // postEvent publishes a caller's event under the caller's name.

@@ -142,7 +142,12 @@ func (x *access) login(ctx context.Context, in auth.Login) (caller, error) {
 	if err := x.logins.Check(ctx, in); err != nil {
 		return caller{}, err
 	}
-	return caller{name: "user:" + user.key, user: user.key, grant: auth.Grant{x.claims(user)}}, nil
+	return x.callerOf(user), nil
+}
+
+// callerOf is the caller that a user is who is not limited by a token.
+func (x *access) callerOf(user *record) caller {
+	return caller{name: "user:" + user.key, user: user.key, grant: auth.Grant{x.claims(user)}}
 }
 
 // bearer is the caller of a token.

@@ -46,14 +46,15 @@ func (a *api) websocket(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the upgrader has answered
 	}
-	s := &stream{conn: conn, sub: sub}
+	s := &stream{conn: conn, sub: sub, watcher: a.newWatcher(r)}
 	s.serve(a.ending)
 }
 
 // stream is one client of the event stream.
 type stream struct {
-	conn *websocket.Conn
-	sub  *events.Subscription
+	conn    *websocket.Conn
+	sub     *events.Subscription
+	watcher *watcher // used by the writer alone
 }
 
 // serve carries events until the client goes away, is too slow to be written
@@ -154,6 +155,14 @@ func (s *stream) write(ctx context.Context) {
 			farewell := websocket.FormatCloseMessage(websocket.CloseGoingAway, "the endpoint stops")
 			_ = s.conn.WriteControl(websocket.CloseMessage, farewell, time.Now().Add(time.Second)) // it may be gone
 			return
+		}
+		if !s.watcher.alive() {
+			farewell := websocket.FormatCloseMessage(websocket.ClosePolicyViolation, "the token is no longer good")
+			_ = s.conn.WriteControl(websocket.CloseMessage, farewell, time.Now().Add(time.Second)) // it may be gone
+			return
+		}
+		if !s.watcher.sees(e) {
+			continue
 		}
 		raw, err := model.Marshal(e)
 		if err == nil {
