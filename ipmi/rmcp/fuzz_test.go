@@ -55,7 +55,7 @@ func fuzzSession(tb testing.TB) (*Session, *handshake) {
 }
 
 // answer is a good answer to the first Get Chassis Status of a session.
-var answer = []byte{addrConsole, 0x01 << 2, 0, addrBMC, 1 << 2, 0x01, 0, 1, 0, 0, 0}
+var answer = []byte{addrConsole, 0x01 << 2, 0x7b, addrBMC, 1 << 2, 0x01, 0, 1, 0, 0, 0xda}
 
 // FuzzUnpack gives the response types that are used arbitrary data.
 func FuzzUnpack(f *testing.F) {
