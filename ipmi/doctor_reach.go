@@ -168,13 +168,10 @@ func lookBreaker(_ context.Context, x *examination) model.Check {
 
 // lookLogin opens a session, with one handshake.
 func lookLogin(ctx context.Context, x *examination) model.Check {
+	ctx, cancel := context.WithTimeout(ctx, loginBound)
+	defer cancel()
 	if err := x.login(ctx); err != nil {
-		check := failure(err)
-		var e *rmcp.Error
-		if errors.As(err, &e) && e.Reason.RefusesLogin() {
-			check.Cause += "; tried once"
-		}
-		return check
+		return x.noLogin(err)
 	}
 	// A session is one only if something comes through it.
 	var refusal *rmcp.Refusal
@@ -186,6 +183,30 @@ func lookLogin(ctx context.Context, x *examination) model.Check {
 		return good("a session is open, with cipher suite %d, round trip %s", known.Suite, short(known.RTT))
 	}
 	return good("in %s, with cipher suite %d, round trip %s", short(x.took), known.Suite, short(known.RTT))
+}
+
+// loginBound is how long the login may take.
+const loginBound = 10 * time.Second
+
+// noLogin is the check of a login that failed.
+func (x *examination) noLogin(err error) model.Check {
+	check := failure(err)
+	var e *rmcp.Error
+	if !errors.As(err, &e) {
+		return check
+	}
+	ways := x.target().Login.Ways
+	switch {
+	case e.Reason.RefusesLogin():
+		check.Cause += "; tried once"
+	case e.Reason == rmcp.Silent && x.greeting.Answered() && ways.Suite == 0:
+		check.Cause = fmt.Sprintf("it answers everything but %s: it may not bear that cipher suite 17 is proposed", e.Step)
+		check.Mend = "set " + paramQuirks + " to suite3, and try again; without success, reset the BMC"
+	case e.Reason == rmcp.Silent && x.greeting.Answered():
+		check.Cause = fmt.Sprintf("it answers everything but %s", e.Step)
+		check.Mend = "reset the BMC"
+	}
+	return check
 }
 
 // short rounds a duration for people.

@@ -131,6 +131,17 @@ var sickTable = map[string]sick{
 		want:   "login failed, privilege skipped, session slots skipped, clock skipped, power reading skipped, boot flags skipped, quirks skipped, identity skipped",
 		rung:   rungLogin, cause: "wrong checksum", mend: "set ipmi/quirks to nochecksumcheck", kind: model.Unreachable,
 	},
+	"deaf to suite 17": {
+		faults: bmc.Faults{Odd: bmc.Odd{DeafTo: []int{17}}},
+		want:   "login failed, privilege skipped, session slots skipped, clock skipped, power reading skipped, boot flags skipped, quirks skipped, identity skipped",
+		rung:   rungLogin, cause: "everything but Open Session", mend: "set ipmi/quirks to suite3", kind: model.Unreachable,
+	},
+	"deaf to all suites": {
+		faults: bmc.Faults{Odd: bmc.Odd{DeafTo: []int{17, 3}}},
+		params: model.Params{paramQuirks: "suite3"},
+		want:   "login failed, privilege skipped, session slots skipped, clock skipped, power reading skipped, boot flags skipped, quirks skipped, identity skipped",
+		rung:   rungLogin, cause: "everything but Open Session", mend: "reset the BMC", kind: model.Unreachable,
+	},
 	"user only": {
 		options: bmc.Options{Limit: bmc.User},
 		want:    "privilege failed, power reading skipped, boot flags skipped",

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -91,15 +92,19 @@ func (ans answer) sharedLadder(c *model.Checkup) *model.Checkup {
 	return shared
 }
 
-// printLadders prints one ladder for all machines that have the same.
+// printLadders prints one ladder for all machines that have the same. Of several
+// that are well only what was not looked at is told.
 func (r *report) printLadders() {
 	if r.ladders == nil {
 		return
 	}
 	for _, g := range r.ladders.list() {
 		c := g.value.shared
-		if len(g.names) == 1 {
+		switch {
+		case len(g.names) == 1:
 			c = g.value.own
+		case c.Verdict == model.VerdictOK:
+			c.Checks = slices.DeleteFunc(c.Checks, func(check model.Check) bool { return check.Verdict == model.VerdictOK })
 		}
 		r.printLadder(hostlist.Fold(g.names), c)
 	}

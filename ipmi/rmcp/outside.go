@@ -17,7 +17,8 @@ import (
 type Greeting struct {
 	// Local is the address that the BMC is reached from.
 	Local netip.Addr
-	// RTT is how long the first answer took; 0 if there was none.
+	// RTT is how long the first answer took, lost tries included; 0 if there was
+	// none.
 	RTT time.Duration
 	// Pong tells that the BMC answered an RMCP presence ping (IPMI 2.0 §13.2.3).
 	Pong bool
@@ -101,7 +102,7 @@ func networkError(err error) *Error {
 type greeter struct {
 	Greeting
 	conn  *net.UDPConn
-	began time.Time // of the try under way
+	began time.Time // of the first try
 	part  uint8     // of the list of cipher suites, the next one
 	list  []byte
 	whole bool // the list has ended
@@ -149,12 +150,12 @@ func (g *greeter) send(b []byte) error {
 // ask sends, and reads until it is done or three tries are over.
 func (g *greeter) ask(ctx context.Context, done func() bool, send func() error) error {
 	wait := greetFirst
+	g.began = time.Now()
 	for range greetTries {
-		g.began = time.Now()
 		if err := send(); err != nil {
 			return err
 		}
-		if err := g.conn.SetReadDeadline(g.began.Add(wait)); err != nil {
+		if err := g.conn.SetReadDeadline(time.Now().Add(wait)); err != nil {
 			return networkError(err)
 		}
 		wait *= 2
