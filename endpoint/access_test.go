@@ -226,6 +226,15 @@ func TestEveryRouteHasARule(t *testing.T) {
 	}
 }
 
+// The tests make passwords cheap; nobody else does.
+func TestPasswordsAreCostly(t *testing.T) {
+	r := newRig(t)
+	e, err := New(r.opts)
+	if err != nil || e.hashCost != (auth.Cost{Memory: 19 << 10, Passes: 2}) {
+		t.Errorf("%+v, %v", e.hashCost, err)
+	}
+}
+
 func TestFirstUser(t *testing.T) {
 	r := start(t)
 	path := filepath.Join(r.opts.DataDir, passwordFile)

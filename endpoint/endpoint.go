@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"provision-plugins/endpoint/auth"
 	"provision-plugins/endpoint/events"
 	"provision-plugins/endpoint/runs"
 	"provision-plugins/endpoint/secret"
@@ -40,6 +41,7 @@ type Endpoint struct {
 	access    *access
 	contents  *contents
 	now       func() time.Time // the wall clock, by which tokens expire
+	hashCost  auth.Cost        // of passwords
 	store     *store.Store
 	runs      *runs.Manager
 	hub       *events.Hub
@@ -56,7 +58,7 @@ func New(o Options) (*Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Endpoint{opts: o, timing: defaultTiming(), now: time.Now}
+	e := &Endpoint{opts: o, timing: defaultTiming(), now: time.Now, hashCost: auth.DefaultCost()}
 	e.log, e.ring = keepLog(o.Logger)
 	return e, nil
 }

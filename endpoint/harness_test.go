@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"provision-plugins/endpoint/auth"
 	"provision-plugins/shared/client"
 	"provision-plugins/shared/model"
 )
@@ -141,6 +142,7 @@ func (r *rig) build() {
 		r.t.Fatal(err)
 	}
 	r.e.timing.backoffMin, r.e.timing.backoffMax = 5*time.Millisecond, 20*time.Millisecond
+	r.e.hashCost = auth.Cost{Memory: 64, Passes: 1}
 	r.e.timing.retry = 50 * time.Millisecond
 }
 

@@ -39,7 +39,7 @@ type access struct {
 // openAccess makes the roles that every endpoint has, and on the first start the
 // first user.
 func (e *Endpoint) openAccess(ctx context.Context) error {
-	hasher := auth.NewHasher()
+	hasher := auth.NewHasher(e.hashCost)
 	e.access = &access{
 		log: e.log, dir: e.opts.DataDir, objects: e.objects, hasher: hasher,
 		logins: auth.NewLogins(hasher, e.now),

@@ -63,7 +63,7 @@ func (l *Logins) Check(ctx context.Context, in Login) error {
 	if err := l.limited(in); err != nil { // those who had their turn before count
 		return err
 	}
-	if len(in.Password) <= maxPassword && verify(in.Hash, in.Password) {
+	if len(in.Password) <= maxPassword && l.hasher.verify(in.Hash, in.Password) {
 		l.remember(digest)
 		return nil
 	}

@@ -24,7 +24,7 @@ type desk struct {
 // newDesk makes a desk where alice may log in with "right-password".
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	h := NewHasher()
+	h := NewHasher(Cost{Memory: 64, Passes: 1})
 	hash, err := h.Hash(t.Context(), "right-password")
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func (d *desk) fail(times int, from netip.Addr) {
 }
 
 func TestHashes(t *testing.T) {
-	h := NewHasher()
+	h := NewHasher(DefaultCost())
 	one, err := h.Hash(t.Context(), "password")
 	if err != nil || !strings.HasPrefix(one, "$argon2id$v=19$m=19456,t=2,p=1$") || strings.Contains(one, "password") {
 		t.Fatalf("%q, %v", one, err)
@@ -70,7 +70,7 @@ func TestHashes(t *testing.T) {
 		{"cheaper", strings.Replace(one, "m=19456", "m=8", 1), "password", false},
 		{"another algorithm", strings.Replace(one, "argon2id", "argon2i", 1), "password", false},
 	} {
-		if got := verify(c.hash, c.password); got != c.want {
+		if got := h.verify(c.hash, c.password); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}
@@ -261,11 +261,12 @@ func TestLimitsAreBounded(t *testing.T) {
 }
 
 func FuzzHash(f *testing.F) {
-	f.Add(hashHead + "c2FsdHNhbHRzYWx0c2Fs$c3Vt")
+	h := NewHasher(DefaultCost())
+	f.Add(h.head + "c2FsdHNhbHRzYWx0c2Fs$c3Vt")
 	f.Add("$argon2id$v=19$m=4294967295,t=2,p=1$AAAA$AAAA")
 	f.Add("$$$$")
 	f.Fuzz(func(t *testing.T, hash string) {
-		salt, sum := parseHash(hash)
+		salt, sum := h.parse(hash)
 		if len(salt) != saltSize || sum != nil && len(sum) != hashSize {
 			t.Errorf("%q: salt of %d bytes, sum of %d", hash, len(salt), len(sum))
 		}

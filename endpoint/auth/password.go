@@ -13,13 +13,19 @@ import (
 	"provision-plugins/shared/model"
 )
 
-// The cost of a password: argon2id with 19 MiB, two passes, one lane.
+// Cost is what a hash of a password costs.
+type Cost struct {
+	Memory uint32 // KiB
+	Passes uint32
+}
+
+// DefaultCost is what is taken to be enough today.
+func DefaultCost() Cost { return Cost{Memory: 19 << 10, Passes: 2} }
+
 const (
-	hashMemory = 19 << 10 // KiB
-	hashTime   = 2
-	hashLanes  = 1
-	hashSize   = 32
-	saltSize   = 16
+	hashLanes = 1
+	hashSize  = 32
+	saltSize  = 16
 
 	minPassword = 8
 	maxPassword = 1024
@@ -27,19 +33,19 @@ const (
 	maxWaiting = 16
 )
 
-// hashHead begins every hash that is made here.
-var hashHead = fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$", argon2.Version, hashMemory, hashTime, hashLanes)
-
-// Hasher makes and verifies hashes of passwords, one at a time: a flood of
-// logins takes neither the memory nor the processors.
+// Hasher makes and verifies argon2id hashes of passwords, one at a time: a flood
+// of logins takes neither the memory nor the processors.
 type Hasher struct {
+	cost    Cost
+	head    string        // begins every hash that is made here
 	turn    chan struct{} // holds a token while somebody hashes
 	waiting chan struct{} // a token for each who hashes or waits to
 }
 
-// NewHasher makes a Hasher.
-func NewHasher() *Hasher {
-	return &Hasher{turn: make(chan struct{}, 1), waiting: make(chan struct{}, maxWaiting)}
+// NewHasher makes a Hasher of a cost.
+func NewHasher(c Cost) *Hasher {
+	head := fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$", argon2.Version, c.Memory, c.Passes, hashLanes)
+	return &Hasher{cost: c, head: head, turn: make(chan struct{}, 1), waiting: make(chan struct{}, maxWaiting)}
 }
 
 // CheckPassword refuses a password that is too short or too long.
@@ -60,12 +66,12 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	salt := make([]byte, saltSize)
 	_, _ = rand.Read(salt) // never fails: the runtime ends the program first
 	encode := base64.RawStdEncoding.EncodeToString
-	return hashHead + encode(salt) + "$" + encode(derive(password, salt)), nil
+	return h.head + encode(salt) + "$" + encode(h.derive(password, salt)), nil
 }
 
 // derive is the costly function.
-func derive(password string, salt []byte) []byte {
-	return argon2.IDKey([]byte(password), salt, hashTime, hashMemory, hashLanes, hashSize)
+func (h *Hasher) derive(password string, salt []byte) []byte {
+	return argon2.IDKey([]byte(password), salt, h.cost.Passes, h.cost.Memory, hashLanes, hashSize)
 }
 
 // enter waits for the turn to hash. It is refused when too many wait already.
@@ -86,15 +92,15 @@ func (h *Hasher) enter(ctx context.Context) (done func(), err error) {
 
 // verify reports whether a hash is a password's. The caller has the turn. A
 // hash that cannot be read is nobody's, and takes as long.
-func verify(hash, password string) bool {
-	salt, want := parseHash(hash)
-	got := derive(password, salt)
+func (h *Hasher) verify(hash, password string) bool {
+	salt, want := h.parse(hash)
+	got := h.derive(password, salt)
 	return subtle.ConstantTimeCompare(got, want) == 1
 }
 
-// parseHash splits a hash of ours; nothing matches another.
-func parseHash(hash string) (salt, sum []byte) {
-	rest, ours := strings.CutPrefix(hash, hashHead)
+// parse splits a hash of ours; nothing matches another.
+func (h *Hasher) parse(hash string) (salt, sum []byte) {
+	rest, ours := strings.CutPrefix(hash, h.head)
 	saltText, sumText, _ := strings.Cut(rest, "$")
 	salt, saltErr := base64.RawStdEncoding.DecodeString(saltText)
 	sum, sumErr := base64.RawStdEncoding.DecodeString(sumText)
