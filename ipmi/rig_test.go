@@ -37,7 +37,7 @@ func act(p *driver.Provider, command string, addr netip.AddrPort, more ...model.
 			params[name] = v
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	a := &model.Action{Model: &model.Machine{Name: "m1", Uuid: addr.String()}, Command: command, Params: params}
 	result, err := p.Action(ctx, a)
