@@ -93,7 +93,7 @@ func (r *runner) one(ctx context.Context, row *inventory.Row) answered {
 	if err == nil {
 		raw, failed := model.Marshal(okLine{row.Name, v})
 		if failed == nil {
-			return answered{line: raw}
+			return answered{line: raw, kind: failureIn(v)}
 		}
 		err = model.Errorf(model.Internal, "cannot encode the answer: %w", failed)
 	}
@@ -101,6 +101,20 @@ func (r *runner) one(ctx context.Context, row *inventory.Row) answered {
 	secrets := append(model.SecretValues(row.Params, r.program.secure), model.SecretValues(r.params, r.program.secure)...)
 	raw, _ := model.Marshal(errorLine{row.Name, runError{e.Kind(), model.Redact(e.Text(), secrets)}}) // strings encode
 	return answered{line: raw, kind: e.Kind()}
+}
+
+// failureIn is the kind of what an answer reports to have failed, such as the
+// checks of a doctor; empty if it reports none.
+func failureIn(v any) model.Kind {
+	report, ok := v.(interface{ Err() error })
+	if !ok {
+		return ""
+	}
+	err := report.Err()
+	if err == nil {
+		return ""
+	}
+	return model.KindOf(err)
 }
 
 // act calls the implementation; its panic is this machine's error only.
