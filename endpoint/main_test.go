@@ -93,8 +93,8 @@ func definition(role string) *model.PluginProvider {
 		def.AvailableActions = []model.AvailableAction{{Model: "machines", Command: "poweron", RequiredParams: []string{"other/id"}}}
 	case "clash":
 		def.Name = "clash"
-	case "listener":
-		def.Name, def.Content, def.AvailableActions, def.HasPublish = "listener", "", nil, true
+	case "listener", "fragile":
+		def.Name, def.Content, def.AvailableActions, def.HasPublish = role, "", nil, true
 	case "needy":
 		def.Name, def.Content, def.AvailableActions, def.RequiredParams = "needy", "", nil, []string{"needy/key"}
 		def.OptionalParams = []string{"needy/extra"}
@@ -178,7 +178,11 @@ func (t *toy) Config(ctx context.Context, _ *client.Client, params model.Params)
 
 // Publish notes an event.
 func (t *toy) Publish(_ context.Context, e *model.Event) error {
-	return t.note("published", e.Type+"."+e.Action+"."+e.Key)
+	err := t.note("published", e.Type+"."+e.Action+"."+e.Key)
+	if t.role == "fragile" && e.Action == "kill" {
+		os.Exit(9)
+	}
+	return err
 }
 
 // Action does what it is told.
