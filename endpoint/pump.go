@@ -17,6 +17,10 @@ type pump struct {
 	done   chan struct{}
 }
 
+// endGrace is how long the process of a plugin that lost an event may take to be
+// seen to end.
+const endGrace = 500 * time.Millisecond
+
 // drainTime is how long an ending pump hands out what is queued.
 const drainTime = 3 * time.Second
 
@@ -78,7 +82,22 @@ func (p *pump) hand(ctx context.Context, u *unit, e *model.Event) bool {
 	// What it may have seen is not sent a second time, nor what it refused.
 	u.sup.log.Warn("plugin did not take an event", "plugin", u.name,
 		"event", e.Type+"."+e.Action+"."+e.Key, "error", model.AsError(err).Text())
+	if model.KindOf(err) == model.Unreachable {
+		awaitEnd(ctx, proc)
+	}
 	return true
+}
+
+// awaitEnd waits a moment for the end of a process that lost an event: what is
+// handed to one that is about to end is lost too.
+func awaitEnd(ctx context.Context, proc *plugin.Process) {
+	grace := time.NewTimer(endGrace)
+	defer grace.Stop()
+	select {
+	case <-proc.Done():
+	case <-grace.C:
+	case <-ctx.Done():
+	}
 }
 
 // rest waits for the plugin to come back, and reports whether to try again.
