@@ -328,3 +328,24 @@ func TestAnotherMasterKey(t *testing.T) {
 	}
 	r.connect()
 }
+
+// Events and runs go to many: they hold neither a secret nor its sealed form,
+// also of a param that only its declaration tells to be one.
+func TestEventsHideSealedSecrets(t *testing.T) {
+	r := start(t, "toy")
+	r.wantStatus(201, "POST", "/params", r.e.token, `{"Name":"x/pin","Secure":true,"Schema":{"type":"string"}}`)
+	uuid := r.machine("m1", model.Params{"x/pin": "1234567"})
+	r.wantStatus(200, "PATCH", "/machines/"+uuid, r.e.token, `[{"op":"replace","path":"/Description","from":"","value":"x"}]`)
+	r.wantStatus(200, "POST", "/machines/"+uuid+"/actions/poweron", r.e.token, `{"x/pin":"7654321"}`)
+	for _, path := range []string{"/events/recent?limit=1000", "/runs"} {
+		raw := string(r.wantStatus(200, "GET", path, r.e.token, ""))
+		if !strings.Contains(raw, `"x/pin":"******"`) {
+			t.Errorf("%s does not mask it: %s", path, raw)
+		}
+		for _, text := range []string{"1234567", "7654321", "s3cr3t-pw", "Payload"} {
+			if strings.Contains(raw, text) {
+				t.Errorf("%s shows %s", path, text)
+			}
+		}
+	}
+}
