@@ -343,3 +343,36 @@ func TestBreakerIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// TestLockoutLossy: a network that loses, doubles and delays makes neither a
+// wrong password nor the right one lock the account.
+func TestLockoutLossy(t *testing.T) {
+	t.Parallel()
+	const count = 24
+	f := startFleet(t, bmc.Options{Count: count, Seed: 5})
+	b := newBroker(t, Options{})
+	var all sync.WaitGroup
+	for i := range count {
+		sim := f.BMC(i)
+		sim.SetFaults(bmc.Faults{
+			LockoutAfter: 3, LossRate: 0.1, DuplicateRate: 0.1, Latency: 2 * time.Millisecond, Jitter: 10 * time.Millisecond,
+		})
+		used := []rmcp.Login{login, wrong}[i%2]
+		for range 5 {
+			all.Go(func() {
+				ctx, cancel := context.WithTimeout(bounded(t), 8*time.Second)
+				defer cancel()
+				err := tryOpen(ctx, b, sim, used)
+				if (err == nil) != (used == login) && reasonIn(err) != rmcp.Silent {
+					t.Errorf("%s: %v", used.Password, err)
+				}
+			})
+		}
+	}
+	all.Wait()
+	for i := range count {
+		if sim := f.BMC(i); sim.Locked() {
+			t.Errorf("BMC %d, right password %v: the account is locked: %v", i, i%2 == 0, sim.Ledger())
+		}
+	}
+}

@@ -178,7 +178,7 @@ func (h *handshake) negotiate(ctx context.Context) (*Session, *Error) {
 	}
 	if err := h.rakp12(ctx); err != nil {
 		// The BMC holds a slot for a session that will not be: tell it.
-		h.abandon()
+		h.abandon(err.Reason)
 		return nil, err
 	}
 	return h.rakp34(ctx)
@@ -219,97 +219,6 @@ func (h *handshake) algorithms() [3]uint8 {
 	return [3]uint8{s.auth, s.integrity, s.confidentiality}
 }
 
-// rakp12 exchanges random numbers and lets the BMC prove that it knows the
-// password.
-func (h *handshake) rakp12(ctx context.Context) *Error {
-	k := &h.keys
-	a, err := h.exchange(ctx, stepRAKP1, func(dst []byte) []byte {
-		dst = append(dst, 0, 0, 0)
-		dst = binary.LittleEndian.AppendUint32(dst, k.managedID)
-		dst = append(dst, k.consoleRnd[:]...)
-		dst = append(dst, k.role, 0, 0, uint8(len(k.username)))
-		return append(dst, k.username...)
-	})
-	if err == nil {
-		a, err = h.newestRAKP2(ctx, a)
-	}
-	if err == nil {
-		err = h.proves(a)
-	}
-	return h.doubt(ctx, stepRAKP1, err, h.proves)
-}
-
-// proves reports an error unless a RAKP 2 proves that the BMC knows the password.
-func (h *handshake) proves(a *setupAnswer) *Error {
-	k := &h.keys
-	copy(k.managedRnd[:], a.data[8:])
-	copy(k.guid[:], a.data[24:])
-	if !hmac.Equal(k.rakp2(), a.data[40:a.n]) {
-		return k.mismatch(a.data[40:a.n])
-	}
-	h.proved = true
-	return nil
-}
-
-// mismatch is the error of a proof that is not the one expected. A BMC that
-// hashes another privilege level than it should is told from one with another
-// password: its proof is right by its own way.
-func (s *setup) mismatch(proof []byte) *Error {
-	s.unhashed ^= nameOnlyLookup
-	defer func() { s.unhashed ^= nameOnlyLookup }()
-	if hmac.Equal(s.rakp2(), proof) {
-		return fail(OtherHash, stepRAKP1.name, nil)
-	}
-	return fail(BadPassword, stepRAKP1.name, errProof)
-}
-
-// minDoubt is the least time to look out for another answer after one that
-// refuses.
-const minDoubt = 30 * time.Millisecond
-
-// doubt looks out for another answer to a step after one that refuses the login,
-// and returns what counts. Who sees our datagrams can forge a refusal, and a
-// network can garble one; nobody but the BMC can make an answer that passes.
-func (h *handshake) doubt(ctx context.Context, st *step, refusal *Error, check func(*setupAnswer) *Error) *Error {
-	if refusal == nil || !refusal.Reason.RefusesLogin() {
-		return refusal
-	}
-	timer := time.NewTimer(max(h.rtt, minDoubt))
-	defer timer.Stop()
-	for {
-		a, err := h.await(ctx, st, []sent{{h.tag, time.Now()}}, timer)
-		switch {
-		case a != nil:
-			if err = check(a); err == nil {
-				h.t.drop(DropForged) // the one before
-				return nil
-			}
-		case err == nil:
-			return refusal
-		case !err.Reason.RefusesLogin():
-			return err
-		}
-	}
-}
-
-// newestRAKP2 waits for further answers with the same tag, where an earlier try
-// made that advisable: a network that doubles RAKP 1 makes the BMC draw another
-// random number, and the last one counts.
-func (h *handshake) newestRAKP2(ctx context.Context, a *setupAnswer) (*setupAnswer, *Error) {
-	if h.linger == 0 {
-		return a, nil
-	}
-	timer := time.NewTimer(h.linger)
-	defer timer.Stop()
-	for {
-		next, err := h.await(ctx, stepRAKP1, []sent{{h.tag, time.Now()}}, timer)
-		if next == nil || err != nil {
-			return a, err
-		}
-		a, h.crossed = next, true
-	}
-}
-
 // rakp34 proves that we know the password, and takes the session.
 func (h *handshake) rakp34(ctx context.Context) (*Session, *Error) {
 	k := &h.keys
@@ -345,11 +254,16 @@ func (h *handshake) rakp34(ctx context.Context) (*Session, *Error) {
 }
 
 // abandon tells the BMC in a RAKP 3 that this session will not be (IPMI 2.0
-// §13.22). Nothing is waited for.
-func (h *handshake) abandon() {
+// §13.22), and why: only a proof that does not match is a login that failed, such
+// as a BMC may count. Nothing is waited for.
+func (h *handshake) abandon(why Reason) {
+	code := statusIllegal
+	if why.RefusesLogin() {
+		code = statusBadIntegrity
+	}
 	h.tag++
 	b := appendHeader(make([]byte, 0, headerLen+8), uint8(payloadRAKP3), 0, 0, 8)
-	b = append(b, h.tag, uint8(statusBadIntegrity), 0, 0)
+	b = append(b, h.tag, uint8(code), 0, 0)
 	b = binary.LittleEndian.AppendUint32(b, h.keys.managedID)
 	_ = h.t.send(b, h.target.Peer) // a courtesy: the BMC times it out too
 }

@@ -151,7 +151,7 @@ func (p *plan) again(h *handshake, err *Error) bool {
 	p.tries++
 	p.rtt, p.wait = h.rtt, h.wait
 	if h.crossed || h.proved {
-		p.linger = max(h.rtt, minLinger)
+		p.linger = max(2*h.rtt, minLinger)
 	}
 	if p.tries >= maxHandshakes || !time.Now().Before(p.deadline) {
 		return false
@@ -204,7 +204,7 @@ func (p *plan) slower() bool {
 // credentials; maxDoubled is it where the network doubled messages.
 const (
 	maxRefusals = 2
-	maxDoubled  = 4
+	maxDoubled  = 3
 )
 
 // refused weighs a refusal. The first is no proof: a slow BMC whose answers cross

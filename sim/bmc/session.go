@@ -148,7 +148,9 @@ func (b *BMC) rakp3(r *request) []byte {
 	switch {
 	case resp[1] == byte(types.RmcpStatusCodeNoErrors) && known:
 		b.activate(pending, r.payload, resp)
-	case known:
+	case known && r.payload[1] != byte(types.RmcpStatusCodeIllegalParameter):
+		// A console that gives up for another reason than the proof it was
+		// given has not failed to log in.
 		b.refused()
 	}
 	return framePlus(types.PayloadTypeRAKPMessage4, resp)
