@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net/netip"
+	"testing"
 	"time"
 
 	"provision-plugins/shared/driver"
@@ -23,4 +26,15 @@ func ask(p *driver.Provider, command string, addr netip.AddrPort, more ...model.
 	return p.Action(ctx, &model.Action{
 		Model: &model.Machine{Name: "m1", Uuid: addr.String()}, Command: command, Params: params,
 	})
+}
+
+// pluginIn is a driver that keeps what it learns in dir, and its provider.
+func pluginIn(tb testing.TB, dir string) (*ipmiDriver, *driver.Provider) {
+	tb.Helper()
+	d := newDriver()
+	log := slog.New(slog.DiscardHandler)
+	if err := errors.Join(d.broker.Remember(dir, log), d.devices.remember(dir, log)); err != nil {
+		tb.Fatal(err)
+	}
+	return d, driver.NewProvider(d, driver.Options{})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -135,7 +136,7 @@ func checkMode(p model.Params) error {
 
 // Stop closes all sessions.
 func (d *ipmiDriver) Stop(context.Context) error {
-	if err := d.broker.Close(); err != nil {
+	if err := errors.Join(d.broker.Close(), d.devices.close()); err != nil {
 		return fmt.Errorf("cannot close the sockets: %w", err)
 	}
 	return nil

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"runtime/debug"
@@ -39,10 +40,10 @@ func (i *impl) SetLogger(log *slog.Logger) {
 func (i *impl) Config(_ context.Context, _ *client.Client, params model.Params) error {
 	dir, err := plugin.StateDir(name, params)
 	if err == nil {
-		err = i.driver.broker.Remember(dir, i.log)
+		err = errors.Join(i.driver.broker.Remember(dir, i.log), i.driver.devices.remember(dir, i.log))
 	}
 	if err != nil {
-		i.log.Warn("which logins a BMC refused is forgotten when the plugin ends", "error", err)
+		i.log.Warn("what was learnt of BMCs, refused logins above all, is forgotten when the plugin ends", "error", err)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/bougou/go-ipmi/pkg/command/app"
@@ -35,46 +34,10 @@ func parseQuirks(p model.Params) (quirks.Override, error) {
 // be sent again right before the command.
 const slowInterval = 700 * time.Millisecond
 
-// maxDevices bounds what is remembered of devices.
-const maxDevices = 16384
-
-// devices remembers what BMCs said they are.
-type devices struct {
-	mu    sync.Mutex // guards known
-	known map[netip.AddrPort]quirks.Device
-}
-
-// newDevices returns an empty memory.
-func newDevices() *devices { return &devices{known: map[netip.AddrPort]quirks.Device{}} }
-
-// get returns what is known of a BMC.
-func (d *devices) get(peer netip.AddrPort) (quirks.Device, bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	dev, ok := d.known[peer]
-	return dev, ok
-}
-
-// put remembers a BMC; in place of any other, if there are too many.
-func (d *devices) put(peer netip.AddrPort, dev quirks.Device) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if _, ok := d.known[peer]; !ok && len(d.known) >= maxDevices {
-		for other := range d.known {
-			delete(d.known, other)
-			break
-		}
-	}
-	d.known[peer] = dev
-}
-
 // quirksOf are the quirks of a BMC as far as they are known without asking it.
 func (d *devices) quirksOf(peer netip.AddrPort, o quirks.Override) quirks.Set {
-	var known quirks.Set
-	if dev, ok := d.get(peer); ok {
-		known = quirks.Of(dev)
-	}
-	return o.Apply(known)
+	dev, _ := d.get(peer)
+	return o.Apply(quirks.Of(dev))
 }
 
 // ways are the quirks that session setup must know of.
@@ -104,15 +67,14 @@ func (s *session) device(ctx context.Context) (quirks.Device, error) {
 }
 
 // has reports whether the BMC has a quirk. The BMC is asked what it is when that
-// decides, once in its life; if it does not say, it has none.
+// decides, once in the plugin's life; if it does not say, what it said before
+// holds.
 func (s *session) has(ctx context.Context, q quirks.Set) bool {
 	if on, decided := s.override.Decides(q); decided {
 		return on
 	}
-	if _, known := s.devices.get(s.peer); !known {
-		if _, err := s.device(ctx); err != nil {
-			return false
-		}
+	if _, fresh := s.devices.get(s.peer); !fresh {
+		_, _ = s.device(ctx) // asked again the next time
 	}
 	return s.devices.quirksOf(s.peer, s.override).Has(q)
 }

@@ -135,8 +135,9 @@ func TestQuirks(t *testing.T) {
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				row.options.On = row.options.On || row.flag != quirks.OffErrors
-				b := startBMC(t, row.options)
+				options := row.options // two subtests share the row
+				options.On = options.On || row.flag != quirks.OffErrors
+				b := startBMC(t, options)
 				b.SetFaults(row.faults)
 				params := model.Params{}
 				for name, v := range row.params {
@@ -258,15 +259,5 @@ func TestSlowInterval(t *testing.T) {
 		if got := d.reach(peer, b).Interval; got != row.want {
 			t.Errorf("%v: %v, want %v", row.params, got, row.want)
 		}
-	}
-}
-
-func TestDevicesAreBounded(t *testing.T) {
-	d := newDevices()
-	for i := range maxDevices + 10 {
-		d.put(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 623), quirks.Device{Product: uint16(i)})
-	}
-	if len(d.known) != maxDevices {
-		t.Errorf("%d devices are remembered", len(d.known))
 	}
 }
