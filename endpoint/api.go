@@ -78,6 +78,7 @@ type api struct {
 	kindMu    sync.Mutex               // guards byKind
 	byKind    map[*kind]*http.ServeMux // routes of the objects' kinds
 	streams   sync.WaitGroup           // the open event streams
+	frames    frames                   // what they are sent
 	ending    context.Context          // ends when the endpoint stops
 }
 

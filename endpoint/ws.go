@@ -46,7 +46,7 @@ func (a *api) websocket(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the upgrader has answered
 	}
-	s := &stream{conn: conn, sub: sub, watcher: a.newWatcher(r)}
+	s := &stream{conn: conn, sub: sub, watcher: a.newWatcher(r), frames: &a.frames}
 	s.serve(a.ending)
 }
 
@@ -55,6 +55,7 @@ type stream struct {
 	conn    *websocket.Conn
 	sub     *events.Subscription
 	watcher *watcher // used by the writer alone
+	frames  *frames
 }
 
 // serve carries events until the client goes away, is too slow to be written
@@ -164,12 +165,12 @@ func (s *stream) write(ctx context.Context) {
 		if !s.watcher.sees(e) {
 			continue
 		}
-		raw, err := model.Marshal(e)
+		prepared, err := s.frames.of(e)
 		if err == nil {
 			err = s.conn.SetWriteDeadline(time.Now().Add(frameWrite))
 		}
 		if err == nil {
-			err = s.conn.WriteMessage(websocket.TextMessage, raw)
+			err = s.conn.WritePreparedMessage(prepared)
 		}
 		if err != nil || ctx.Err() != nil { // what is queued is not for one who has gone
 			return

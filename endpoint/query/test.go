@@ -45,9 +45,13 @@ var operators = []operator{
 // value.
 func equal(arguments string) (test, error) {
 	o := operandOf(arguments)
+	plain := !o.address.IsValid()
 	return func(v value) bool {
-		if v.form == absent {
+		switch {
+		case v.form == absent:
 			return arguments == ""
+		case v.form == text && plain: // nearly all: lists are long
+			return v.text == arguments
 		}
 		order, ok := o.against(v)
 		return ok && order == 0
