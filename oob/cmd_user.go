@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -252,11 +253,29 @@ func (a *app) newPassword(ctx context.Context, name, file string, wanted bool) (
 		}
 		return "", nil
 	}
-	password, err := a.askSecret(ctx, "New password of "+clean(name)+": ")
+	return a.askPassword(ctx, name)
+}
+
+// askPassword asks for a new password on the terminal, twice.
+func (a *app) askPassword(ctx context.Context, name string) (password string, err error) {
+	in, ok := a.stdin.(*os.File)
+	if !ok {
+		return "", usage("cannot ask: stdin is no terminal")
+	}
+	restore, err := noEcho(int(in.Fd()))
+	if err != nil {
+		return "", usage("cannot ask: %w", err)
+	}
+	defer func() {
+		if failed := restore(); failed != nil && err == nil {
+			err = usage("cannot have the terminal show again what is typed, `reset` does: %w", failed)
+		}
+	}()
+	password, err = a.askSecret(ctx, in, "New password of "+clean(name)+": ")
 	if err != nil {
 		return "", err
 	}
-	again, err := a.askSecret(ctx, "Again: ")
+	again, err := a.askSecret(ctx, in, "Again: ")
 	switch {
 	case err != nil:
 		return "", err
@@ -269,16 +288,8 @@ func (a *app) newPassword(ctx context.Context, name, file string, wanted bool) (
 }
 
 // askSecret asks on the terminal for what is not shown there.
-func (a *app) askSecret(ctx context.Context, question string) (string, error) {
-	in, ok := a.stdin.(*os.File)
-	if !ok {
-		return "", usage("cannot ask: stdin is no terminal")
-	}
+func (a *app) askSecret(ctx context.Context, in *os.File, question string) (string, error) {
 	fmt.Fprint(a.stderr, question)
-	before, err := term.GetState(int(in.Fd()))
-	if err != nil {
-		return "", usage("cannot ask: %w", err)
-	}
 	type read struct {
 		text []byte
 		err  error
@@ -293,15 +304,12 @@ func (a *app) askSecret(ctx context.Context, question string) (string, error) {
 	select {
 	case r := <-done:
 		fmt.Fprintln(a.stderr)
-		if r.err != nil && r.err != io.EOF {
+		if r.err != nil && !errors.Is(r.err, io.EOF) {
 			return "", usage("cannot read the password: %w", r.err)
 		}
 		return string(r.text), nil
 	case <-ctx.Done():
 		fmt.Fprintln(a.stderr)
-		if err := term.Restore(int(in.Fd()), before); err != nil {
-			return "", usage("interrupted: nothing was done; `reset` mends the terminal: %w", err)
-		}
 		return "", usage("interrupted: nothing was done")
 	}
 }

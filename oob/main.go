@@ -70,6 +70,8 @@ TARGETS are machine names or host lists: m1  a,b  rack[1-4]n[01-32]  @profile` +
 		newDoctorCommand(a),
 		newIdentifyCommand(a),
 		newMachineCommand(a),
+		newExportCommand(a),
+		newImportCommand(a),
 		newProfileCommand(a),
 		newParamCommand(a),
 		newPluginCommand(a),

@@ -268,3 +268,36 @@ func TestTerminalNotConfirmed(t *testing.T) {
 		t.Errorf("sent %q", sent)
 	}
 }
+
+func TestTerminalAsksForPasswords(t *testing.T) {
+	f, _ := startIn(t, map[string]string{"users.json": `[{"Name": "ada"}]`})
+	for name, tt := range map[string]struct {
+		first, second string
+		code          int
+		want          string
+	}{
+		"the same":    {"s3cr3t-pw\n", "s3cr3t-pw\n", 0, "ada: password set"},
+		"not":         {"s3cr3t-pw\n", "s3cr3t-qw\n", 2, "Error: the two are not the same: nothing was done"},
+		"empty":       {"\n", "\n", 2, "Error: no password was given: nothing was done"},
+		"interrupted": {"s3cr3t-pw\n", "\x03", 2, "Error: interrupted: nothing was done"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			term := startOn(t, 70, nil, "user", "password", "ada", "--socket", f.socket)
+			term.awaits("New password of ada:")
+			term.types(tt.first)
+			term.awaits("Again:")
+			term.types(tt.second)
+			term.ends(tt.code, "New password of ada:\nAgain:\n"+tt.want)
+			if strings.Contains(term.raw.String(), "s3cr3t") {
+				t.Errorf("the password is on the screen: %q", term.raw.String())
+			}
+			want := ""
+			if tt.code == 0 {
+				want = `PUT users/ada/password {"Password":"s3cr3t-pw"}` + "\n"
+			}
+			if sent := f.takeSent(); sent != want {
+				t.Errorf("sent %q", sent)
+			}
+		})
+	}
+}
