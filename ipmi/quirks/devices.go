@@ -52,10 +52,10 @@ type Entry struct {
 // are known to need a flag, and their numbers are not, it stands here only if it
 // does the others no harm.
 var devices = []Entry{
-	{674, AnyProduct, "Dell", OffErrors, "off when off is refused on some models, and succeeds on others", "bmclib issues 382 and 417"},
+	{674, AnyProduct, "Dell", OffErrors, "off when off is refused on some models, and succeeds on others", "bmclib#382 and bmclib#417"},
 	{10876, AnyProduct, "Supermicro", NoChecksumCheck, "X9 boards; harmless on others", "FreeIPMI, workaround nochecksumcheck"},
 	{47488, AnyProduct, "Supermicro", NoChecksumCheck, "as 10876, the number of other firmware of theirs", "FreeIPMI, workaround nochecksumcheck"},
-	{49871, AnyProduct, "OpenBMC", OffErrors | NoRestartCause, "FFh where D5h is meant; the restart cause is not kept", "OpenBMC issue 3253, op-test pull request 592"},
+	{49871, AnyProduct, "OpenBMC", OffErrors | NoRestartCause, "FFh where D5h is meant; the restart cause is not kept", "openbmc#3253, op-test#592"},
 }
 
 // Devices returns the table of devices.

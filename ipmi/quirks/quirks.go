@@ -59,13 +59,13 @@ var flags = []Flag{
 		Suite3, "suite3", true,
 		"offers cipher suite 17 and gets it wrong, or does not answer at all when it is proposed",
 		"offers suite 3 only",
-		"ipmitool issue 363",
+		"ipmitool#363",
 	},
 	{
 		Suite17, "suite17", true,
 		"has cipher suite 3 no more, and agrees to it all the same or does not answer",
 		"offers suite 17 only, whatever worked before",
-		"go-ipmi issue 37 (Lenovo), OpenBMC issue 3666",
+		"go-ipmi#37 (Lenovo), openbmc#3666",
 	},
 	{
 		AuthCap, "authcap", true,
@@ -77,31 +77,31 @@ var flags = []Flag{
 		NoParam3, "noparam3", false,
 		"fails, or sets nothing more, when boot option parameter 3 is set",
 		"leaves the 60-second timer of the boot flags on; set the boot device just before the reset",
-		"bifrost pull request 105, Ironic option disable_boot_timeout",
+		"bifrost#105, Ironic option disable_boot_timeout",
 	},
 	{
 		NoEFIBoot, "noefiboot", false,
 		"ignores the EFI bit of the boot flags",
 		"sets the device whatever the kind of firmware, and says so in a note",
-		"bmclib issue 209 (Supermicro X11)",
+		"bmclib#209 (Supermicro X11)",
 	},
 	{
 		NoRestartCause, "norestartcause", false,
 		"answers a restart cause that means nothing",
 		"does not take the restart cause for proof of a reset",
-		"op-test pull request 592 (OpenBMC)",
+		"op-test#592 (OpenBMC)",
 	},
 	{
 		OffErrors, "offerrors", false,
 		"refuses on and off with other codes than D5h when the machine is on or off already",
 		"reads the state after any refusal; what is so already is success",
-		"bmclib issue 382 (Dell), OpenBMC issue 3253 (FFh)",
+		"bmclib#382 (Dell), openbmc#3253 (FFh)",
 	},
 	{
 		Slow, "slow", true,
 		"loses what comes too soon after the command before, or fails under it",
 		"begins commands 0.7 seconds apart, unless ipmi/min-interval says otherwise",
-		"ironic-image issue 688, Ironic option min_command_interval",
+		"ironic-image#688, Ironic option min_command_interval",
 	},
 }
 
