@@ -162,7 +162,7 @@ func Parse(text string) (Override, error) {
 		name, removes := strings.CutPrefix(word, "-")
 		s, ok := named(name)
 		if !ok {
-			return Override{}, fmt.Errorf("%.40q is not a quirk; they are %s", word, strings.Join(Set(^Set(0)).Names(), ", "))
+			return Override{}, fmt.Errorf("%.40q is not a quirk; they are %s", word, strings.Join((^Set(0)).Names(), ", "))
 		}
 		if removes {
 			o.remove |= s

@@ -159,17 +159,21 @@ func (g *greeter) ask(ctx context.Context, done func() bool, send func() error) 
 			return networkError(err)
 		}
 		wait *= 2
-		for !done() && ctx.Err() == nil {
-			more, err := g.read()
-			if err != nil {
-				return err
-			}
-			if !more {
-				break
-			}
+		if err := g.readUntil(func() bool { return done() || ctx.Err() != nil }); err != nil {
+			return err
 		}
-		if done() || ctx.Err() != nil {
-			return nil
+		if over := done() || ctx.Err() != nil; over {
+			break
+		}
+	}
+	return nil
+}
+
+// readUntil reads until it is enough, or the try is over.
+func (g *greeter) readUntil(enough func() bool) error {
+	for !enough() {
+		if more, err := g.read(); !more || err != nil {
+			return err
 		}
 	}
 	return nil

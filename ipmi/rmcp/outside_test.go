@@ -131,7 +131,7 @@ func TestGreetAgain(t *testing.T) {
 	})
 	g, err := Greet(context.Background(), peer)
 	want := AuthCapabilities{V20: true, V15: true, Kg: true, Anonymous: true}
-	if err != nil || !g.Pong || g.Auth == nil || *g.Auth != want || g.Suites != nil && len(g.Suites) > 0 {
+	if err != nil || !g.Pong || g.Auth == nil || *g.Auth != want || len(g.Suites) > 0 {
 		t.Errorf("%+v, auth %+v, %v", g, g.Auth, err)
 	}
 }
