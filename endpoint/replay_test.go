@@ -336,6 +336,7 @@ func TestEveryRequestOfTheReferenceClient(t *testing.T) {
 			}
 		}
 	}
+	r.withDrpcli()
 }
 
 // expectationOf finds what a request is answered.
