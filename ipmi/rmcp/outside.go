@@ -207,19 +207,10 @@ func (g *greeter) take(b []byte) (known, next bool) {
 		return false, false
 	}
 	if b[3] == rmcpASF {
-		known = binary.BigEndian.Uint32(b[4:]) == asfIANA && b[asfTypeAt] == asfPong && b[asfTagAt] == 0
-		g.Pong = g.Pong || known
-		return known, false
+		return g.takePong(b), false
 	}
-	if b[3] != rmcpIPMI || len(b) <= v15Len || b[4] != 0 {
-		return false, false
-	}
-	size := int(b[v15SizeAt])
-	if len(b) < v15Len+size {
-		return false, false
-	}
-	m, ok := parseResponse(b[v15Len : v15Len+size])
-	if !ok || m.netFn != uint8(types.NetFnAppRequest)|1 {
+	m, ok := responseOutside(b)
+	if !ok {
 		return false, false
 	}
 	switch m.cmd {
@@ -230,6 +221,27 @@ func (g *greeter) take(b []byte) (known, next bool) {
 		return true, g.takeSuites(&m)
 	}
 	return false, false
+}
+
+// takePong takes the answer to a ping.
+func (g *greeter) takePong(b []byte) bool {
+	known := binary.BigEndian.Uint32(b[4:]) == asfIANA && b[asfTypeAt] == asfPong && b[asfTagAt] == 0
+	g.Pong = g.Pong || known
+	return known
+}
+
+// responseOutside reads a response of application commands that came outside a
+// session, in the format of IPMI 1.5.
+func responseOutside(b []byte) (message, bool) {
+	if b[3] != rmcpIPMI || len(b) <= v15Len || b[offAuthType] != 0 {
+		return message{}, false
+	}
+	size := int(b[v15SizeAt])
+	if len(b) < v15Len+size {
+		return message{}, false
+	}
+	m, ok := parseResponse(b[v15Len : v15Len+size])
+	return m, ok && m.netFn == uint8(types.NetFnAppRequest)|1
 }
 
 // parseAuth reads the authentication capabilities (IPMI 2.0 Table 22-15). A BMC
