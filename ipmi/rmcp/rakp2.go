@@ -36,7 +36,8 @@ func (h *handshake) proves(a *setupAnswer) *Error {
 	if !hmac.Equal(k.rakp2(), a.data[40:a.n]) {
 		return k.mismatch(a.data[40:a.n])
 	}
-	h.keys, h.proved = k, true
+	// These alone: who receives reads the console's id meanwhile.
+	h.keys.managedRnd, h.keys.guid, h.proved = k.managedRnd, k.guid, true
 	return nil
 }
 
