@@ -348,14 +348,17 @@ func TestBreakerIsBounded(t *testing.T) {
 // wrong password nor the right one lock the account.
 func TestLockoutLossy(t *testing.T) {
 	t.Parallel()
-	const count = 24
+	count, rate := 24, 0.1
+	if os.Getenv("OOB_NIGHTLY") != "" {
+		count, rate = 256, 0.2
+	}
 	f := startFleet(t, bmc.Options{Count: count, Seed: 5})
 	b := newBroker(t, Options{})
 	var all sync.WaitGroup
 	for i := range count {
 		sim := f.BMC(i)
 		sim.SetFaults(bmc.Faults{
-			LockoutAfter: 3, LossRate: 0.1, DuplicateRate: 0.1, Latency: 2 * time.Millisecond, Jitter: 10 * time.Millisecond,
+			LockoutAfter: 3, LossRate: rate, DuplicateRate: rate, Latency: 2 * time.Millisecond, Jitter: 10 * time.Millisecond,
 		})
 		used := []rmcp.Login{login, wrong}[i%2]
 		for range 5 {
