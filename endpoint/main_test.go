@@ -106,6 +106,12 @@ func definition(role string) *model.PluginProvider {
 		def.Name, def.Content = "slow", ""
 	case "both":
 		def.HasPublish = true
+	case "noop":
+		def.Name, def.Content = "noop", ""
+		def.AvailableActions = nil
+		for _, command := range []string{"poweron", "powercycle", "powerstatus"} {
+			def.AvailableActions = append(def.AvailableActions, model.AvailableAction{Model: "machines", Command: command})
+		}
 	case "v2":
 		def.Version = "v2.0.0"
 	}
@@ -187,6 +193,9 @@ func (t *toy) Publish(_ context.Context, e *model.Event) error {
 
 // Action does what it is told.
 func (t *toy) Action(ctx context.Context, a *model.Action) (any, error) {
+	if t.role == "noop" {
+		return model.Result{Power: model.StateOn, Raw: "is on", Outcome: model.Verified, Evidence: "seen"}, nil
+	}
 	switch a.Command {
 	case "getParams":
 		raw, err := json.Marshal(a.Params)

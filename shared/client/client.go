@@ -76,7 +76,9 @@ func New(o Options) (*Client, error) {
 		c.where = o.Socket
 		c.base = &url.URL{Scheme: "http", Host: "unix", Path: APIPath}
 		c.dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", o.Socket)
+			ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+			defer cancel()
+			return DialUnix(ctx, o.Socket)
 		}
 	} else if err := c.setEndpoint(o); err != nil {
 		return nil, err

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -137,52 +136,6 @@ func TestTellTimesOut(t *testing.T) {
 	defer cancel()
 	checkError(t, process(socket).Config(ctx, nil), model.Timeout, "cannot configure plugin fake")
 	checkError(t, process(socket+"x").Config(t.Context(), nil), model.Unreachable, "cannot configure plugin fake")
-}
-
-// A plugin whose backlog is full has not seen the request: it is dialled until
-// it has room.
-func TestFullBacklogIsWaitedFor(t *testing.T) {
-	path := filepath.Join(shortDir(t), "full")
-	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer syscall.Close(fd)
-	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Listen(fd, 0); err != nil {
-		t.Fatal(err)
-	}
-	first, err := dialPlugin(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer first.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
-	defer cancel()
-	if _, err := dialPlugin(ctx, path); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("error %v", err)
-	}
-	type dialled struct {
-		conn net.Conn
-		err  error
-	}
-	done := make(chan dialled, 1)
-	go func() {
-		conn, err := dialPlugin(context.Background(), path)
-		done <- dialled{conn, err}
-	}()
-	accepted, _, err := syscall.Accept(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer syscall.Close(accepted)
-	second := <-done
-	if second.err != nil {
-		t.Fatal(second.err)
-	}
-	second.conn.Close()
 }
 
 func TestManyActionsAtATime(t *testing.T) {

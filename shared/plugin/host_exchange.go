@@ -5,16 +5,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
+	"provision-plugins/shared/client"
 	"provision-plugins/shared/model"
 )
 
@@ -54,7 +52,7 @@ func (x *exchange) do(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, &neverSent{err}
 	}
-	conn, err := dialPlugin(ctx, x.socket)
+	conn, err := client.DialUnix(ctx, x.socket)
 	if err != nil {
 		return nil, &neverSent{err}
 	}
@@ -100,32 +98,6 @@ func (x *exchange) encode(header string) ([]byte, error) {
 	out = strconv.AppendInt(out, int64(body.Len()), 10)
 	out = append(out, "\r\nConnection: close\r\n"+header+"\r\n"...)
 	return append(out, body.Bytes()...), nil
-}
-
-// dialPlugin connects. A plugin with more connections waiting than its backlog
-// holds is tried again until ctx ends: it has seen nothing of this one.
-func dialPlugin(ctx context.Context, socket string) (net.Conn, error) {
-	address := &net.UnixAddr{Name: socket, Net: "unix"}
-	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		// This never blocks: a unix socket is connected at once or not at all.
-		conn, err := net.DialUnix("unix", nil, address)
-		if err == nil {
-			return conn, nil
-		}
-		if !errors.Is(err, syscall.EAGAIN) {
-			return nil, err
-		}
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return nil, context.Cause(ctx)
-		}
-	}
 }
 
 // readAnswer reads one bounded answer.

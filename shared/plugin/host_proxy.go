@@ -9,6 +9,7 @@ import (
 	"net/http/httputil"
 	"time"
 
+	"provision-plugins/shared/client"
 	"provision-plugins/shared/model"
 )
 
@@ -32,7 +33,7 @@ func (p *Process) Proxy(as Principal) http.Handler {
 		},
 		Transport: &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return dialPlugin(ctx, p.socket)
+				return client.DialUnix(ctx, p.socket)
 			},
 			// No request is sent again by itself: each has a connection of its own.
 			DisableKeepAlives:      true,
