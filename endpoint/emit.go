@@ -43,6 +43,10 @@ func (m *emitter) objectChanged(c store.Change) {
 		Object:    m.objects.cat.maskedEvent(k, object),
 	}
 	if action == "update" {
+		// The reference tells of params that are set by themselves as a save.
+		if m.objects.locks.saving(object.Prefix, object.ID) {
+			action = "save"
+		}
 		e.Original = m.objects.cat.maskedEvent(k, c.Old)
 	}
 	m.send(object.Prefix, action, object.ID, e)

@@ -114,7 +114,7 @@ func TestEventsOfAnActionInOrder(t *testing.T) {
 func TestEventsOfObjects(t *testing.T) {
 	r := start(t)
 	conn := r.dial()
-	say(t, conn, "register machines.create,update,delete.*")
+	say(t, conn, "register machines.create,update,save,delete.*")
 	var m model.Machine
 	if err := r.c.Post(t.Context(), "machines", json.RawMessage(`{"Name":"m1","Params":{"x/password":"pw-1234"}}`), &m); err != nil {
 		t.Fatal(err)
@@ -122,16 +122,19 @@ func TestEventsOfObjects(t *testing.T) {
 	if err := r.c.Post(t.Context(), "machines/Name:m1/params/x%2Fpassword", "pw-5678", nil); err != nil {
 		t.Fatal(err)
 	}
+	if err := r.c.Patch(t.Context(), "machines/Name:m1", json.RawMessage(`[{"op":"replace","path":"/Description","value":"d"}]`), nil); err != nil {
+		t.Fatal(err)
+	}
 	if err := r.c.Delete(t.Context(), "machines/Name:m1", nil); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"create", "update", "delete"} {
+	for _, want := range []string{"create", "save", "update", "delete"} {
 		e := hear(t, conn)
 		raw, err := model.Marshal(e)
 		if err != nil || name(e) != "machines."+want+"."+m.Uuid || strings.Contains(string(raw), "pw-") {
 			t.Errorf("want %s, got %s, %v", want, raw, err)
 		}
-		if (e.Original != nil) != (want == "update") || e.Object == nil || !strings.HasPrefix(e.Principal, "user:") {
+		if (e.Original != nil) != (want == "update" || want == "save") || e.Object == nil || !strings.HasPrefix(e.Principal, "user:") {
 			t.Errorf("%s: original %v, principal %q", want, e.Original, e.Principal)
 		}
 	}

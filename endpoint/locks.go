@@ -5,7 +5,7 @@ import "sync"
 // keyLocks is a lock per object, and who holds it: the store tells of a change
 // before the write that made it returns, so the holder is its author.
 type keyLocks struct {
-	mu   sync.Mutex // guards held and the users and who of its locks
+	mu   sync.Mutex // guards held and all but the mutex of its locks
 	held map[string]*keyLock
 }
 
@@ -14,6 +14,7 @@ type keyLock struct {
 	mu    sync.Mutex // held by the one who may write the object
 	users int
 	who   string
+	saves bool // the holder changes a part of the object on its own
 }
 
 // lock takes the lock of an object for a writer and returns what gives it back.
@@ -48,7 +49,24 @@ func (k *keyLocks) lock(prefix, id, who string) (unlock func()) {
 func (k *keyLocks) setWho(l *keyLock, who string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	l.who = who
+	l.who, l.saves = who, false
+}
+
+// save notes that the holder changes a part of the object on its own.
+func (k *keyLocks) save(prefix, id string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if l := k.held[prefix+"."+id]; l != nil {
+		l.saves = true
+	}
+}
+
+// saving reports whether the holder does.
+func (k *keyLocks) saving(prefix, id string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	l := k.held[prefix+"."+id]
+	return l != nil && l.saves
 }
 
 // holder answers who holds an object's lock.

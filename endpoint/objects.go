@@ -326,6 +326,7 @@ func (o *objects) modifyParams(ctx context.Context, k *kind, key string, change 
 		if err := model.Unmarshal(shown, object); err != nil {
 			return nil, err
 		}
+		o.locks.save(k.prefix, *k.key(object)) // the edit is made under the lock
 		params := paramsOf(object)
 		next, err := change(orParams(*params))
 		if err != nil {

@@ -350,15 +350,25 @@ func (a *api) publish(ctx context.Context, e *model.Event) error {
 func (a *api) register() {
 	a.mux = http.NewServeMux()
 	a.enter(a.mux, a.routes())
-	a.mux.HandleFunc("GET "+apiRoot+"/ws", a.websocket)
-	a.mux.HandleFunc("GET "+apiRoot+"/runs/{key}/log", a.runLog)
-	for pattern, h := range a.binaryRoutes() {
-		method, path, _ := strings.Cut(pattern, " ")
-		a.mux.HandleFunc(method+" "+apiRoot+path, h)
+	for pattern, h := range a.rawRoutes() {
+		a.mux.HandleFunc(pattern, h)
 	}
-	a.mux.HandleFunc("GET /files/{path...}", a.serveFile)
 	a.mux.HandleFunc("/", a.wrap(noRoute))
 	a.byKind = map[*kind]*http.ServeMux{}
+}
+
+// rawRoutes are those that do not answer one JSON body, by their whole pattern.
+func (a *api) rawRoutes() map[string]http.HandlerFunc {
+	list := map[string]http.HandlerFunc{
+		"GET " + apiRoot + "/ws":             a.websocket,
+		"GET " + apiRoot + "/runs/{key}/log": a.runLog,
+		"GET /files/{path...}":               a.serveFile,
+	}
+	for pattern, h := range a.binaryRoutes() {
+		method, path, _ := strings.Cut(pattern, " ")
+		list[method+" "+apiRoot+path] = h
+	}
+	return list
 }
 
 // enter puts routes into a mux.
