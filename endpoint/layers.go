@@ -39,11 +39,20 @@ type catalog struct {
 	layers map[string]*layer
 	owner  map[string]string       // "section/key" to the layer that has it
 	params map[string]*model.Param // of all layers and of the store
+
+	checking sync.Mutex // guards checkers
+	checkers map[string]checker
+}
+
+// checker is a param's compiled schema.
+type checker struct {
+	of *model.Param // another one than the catalog's: it is out of date
+	*content.Checker
 }
 
 // newCatalog makes an empty catalog.
 func newCatalog(log *slog.Logger) *catalog {
-	return &catalog{log: log, layers: map[string]*layer{}, owner: map[string]string{}, params: map[string]*model.Param{}}
+	return &catalog{log: log, layers: map[string]*layer{}, owner: map[string]string{}, params: map[string]*model.Param{}, checkers: map[string]checker{}}
 }
 
 // newLayer encodes a bundle's objects and marks them as read-only.
@@ -241,11 +250,23 @@ func (c *catalog) check(name string, value any) error {
 	if p == nil || value == nil || c.secret(name) && secret.Parse(value) != nil { // checked before it was sealed
 		return nil
 	}
-	err := content.CheckValue(p, value)
+	err := c.checker(name, p).Check(value)
 	if err == nil || !c.secret(name) {
 		return err
 	}
 	return model.Errorf(model.Invalid, "%s", model.Redact(err.Error(), textsOf(value)))
+}
+
+// checker returns what checks the values of a declared param.
+func (c *catalog) checker(name string, p *model.Param) *content.Checker {
+	c.checking.Lock()
+	defer c.checking.Unlock()
+	known := c.checkers[name]
+	if known.of != p {
+		known = checker{p, content.NewChecker(p)}
+		c.checkers[name] = known
+	}
+	return known.Checker
 }
 
 // textsOf lists the strings in a value, longest first.

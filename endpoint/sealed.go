@@ -23,9 +23,9 @@ type vault struct {
 	boxes map[string]*secret.Box
 }
 
-// maxBoxes bounds how many keys are kept open. Opening one again takes a tenth
-// of a millisecond.
-const maxBoxes = 4096
+// maxBoxes bounds how many keys are kept open, half a kilobyte each. Opening one
+// again takes a tenth of a millisecond.
+const maxBoxes = 16_384
 
 // newVault makes a vault of the master key.
 func newVault(m *secret.Master) *vault { return &vault{master: m, boxes: map[string]*secret.Box{}} }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/base64"
+	"slices"
+	"sync"
 
 	"golang.org/x/crypto/curve25519"
 	"golang.org/x/crypto/nacl/box"
@@ -24,7 +26,18 @@ const (
 type Box struct {
 	owner       string
 	public, own *[boxKey]byte
+
+	mu     sync.Mutex // guards shared
+	shared []shared   // the newest last
 }
+
+// shared is the key that opens what one sender sealed. To find it takes a tenth of
+// a millisecond, and what is stored is opened for every action.
+type shared struct{ sender, key [boxKey]byte }
+
+// maxShared bounds the senders that a box remembers: each value was sealed by its
+// own.
+const maxShared = 4
 
 // NewBox makes a key pair for an object, and what is to be stored of it.
 func (m *Master) NewBox(owner string) (*Box, []byte, error) {
@@ -85,7 +98,8 @@ func (b *Box) Open(name string, sealed *model.SecureData) (any, error) {
 	if len(sealed.Key) != boxKey || len(sealed.Nonce) != boxNonce {
 		return nil, b.unopened(name)
 	}
-	plain, ok := box.Open(nil, sealed.Payload, (*[boxNonce]byte)(sealed.Nonce), (*[boxKey]byte)(sealed.Key), b.own)
+	key := b.keyWith([boxKey]byte(sealed.Key))
+	plain, ok := box.OpenAfterPrecomputation(nil, sealed.Payload, (*[boxNonce]byte)(sealed.Nonce), &key)
 	if !ok {
 		return nil, b.unopened(name)
 	}
@@ -101,6 +115,24 @@ func (b *Box) Open(name string, sealed *model.SecureData) (any, error) {
 		return nil, model.Errorf(model.Invalid, "Key '%s': what is sealed is no JSON", name)
 	}
 	return value, nil
+}
+
+// keyWith returns the key that opens what a sender sealed to the box.
+func (b *Box) keyWith(sender [boxKey]byte) [boxKey]byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range b.shared {
+		if b.shared[i].sender == sender {
+			return b.shared[i].key
+		}
+	}
+	s := shared{sender: sender}
+	box.Precompute(&s.key, &sender, b.own)
+	if len(b.shared) == maxShared {
+		b.shared = slices.Delete(b.shared, 0, 1)
+	}
+	b.shared = append(b.shared, s)
+	return s.key
 }
 
 // unopened is the refusal of a value that was not sealed to this object.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/crypto/nacl/box"
@@ -329,4 +330,38 @@ func FuzzSecureData(f *testing.F) {
 			t.Errorf("opened %s as %v", raw, got)
 		}
 	})
+}
+
+// TestBoxRemembersSenders opens values of more senders than a box remembers, in
+// turn and at once: each opens every time, and what is remembered is bounded.
+func TestBoxRemembersSenders(t *testing.T) {
+	b, _, err := master(t).NewBox("machines/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for i := range 3 * maxShared {
+		value := strings.Repeat("v", i)
+		sealed, err := b.Seal("x/password", value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Go(func() {
+			for range 3 {
+				if got, err := b.Open("x/password", sealed); err != nil || got != value {
+					t.Errorf("got %v, %v; want %q", got, err, value)
+				}
+			}
+		})
+		wrong := *sealed
+		wrong.Key = bytes.Clone(sealed.Key)
+		wrong.Key[0] ^= 1
+		if _, err := b.Open("x/password", &wrong); err == nil {
+			t.Error("opened for another sender")
+		}
+	}
+	all.Wait()
+	if n := len(b.shared); n > maxShared {
+		t.Errorf("%d senders are remembered", n)
+	}
 }

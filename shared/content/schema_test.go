@@ -3,6 +3,7 @@ package content_test
 import (
 	"encoding/json"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -160,4 +161,28 @@ func FuzzCheckValue(f *testing.F) {
 			t.Errorf("more than one line: %q", err)
 		}
 	})
+}
+
+// TestChecker checks many values at once by one compiled schema, and keeps the
+// error of a schema that cannot be compiled.
+func TestChecker(t *testing.T) {
+	c := content.NewChecker(&model.Param{Name: "n", Schema: map[string]any{"type": "integer", "maximum": 9}})
+	var all sync.WaitGroup
+	for i := range 20 {
+		all.Go(func() {
+			if err := c.Check(i); (err == nil) != (i <= 9) {
+				t.Errorf("%d: %v", i, err)
+			}
+		})
+	}
+	all.Wait()
+	broken := content.NewChecker(&model.Param{Name: "n", Schema: map[string]any{"type": "whatever"}})
+	for range 2 {
+		if err := broken.Check(1); err == nil || !strings.Contains(err.Error(), "param n: Schema is not valid") {
+			t.Errorf("got %v", err)
+		}
+	}
+	if err := content.NewChecker(&model.Param{Name: "n"}).Check("anything"); err != nil {
+		t.Errorf("no schema: %v", err)
+	}
 }
