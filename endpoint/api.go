@@ -21,6 +21,7 @@ import (
 	"time"
 	"unicode"
 
+	"provision-plugins/endpoint/audit"
 	"provision-plugins/endpoint/events"
 	"provision-plugins/endpoint/query"
 	"provision-plugins/shared/model"
@@ -64,6 +65,7 @@ type api struct {
 	log       *slog.Logger
 	tokens    *tokens
 	access    *access
+	trail     *audit.Trail // nil: none, as in some tests
 	contents  *contents
 	objects   *objects
 	discovery *discovery
@@ -117,9 +119,14 @@ func (w *logWriter) Write(line []byte) (int, error) {
 func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 	defer a.recovered(w, r)
 	r = a.direct(r)
+	w.Header().Set(RequestHeader, newUUID())
 	who, denied := a.authenticate(r)
 	if denied == nil {
 		denied = a.authorize(who, r)
+		if err := a.recorded(w, r, who, denied); err != nil && denied == nil {
+			a.write(w, r, failure(err))
+			return
+		}
 	}
 	if denied != nil {
 		a.write(w, r, &reply{status: denied.Code, body: denied.On("", strings.TrimPrefix(r.URL.Path, apiRoot+"/"))})

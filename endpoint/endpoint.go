@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"provision-plugins/endpoint/audit"
 	"provision-plugins/endpoint/auth"
 	"provision-plugins/endpoint/events"
 	"provision-plugins/endpoint/runs"
@@ -39,6 +40,7 @@ type Endpoint struct {
 	token     string
 	master    *secret.Master
 	access    *access
+	trail     *audit.Trail
 	contents  *contents
 	now       func() time.Time // the wall clock, by which tokens expire
 	hashCost  auth.Cost        // of passwords
@@ -74,7 +76,7 @@ func (e *Endpoint) Start(ctx context.Context) error {
 
 // start takes the steps of Start in order; a failed one undoes those before.
 func (e *Endpoint) start(ctx context.Context) error {
-	steps := []func(context.Context) error{e.openStore, e.openContent, e.openAccess, e.openRuns, e.openPlugins, e.openAPI, e.startPlugins}
+	steps := []func(context.Context) error{e.openStore, e.openTrail, e.openContent, e.openAccess, e.openRuns, e.openPlugins, e.openAPI, e.startPlugins}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return errors.Join(err, e.down.unwind(context.WithoutCancel(ctx)))
@@ -129,7 +131,7 @@ func (e *Endpoint) openRuns(ctx context.Context) error {
 		return err
 	}
 	e.store.OnChange(func(c store.Change) { e.changed(emit, c) })
-	e.api = &api{log: e.log, access: e.access, contents: e.contents, objects: e.objects, hub: e.hub, power: emit.power, info: e.info, ids: e.ids, ring: e.ring, files: filepath.Join(e.opts.DataDir, "webroot", "files")}
+	e.api = &api{log: e.log, access: e.access, trail: e.trail, contents: e.contents, objects: e.objects, hub: e.hub, power: emit.power, info: e.info, ids: e.ids, ring: e.ring, files: filepath.Join(e.opts.DataDir, "webroot", "files")}
 	e.api.actions = &actions{
 		objects: e.objects, cat: e.cat, runs: e.runs, emit: emit, digest: newDigester(e.token), tails: emit.tails,
 	}

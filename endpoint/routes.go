@@ -38,7 +38,7 @@ func (a *api) routes() []route {
 		{"POST /events", a.postEvent},
 		{"GET /logs", func(*http.Request) (*reply, error) { return ok(a.ring.all()), nil }},
 	}
-	return slices.Concat(list, a.metaRoutes(), a.userRoutes(), a.contentRoutes(),
+	return slices.Concat(list, a.metaRoutes(), a.userRoutes(), a.auditRoutes(), a.contentRoutes(),
 		a.actionRoutes(systemPrefix, "/system/actions"))
 }
 

@@ -27,6 +27,8 @@ const open = ""
 // rules are the needs of the routes whose shape does not tell. {x} in a field
 // is the part of the path of that name.
 var rules = map[string]auth.Need{
+	"GET /audit":                           {Scope: "audit", Action: "list"},
+	"GET /audit/check":                     {Scope: "audit", Action: "get"},
 	"GET /info":                            {Scope: open},
 	"GET /ws":                              {Scope: "events", Action: "get"},
 	"GET /events/recent":                   {Scope: "events", Action: "list"},

@@ -71,7 +71,7 @@ func (s *Store) startEngine(o Options) error {
 	return err
 }
 
-// openStreams makes or opens the two streams. AllowDirect stays off: a decision
+// openStreams makes or opens the streams. AllowDirect stays off: a decision
 // is taken on what the stream's leader says.
 func (s *Store) openStreams(ctx context.Context, found map[string]bool) error {
 	var err error
@@ -95,13 +95,16 @@ func (s *Store) openStreams(ctx context.Context, found map[string]bool) error {
 		MaxMsgsPerSubject: recordsPerObject,
 		Discard:           jetstream.DiscardOld,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return s.openAudit(ctx, found)
 }
 
 // streamsOnDisk tells which streams have a folder in the data directory.
 func streamsOnDisk(dir string) map[string]bool {
 	found := map[string]bool{}
-	for _, name := range []string{bucketName, recordsName} {
+	for _, name := range []string{bucketName, recordsName, auditName} {
 		_, err := os.Stat(streamDir(dir, name))
 		found[name] = err == nil
 	}

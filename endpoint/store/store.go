@@ -45,6 +45,7 @@ type Store struct {
 	js      jetstream.JetStream
 	objects jetstream.Stream // the bucket
 	records jetstream.Stream // ACTIONS
+	audit   jetstream.Stream // AUDIT
 
 	view  *view
 	locks keyLocks // one holder per key between its compare-and-set and its event
