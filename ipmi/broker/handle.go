@@ -65,12 +65,9 @@ func (h *Handle) read(ctx context.Context, c *Call) error {
 		key:    flight{login, operator, uint8(command.NetFn), command.ID, string(data)},
 		work: func(ctx context.Context, p *place) ([]byte, error) {
 			var raw rawAnswer
-			err := o.read(ctx, login, p, &Call{
-				Operator: operator,
-				Call: rmcp.Call{
-					Request: c.Request, Response: &raw, Class: model.Read, OnSilence: p.silent,
-				},
-			})
+			own := *c
+			own.Response, own.OnSilence = &raw, p.silent
+			err := o.read(ctx, login, p, &own)
 			return raw, err
 		},
 	})
