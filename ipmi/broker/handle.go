@@ -59,13 +59,12 @@ func (h *Handle) Prepare(ctx context.Context) error {
 // makes its own of the answer.
 func (h *Handle) read(ctx context.Context, c *Call) error {
 	command, data := c.Request.Command(), c.Request.Pack()
-	operator, login, o := c.Operator, h.login, h.owner
+	login, o, own := h.login, h.owner, *c // c is the caller's, who may leave before the others
 	answer, err := o.do(ctx, &job{
 		shared: true,
-		key:    flight{login, operator, uint8(command.NetFn), command.ID, string(data)},
+		key:    flight{login, c.Operator, uint8(command.NetFn), command.ID, string(data)},
 		work: func(ctx context.Context, p *place) ([]byte, error) {
 			var raw rawAnswer
-			own := *c
 			own.Response, own.OnSilence = &raw, p.silent
 			err := o.read(ctx, login, p, &own)
 			return raw, err
