@@ -173,9 +173,7 @@ func lookLogin(ctx context.Context, x *examination) model.Check {
 	if err := x.login(ctx); err != nil {
 		return x.noLogin(err)
 	}
-	// A session is one only if something comes through it.
-	var refusal *rmcp.Refusal
-	if _, err := x.session.device(ctx); err != nil && !errors.As(err, &refusal) {
+	if err := x.through(ctx); err != nil {
 		return failure(err)
 	}
 	known := x.driver.broker.Inspect(x.peer, x.target().Login).Known
@@ -185,8 +183,29 @@ func lookLogin(ctx context.Context, x *examination) model.Check {
 	return good("in %s, with cipher suite %d, round trip %s", short(x.took), known.Suite, short(known.RTT))
 }
 
+// through makes sure that something comes through the session: only then it is
+// one. If what comes has shown a quirk that the product is known for, the next
+// session is tried.
+func (x *examination) through(ctx context.Context) error {
+	before := x.quirks()
+	var refusal *rmcp.Refusal
+	_, err := x.session.PowerState(ctx)
+	switch {
+	case err == nil, errors.As(err, &refusal):
+		return nil
+	case x.quirks() == before:
+		return err
+	}
+	x.end(ctx)
+	x.session, x.tried = nil, false
+	if err = x.login(ctx); err == nil {
+		_, err = x.session.PowerState(ctx)
+	}
+	return err
+}
+
 // loginBound is how long the login may take.
-const loginBound = 10 * time.Second
+const loginBound = 6 * time.Second
 
 // noLogin is the check of a login that failed.
 func (x *examination) noLogin(err error) model.Check {

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
 	"github.com/bougou/go-ipmi/pkg/command/app"
 
+	"provision-plugins/ipmi/broker"
 	"provision-plugins/ipmi/quirks"
 	"provision-plugins/ipmi/rmcp"
 	"provision-plugins/shared/model"
@@ -52,11 +54,15 @@ func ways(s quirks.Set) rmcp.Ways {
 	return w
 }
 
-// device reads what the BMC is (IPMI 2.0 §20.1), and remembers it.
+// device reads what the BMC is (IPMI 2.0 §20.1), and remembers it. That one answer
+// may have a wrong checksum: it tells whether all have.
 func (s *session) device(ctx context.Context) (quirks.Device, error) {
 	var res app.GetDeviceIDResponse
-	if err := s.read(ctx, false, &app.GetDeviceIDRequest{}, &res); err != nil {
-		return quirks.Device{}, err
+	err := s.handle.Do(ctx, &broker.Call{Call: rmcp.Call{
+		Request: &app.GetDeviceIDRequest{}, Response: &res, Class: model.Read, Lenient: true,
+	}})
+	if err != nil {
+		return quirks.Device{}, explain(s.peer, err, model.Read)
 	}
 	dev := quirks.Device{
 		Manufacturer: res.ManufacturerID, Product: res.ProductID,
@@ -64,6 +70,15 @@ func (s *session) device(ctx context.Context) (quirks.Device, error) {
 	}
 	s.devices.put(s.peer, dev)
 	return dev, nil
+}
+
+// learn makes use of an answer with a wrong checksum: what the BMC is tells
+// whether that is its way, and the next session takes it.
+func (s *session) learn(ctx context.Context, err error) {
+	var e *rmcp.Error
+	if errors.As(err, &e) && e.Reason == rmcp.Checksum {
+		_, _ = s.device(ctx) // without it, the error says what to set
+	}
 }
 
 // has reports whether the BMC has a quirk. The BMC is asked what it is when that

@@ -84,7 +84,7 @@ var oddTable = []oddBMC{
 	},
 	{
 		flag: quirks.NoChecksumCheck, faults: bmc.Faults{Odd: bmc.Odd{BadChecksums: true}},
-		params: model.Params{"oob/timeout": 4},
+		params: model.Params{"oob/timeout": 2},
 		do:     outcomeOf(model.PowerStatus), without: "unreachable", with: "on",
 	},
 	{
@@ -221,14 +221,37 @@ func TestBadQuirks(t *testing.T) {
 	}
 }
 
+// A product that is known to send wrong checksums is driven without a word; unless
+// the param takes that away.
+func TestKnownChecksums(t *testing.T) {
+	t.Parallel()
+	supermicro := bmc.Options{On: true, Device: bmc.Device{Manufacturer: 10876, Product: 1576}}
+	b := startBMC(t, supermicro)
+	b.SetFaults(bmc.Faults{Odd: bmc.Odd{BadChecksums: true}})
+	p := newProvider(t)
+	mustAct(t, p, model.PowerStatus, b.Addr())
+	mustAct(t, p, model.PowerReset, b.Addr())
+	if n := b.Executed(bmc.PowerReset); n != 1 || b.Executed(bmc.SessionOpen) != 2 {
+		t.Errorf("reset executed %d times, ledger %v", n, b.Ledger())
+	}
+	if c := examine(t, newProvider(t), b); c.Check(rungLogin).Verdict != model.VerdictOK {
+		t.Errorf("doctor: %s", verdicts(c))
+	}
+	_, err := act(newProvider(t), model.PowerStatus, b.Addr(), model.Params{paramQuirks: "-nochecksumcheck", "oob/timeout": 2})
+	if model.KindOf(err) != model.Unreachable {
+		t.Errorf("taken away: %v", err)
+	}
+}
+
 // The errors that a quirk would cure name it.
 func TestErrorsNameTheQuirk(t *testing.T) {
+	t.Parallel()
 	for want, odd := range map[string]bmc.Odd{
 		"opensesspriv": {OpenPrivilege: true}, "nochecksumcheck": {BadChecksums: true},
 	} {
 		b := startBMC(t, bmc.Options{})
 		b.SetFaults(bmc.Faults{Odd: odd})
-		_, err := act(newProvider(t), model.PowerStatus, b.Addr(), model.Params{"oob/timeout": 4})
+		_, err := act(newProvider(t), model.PowerStatus, b.Addr(), model.Params{"oob/timeout": 2})
 		if err == nil || !strings.Contains(err.Error(), "set ipmi/quirks to "+want) {
 			t.Errorf("%v, want the advice to set %s", err, want)
 		}

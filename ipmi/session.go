@@ -53,6 +53,7 @@ func (s *session) Close(context.Context) error {
 // Prepare makes sure of a session that may control and that the BMC knows.
 func (s *session) Prepare(ctx context.Context) error {
 	if err := s.handle.Prepare(ctx); err != nil {
+		s.learn(ctx, err)
 		return explain(s.peer, err, model.Read)
 	}
 	return nil
@@ -75,6 +76,7 @@ func (s *session) change(ctx context.Context, class model.Class, req types.Reque
 // do executes a command and explains its failure.
 func (s *session) do(ctx context.Context, c *broker.Call) error {
 	if err := s.handle.Do(ctx, c); err != nil {
+		s.learn(ctx, err)
 		return explain(s.peer, err, c.Class)
 	}
 	return nil

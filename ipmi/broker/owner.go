@@ -128,7 +128,11 @@ var noPrivilege = []types.CompletionCode{0x80, 0x81, types.CodeInsufficientPrivi
 // to the next caller either.
 func (o *owner) lost(ctx context.Context, err error) bool {
 	var e *rmcp.Error
-	if !errors.As(err, &e) || e.Reason == rmcp.Privilege || e.Reason == rmcp.Cancelled {
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Reason {
+	case rmcp.Privilege, rmcp.Cancelled, rmcp.Checksum:
 		return false
 	}
 	o.drop()

@@ -32,6 +32,9 @@ type Call struct {
 	Wait time.Duration
 	// OnSilence, if set, is called when the first try was not answered.
 	OnSilence func()
+	// Lenient takes an answer whose own checksum is wrong. It is authenticated
+	// all the same.
+	Lenient bool
 }
 
 // Session is an open RMCP+ session. Do must be called by one goroutine at a
@@ -62,13 +65,13 @@ type Session struct {
 
 // pending is the command in flight.
 type pending struct {
-	active bool
-	netFn  uint8 // of the answer
-	cmd    uint8
-	first  uint8  // the request sequence number of the first transmission
-	seqs   uint64 // those of all transmissions, as bits
-	sent   [maxTries]time.Time
-	spoilt bool // an answer came whose checksum was wrong
+	active  bool
+	netFn   uint8 // of the answer
+	cmd     uint8
+	first   uint8  // the request sequence number of the first transmission
+	seqs    uint64 // those of all transmissions, as bits
+	sent    [maxTries]time.Time
+	lenient bool // takes an answer whose checksum is wrong
 	// The outcome.
 	done bool
 	code uint8
@@ -128,6 +131,7 @@ func (s *Session) Do(ctx context.Context, c *Call) error {
 	command := c.Request.Command()
 	data := c.Request.Pack()
 	s.begin(command)
+	s.ease(c.Lenient)
 	err := s.transact(ctx, c, command, data)
 	p := s.end(err != nil && err.Sent && c.Class != model.Read)
 	switch {
@@ -158,6 +162,14 @@ func (s *Session) begin(command types.Command) {
 		cmd:    command.ID,
 		first:  (s.rqSeq + 1) % seqCount,
 	}
+}
+
+// ease makes the command in flight take answers with a wrong checksum, if
+// lenient.
+func (s *Session) ease(lenient bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pending.lenient = lenient || s.lenient
 }
 
 // end takes the outcome; mark makes the session stale.
@@ -199,17 +211,7 @@ func (s *Session) transact(ctx context.Context, c *Call, command types.Command, 
 		}
 		wait = min(2*wait, maxTry)
 	}
-	return &Error{Reason: s.silence(), Step: command.Name, Err: unanswered(tries), Sent: true}
-}
-
-// silence is why no answer was taken.
-func (s *Session) silence() Reason {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.pending.spoilt {
-		return Checksum
-	}
-	return Silent
+	return &Error{Reason: Silent, Step: command.Name, Err: unanswered(tries), Sent: true}
 }
 
 // await waits for an outcome, the timer, or the end of the caller, the session
@@ -219,11 +221,7 @@ func (s *Session) await(ctx context.Context, timer <-chan time.Time, step string
 	case <-s.wake:
 	case <-timer:
 	case <-ctx.Done():
-		err := ended(ctx, step)
-		if err.Reason == Silent {
-			err.Reason = s.silence()
-		}
-		return err
+		return ended(ctx, step)
 	case <-s.t.closed:
 		return fail(Closed, step, nil)
 	}
@@ -321,8 +319,10 @@ func (s *Session) accept(p *packet) (Drop, bool) {
 	if !w.active || w.done || m.netFn != w.netFn || m.cmd != w.cmd || w.seqs&(1<<m.seq) == 0 {
 		return DropUnexpected, false
 	}
-	if !m.sound && !s.lenient {
-		w.spoilt = true
+	if !m.sound && !w.lenient {
+		// Another try would have no other answer.
+		w.lost = Checksum
+		s.signal()
 		return DropMalformed, false
 	}
 	now := time.Now()
