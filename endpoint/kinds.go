@@ -212,6 +212,15 @@ func tidyMachine(object any) {
 	}
 }
 
+// begin sets what a new machine is, whatever its maker sent: clients send every
+// field, and the reference's has false and 0 there.
+func begin(m *model.Machine) {
+	m.Runnable = true
+	if len(m.Tasks) == 0 {
+		m.CurrentTask = -1
+	}
+}
+
 // tidyPlugin sets a plugin's decided fields.
 func tidyPlugin(object any) {
 	p := object.(*model.Plugin)

@@ -80,7 +80,10 @@ func (o *objects) create(ctx context.Context, k *kind, body []byte) (json.RawMes
 		return nil, err
 	}
 	k.tidy(object)
-	if err := o.validate(k, object); err != nil {
+	if m, ok := object.(*model.Machine); ok {
+		begin(m)
+	}
+	if err := o.validate(k, object, nil); err != nil {
 		return nil, err
 	}
 	key := *k.key(object)
@@ -205,7 +208,7 @@ func (o *objects) edited(ctx context.Context, k *kind, found store.Object, chang
 		r.restore(stored.(*record))
 	}
 	k.tidy(object)
-	return object, o.validate(k, object)
+	return object, o.validate(k, object, stored)
 }
 
 // renamed words the conflict of a machine's new name; any other conflict stays.

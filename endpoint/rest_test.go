@@ -156,6 +156,49 @@ func TestObjectsOfLayersAreFilledAndReadOnly(t *testing.T) {
 	}
 }
 
+// A new machine is what the reference makes of it, whatever its maker sent.
+func TestANewMachine(t *testing.T) {
+	r := start(t)
+	for _, body := range []string{`{"Name":"m1"}`, strings.NewReplacer("NAME", "m2", "UUID", "", `"Runnable":true`, `"Runnable":false`).Replace(emptyMachine)} {
+		var m model.Machine
+		r.want(201, "POST", "/machines", body, &m)
+		want := model.NewMachine(m.Name)
+		want.Uuid = m.Uuid
+		got, err := model.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := model.Marshal(want); err != nil || string(text) != string(got) || !uuidText.MatchString(m.Uuid) {
+			t.Errorf("made %s\nwant %s, %v", got, text, err)
+		}
+	}
+	var m model.Machine
+	r.want(201, "POST", "/machines", `{"Name":"m3","Uuid":"aaaaaaaa-0000-4000-8000-000000000001","Tasks":["one"],"CurrentTask":0,"Arch":"arm64"}`, &m)
+	if m.Uuid != "aaaaaaaa-0000-4000-8000-000000000001" || m.CurrentTask != 0 || m.Arch != "arm64" {
+		t.Errorf("made %+v", m)
+	}
+}
+
+// What a machine points to must be there when it is set, and may go afterwards.
+func TestNamesThatPointNowhere(t *testing.T) {
+	r := start(t)
+	r.fleet(1)
+	for field, word := range map[string]string{"Stage": "Stage", "BootEnv": "BootEnv", "Workflow": "Workflow"} {
+		resp, raw := r.askLocal("PATCH", "/machines/Name:m0", `[{"op":"replace","path":"/`+field+`","value":"nowhere"}]`)
+		if resp.StatusCode != 422 || !strings.Contains(string(raw), `"`+word+` nowhere does not exist"`) || !strings.Contains(string(raw), `"Type":"ValidationError"`) {
+			t.Errorf("%s: %d: %s", field, resp.StatusCode, raw)
+		}
+	}
+	r.want(422, "POST", "/machines", `{"Name":"m1","Profiles":["nowhere"]}`, nil)
+	r.want(422, "POST", "/profiles", `{"Name":"p1","Profiles":["nowhere"]}`, nil)
+	r.want(201, "POST", "/workflows", `{"Name":"w1"}`, nil)
+	r.want(200, "PATCH", "/machines/Name:m0", `[{"op":"replace","path":"/Workflow","value":"w1"}]`, nil)
+	if _, err := r.e.store.Delete(t.Context(), "workflows", "w1", 0); err != nil {
+		t.Fatal(err)
+	}
+	r.want(200, "PATCH", "/machines/Name:m0", `[{"op":"replace","path":"/Description","value":"goes on"}]`, nil)
+}
+
 // fleet makes machines that differ in a few ways.
 func (r *rig) fleet(n int) {
 	r.t.Helper()

@@ -5,10 +5,14 @@ import (
 	"provision-plugins/shared/model"
 )
 
-// validate refuses an object that could not be used.
-func (o *objects) validate(k *kind, object any) error {
+// validate refuses an object that could not be used. Stored is what it was; nil:
+// it is new.
+func (o *objects) validate(k *kind, object, stored any) error {
 	key := *k.key(object)
 	if err := o.validateNames(k, object); err != nil {
+		return err
+	}
+	if err := o.refersTo(k, object, stored); err != nil {
 		return err
 	}
 	if params := paramsOf(object); params != nil {
@@ -23,7 +27,7 @@ func (o *objects) validate(k *kind, object any) error {
 func (o *objects) validateNames(k *kind, object any) error {
 	switch t := object.(type) {
 	case *model.Machine:
-		return o.validateMachine(t)
+		return validateMachine(t)
 	case *model.Plugin:
 		if err := checkName(k.prefix, t.Name); err != nil {
 			return err
@@ -33,10 +37,7 @@ func (o *objects) validateNames(k *kind, object any) error {
 		}
 		return nil
 	case *model.Profile:
-		if err := checkName(k.prefix, t.Name); err != nil {
-			return err
-		}
-		return o.profilesExist(t.Profiles, k.prefix, t.Name)
+		return checkName(k.prefix, t.Name)
 	case *model.Param:
 		return validateParam(t)
 	case *record:
@@ -48,26 +49,13 @@ func (o *objects) validateNames(k *kind, object any) error {
 	return nil
 }
 
-// validateMachine checks a machine's name, UUID and profiles.
-func (o *objects) validateMachine(m *model.Machine) error {
+// validateMachine checks a machine's name and UUID.
+func validateMachine(m *model.Machine) error {
 	if err := checkName("machines", m.Name); err != nil {
 		return err
 	}
 	if !uuidText.MatchString(m.Uuid) {
 		return refused("machines", m.Name, "Invalid Uuid %q: want lower-case hex digits as 8-4-4-4-12", m.Uuid)
-	}
-	return o.profilesExist(m.Profiles, "machines", m.Name)
-}
-
-// profilesExist refuses names of profiles that are not there.
-func (o *objects) profilesExist(names []string, prefix, key string) error {
-	for _, name := range names {
-		if o.cat.owns("profiles", name) != "" {
-			continue
-		}
-		if _, err := o.store.Get("profiles", name); err != nil {
-			return refused(prefix, key, "Profile %s does not exist", name)
-		}
 	}
 	return nil
 }
