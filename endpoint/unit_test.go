@@ -5,16 +5,13 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -362,75 +359,6 @@ func TestKeyLocks(t *testing.T) {
 	}
 }
 
-// tally counts what a receipt is told.
-type tally struct{ delivered, lost int }
-
-func (r *tally) Delivered() { r.delivered++ }
-func (r *tally) Lost()      { r.lost++ }
-
-// script is a connection whose reads are prepared.
-type script struct {
-	net.Conn
-	reads []error
-}
-
-func (s *script) Read([]byte) (int, error) {
-	err := s.reads[0]
-	s.reads = s.reads[1:]
-	if err == nil {
-		return 1, nil
-	}
-	return 0, err
-}
-
-func TestWhatAConnectionTellsOfAReply(t *testing.T) {
-	for _, c := range []struct {
-		name          string
-		before, after []error // what is read between the reply and arm, and after arm
-		want          tally
-	}{
-		{"used again", nil, []error{nil}, tally{delivered: 1}},
-		{"closed in order", nil, []error{io.EOF}, tally{delivered: 1}},
-		{"reset", nil, []error{syscall.ECONNRESET}, tally{lost: 1}},
-		{"read aborted, then used", nil, []error{os.ErrDeadlineExceeded, nil}, tally{delivered: 1}},
-		{"used before arm", []error{nil}, nil, tally{delivered: 1}},
-		{"reset before arm", []error{syscall.ECONNRESET}, nil, tally{lost: 1}},
-		{"told once", nil, []error{nil, nil, io.EOF}, tally{delivered: 1}},
-		{"closed here", nil, []error{net.ErrClosed}, tally{}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			conn := &watchedConn{Conn: &script{reads: append([]error{nil}, append(c.before, c.after...)...)}}
-			read := func() { _, _ = conn.Read(make([]byte, 1)) } // the script's errors
-			read()                                               // the request
-			conn.listen()
-			for range c.before {
-				read()
-			}
-			got := &tally{}
-			conn.arm(got)
-			for range c.after {
-				read()
-			}
-			if *got != c.want {
-				t.Errorf("told %+v, want %+v", *got, c.want)
-			}
-		})
-	}
-}
-
-func TestANewReplyForgetsTheOneBefore(t *testing.T) {
-	conn := &watchedConn{Conn: &script{reads: []error{syscall.ECONNRESET}}}
-	first, second := &tally{}, &tally{}
-	conn.listen()
-	conn.arm(first)
-	conn.listen()
-	conn.arm(second)
-	_, _ = conn.Read(nil) // the script's error
-	if *first != (tally{}) || *second != (tally{lost: 1}) {
-		t.Errorf("first %+v, second %+v", first, second)
-	}
-}
-
 func TestFailures(t *testing.T) {
 	rep := failure(errors.New("torn\npage\x1b[31m"))
 	e, ok := rep.body.(*model.Error)
@@ -453,97 +381,5 @@ func TestRetryAfter(t *testing.T) {
 	}
 	if got := retryAfter(nil); got != "1" {
 		t.Errorf("without a time: %s", got)
-	}
-}
-
-func TestDefaultDataDir(t *testing.T) {
-	t.Setenv("XDG_STATE_HOME", "/somewhere/state")
-	want := "/somewhere/state/oob"
-	if os.Geteuid() == 0 {
-		want = "/var/lib/oob"
-	}
-	if got, err := defaultDataDir(); err != nil || got != want {
-		t.Errorf("got %s, %v", got, err)
-	}
-	o, err := Options{}.complete()
-	if err != nil || o.DataDir != want || o.PluginDir != want+"/plugins" || o.Socket != want+"/oob.sock" || o.Listen != "127.0.0.1:8092" || o.Site != "local" || o.ScanInterval != time.Second || o.Logger == nil {
-		t.Errorf("options %+v, %v", o, err)
-	}
-}
-
-func TestPrivateWrites(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "f")
-	if err := errors.Join(writePrivate(path, []byte("one")), writePrivate(path, []byte("two"))); err != nil {
-		t.Fatal(err)
-	}
-	raw, err := os.ReadFile(path)
-	if err != nil || string(raw) != "two" {
-		t.Errorf("%q, %v", raw, err)
-	}
-	if list, err := os.ReadDir(dir); err != nil || len(list) != 1 {
-		t.Errorf("left behind: %v, %v", list, err)
-	}
-	if err := writePrivate(filepath.Join(dir, "none", "f"), nil); err == nil {
-		t.Error("a file in no directory was written")
-	}
-}
-
-func TestRuntimeDirs(t *testing.T) {
-	data := t.TempDir()
-	stale := filepath.Join(t.TempDir(), runtimePrefix+"stale")
-	if err := errors.Join(os.Mkdir(stale, 0o700), os.WriteFile(filepath.Join(data, runtimeNote), []byte(stale), 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	made, remove, err := makeRuntimeDir("", data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info, err := os.Stat(made); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("%v, %v", info, err)
-	}
-	if _, err := os.Stat(stale); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("what a killed process left is still there: %v", err)
-	}
-	if err := remove(); err != nil {
-		t.Error(err)
-	}
-	if _, err := os.Stat(made); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("left behind: %v", err)
-	}
-	own := filepath.Join(t.TempDir(), "run")
-	if _, remove, err = makeRuntimeDir(own, data); err != nil {
-		t.Fatal(err)
-	}
-	if err := remove(); err != nil {
-		t.Error(err)
-	}
-	if _, err := os.Stat(own); err != nil {
-		t.Errorf("a given directory was removed: %v", err)
-	}
-}
-
-func TestOnlyRuntimeDirectoriesAreStale(t *testing.T) {
-	dir := t.TempDir()
-	note, precious := filepath.Join(dir, "note"), filepath.Join(dir, "precious")
-	if err := os.Mkdir(precious, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for _, text := range []string{precious, "", "oob-relative", "/"} {
-		if err := errors.Join(os.WriteFile(note, []byte(text), 0o600), removeStale(note)); err != nil {
-			t.Error(err)
-		}
-	}
-	if _, err := os.Stat(precious); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestPluginEnvironmentIsItsOwn(t *testing.T) {
-	t.Setenv("HTTPS_PROXY", "http://proxy.example")
-	t.Setenv("SECRET_OF_THE_HOST", "x")
-	env := strings.Join(pluginEnv("127.0.0.1:1", "/web", slog.Default()), "\n")
-	if !strings.Contains(env, "HTTPS_PROXY=http://proxy.example") || strings.Contains(env, "SECRET_OF_THE_HOST") {
-		t.Errorf("environment:\n%s", env)
 	}
 }
