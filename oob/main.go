@@ -84,6 +84,7 @@ TARGETS are machine names or host lists: m1  a,b  rack[1-4]n[01-32]  @profile` +
 		newSimCommand(a),
 		newConfigCommand(a),
 		newVersionCommand(a),
+		newReferenceCommand(a),
 	)
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.setDefaults(cmd) }
 	a.addGlobalFlags(root.PersistentFlags())

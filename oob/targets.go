@@ -31,7 +31,7 @@ const (
 // addFlags adds the flags that select machines.
 func (s *selection) addFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&s.all, "all", false, "every machine")
-	fs.StringArrayVar(&s.filters, "filter", nil, "machines where `FIELD=VALUE`; a field or a param (may be repeated)")
+	fs.StringArrayVar(&s.filters, "filter", nil, "machines where `FIELD=VALUE`, a field or a param; or FIELD=Re(PATTERN) and so on (may be repeated)")
 	s.addParallel(fs)
 }
 
