@@ -28,6 +28,7 @@ var roles = map[string]func(ctx context.Context, args []string) error{
 	"sim":    simRole,
 	"warm":   warmRole,
 	"goipmi": goipmiRole,
+	"noop":   noopRole,
 	"broker": brokerRole,
 }
 
@@ -52,6 +53,7 @@ var figures = []struct {
 	{"wrapper/action", (*bench).wrapper},
 	{"plugin", (*bench).plugins},
 	{"endpoint", (*bench).endpoint},
+	{"actions", (*bench).actions},
 }
 
 func main() {
