@@ -39,7 +39,7 @@ func (e *Endpoint) openTrail(ctx context.Context) error {
 // request that cannot be recorded is that nothing was done.
 func (a *api) recorded(w http.ResponseWriter, r *http.Request, who caller, denied *model.Error) error {
 	_, pattern := a.lookup(r)
-	if a.trail == nil || !auditable(r, pattern) {
+	if a.trail == nil || !auditable(r, pattern) || a.onlyReads(r, pattern) {
 		return nil
 	}
 	rec := audit.Record{
@@ -72,6 +72,22 @@ func auditable(r *http.Request, pattern string) bool {
 		return true
 	}
 	return decode(r) || r.URL.Query().Get("token") != "" || strings.HasSuffix(pattern, "/users/{key}/token")
+}
+
+// onlyReads reports whether a request is for an action that changes nothing,
+// whichever plugin takes it.
+func (a *api) onlyReads(r *http.Request, pattern string) bool {
+	if !strings.HasSuffix(pattern, "/actions/{command}") || r.URL.Query().Get("token") != "" {
+		return false
+	}
+	command := pathValues(pattern, r.URL.EscapedPath())["command"]
+	prefix, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, apiRoot+"/"), "/")
+	for _, of := range a.actions.sup.offers(prefix, command) {
+		if model.ActionOf(command, of.provider.Meta).Class != model.Read {
+			return false
+		}
+	}
+	return model.ActionOf(command, nil).Class == model.Read
 }
 
 // isJSON reports whether a request's body is read whole by the route: not an
