@@ -143,6 +143,9 @@ func (p *oldPlugin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if token := r.Header.Get("X-Log-Token"); token != "" {
 		p.line(group, "error", "Log token: %s", token)
 	}
+	if level := r.Header.Get("X-Log-Request"); level != "" {
+		p.note("old-levels", level)
+	}
 	var body map[string]any
 	_ = json.NewDecoder(r.Body).Decode(&body)
 	var reply any = oldError{Code: 200}
