@@ -395,7 +395,12 @@ func (a *actions) submit(ctx context.Context, c *call) (*runs.Ticket, error) {
 // nor in what the plugin logs.
 func (a *actions) send(ctx context.Context, proc *plugin.Process, c *call) (json.RawMessage, error) {
 	defer a.sup.hush.begin(c.secrets)()
-	raw, err := proc.Action(plugin.WithTrace(ctx, plugin.Trace{Token: runs.RunOf(ctx), Level: c.logLevel}), c.action)
+	ctx = plugin.WithTrace(ctx, plugin.Trace{Token: runs.RunOf(ctx), Level: c.logLevel})
+	invoke := proc.Action
+	if c.info.Class == model.Read {
+		invoke = proc.Ask
+	}
+	raw, err := invoke(ctx, c.action)
 	return redactReply(raw, err, c.secrets)
 }
 

@@ -38,6 +38,18 @@ func BenchmarkWrapperAction(b *testing.B) {
 	b.ReportMetric(float64(took[len(took)*99/100])/1e6, "p99-ms")
 }
 
+// BenchmarkWrapperAsk is BenchmarkWrapperAction for an action that changes
+// nothing.
+func BenchmarkWrapperAsk(b *testing.B) {
+	p := launch(b, LaunchOptions{Handler: newRecorder()})
+	a := benchAction()
+	for b.Loop() {
+		if _, err := p.Ask(context.Background(), a); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // BenchmarkDefine runs a plugin binary's define: the test binary's.
 func BenchmarkDefine(b *testing.B) {
 	e := self(b, "plugin")

@@ -51,7 +51,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte("HTTP/1.1 500 x\r\nRetry-After: 99\r\n\r\n{\"Messages\":[\"{\\\"Code\\\":1}\"],\"Code\":1}"))
 	f.Add([]byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		a, err := readAnswer(bytes.NewReader(raw))
+		a, err := readAnswer(bufio.NewReader(bytes.NewReader(raw)))
 		if err != nil {
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -29,11 +30,15 @@ type exchange struct {
 	body   any
 }
 
+// maxAnswer bounds an answer, in bytes.
+const maxAnswer = model.MaxBody + maxHeader
+
 // answer is what a plugin answered.
 type answer struct {
 	status     int
 	retryAfter time.Duration
 	body       []byte
+	last       bool // of its connection
 }
 
 // neverSent is why not one byte of a request was written.
@@ -48,7 +53,7 @@ func (e *neverSent) Unwrap() error { return e.cause }
 // do sends the request, once. Its error is a *neverSent, or the plugin was
 // lost after it may have read the request.
 func (x *exchange) do(ctx context.Context) (*answer, error) {
-	request, err := x.encode(traceHeader(ctx))
+	request, err := x.encode("Connection: close\r\n" + traceHeader(ctx))
 	if err != nil {
 		return nil, &neverSent{err}
 	}
@@ -59,6 +64,11 @@ func (x *exchange) do(ctx context.Context) (*answer, error) {
 	defer conn.Close()
 	// The end of ctx ends every read and write.
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
+	return roundTrip(ctx, conn, bufio.NewReader(io.LimitReader(conn, maxAnswer)), request)
+}
+
+// roundTrip writes a request and reads its answer.
+func roundTrip(ctx context.Context, conn net.Conn, r *bufio.Reader, request []byte) (*answer, error) {
 	if n, err := conn.Write(request); err != nil {
 		err = ended(ctx, err)
 		if n == 0 {
@@ -66,7 +76,7 @@ func (x *exchange) do(ctx context.Context) (*answer, error) {
 		}
 		return nil, fmt.Errorf("the connection was lost while the request was written: %w", err)
 	}
-	a, err := readAnswer(conn)
+	a, err := readAnswer(r)
 	if err != nil {
 		return nil, fmt.Errorf("the connection was lost before the answer: %w", ended(ctx, err))
 	}
@@ -96,19 +106,18 @@ func (x *exchange) encode(header string) ([]byte, error) {
 	out := make([]byte, 0, body.Len()+len(header)+256)
 	out = append(out, "POST "+x.path+" HTTP/1.1\r\nHost: unix\r\nContent-Type: application/json\r\nContent-Length: "...)
 	out = strconv.AppendInt(out, int64(body.Len()), 10)
-	out = append(out, "\r\nConnection: close\r\n"+header+"\r\n"...)
+	out = append(out, "\r\n"+header+"\r\n"...)
 	return append(out, body.Bytes()...), nil
 }
 
-// readAnswer reads one bounded answer.
-func readAnswer(r io.Reader) (*answer, error) {
-	bounded := io.LimitReader(r, model.MaxBody+maxHeader)
-	resp, err := http.ReadResponse(bufio.NewReader(bounded), nil)
+// readAnswer reads one answer.
+func readAnswer(r *bufio.Reader) (*answer, error) {
+	resp, err := http.ReadResponse(r, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	a := &answer{status: resp.StatusCode, retryAfter: retryAfter(resp.Header)}
+	a := &answer{status: resp.StatusCode, retryAfter: retryAfter(resp.Header), last: resp.Close}
 	if a.body, err = io.ReadAll(resp.Body); err != nil {
 		return nil, err
 	}

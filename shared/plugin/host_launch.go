@@ -82,6 +82,7 @@ func (p *Process) start() error {
 		return fmt.Errorf("cannot make a folder for its sockets: %w", err)
 	}
 	p.later(func() { _ = os.RemoveAll(dir) })
+	p.later(p.resting.close)
 	p.socket = filepath.Join(dir, socketTo)
 	from := filepath.Join(dir, socketFrom)
 	if len(from) > maxSocketPath {

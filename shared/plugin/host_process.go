@@ -21,6 +21,7 @@ type Process struct {
 	key      []byte // what signs for principals
 	printed  *printed
 	cleanups []func()
+	resting  resting
 
 	stopOnce sync.Once
 	stopping atomic.Bool // stop was asked: nothing more is sent
@@ -98,6 +99,11 @@ func (p *Process) Action(ctx context.Context, a *model.Action) (json.RawMessage,
 		return nil, p.neverSent(a, &neverSent{err})
 	}
 	got, err := (&exchange{p.socket, pathAction, a}).do(ctx)
+	return p.outcome(a, got, err)
+}
+
+// outcome is what an action came to.
+func (p *Process) outcome(a *model.Action, got *answer, err error) (json.RawMessage, error) {
 	switch {
 	case NeverSent(err):
 		return nil, p.neverSent(a, err)
