@@ -333,6 +333,16 @@ func (c *catalog) source(name string) string {
 	return ""
 }
 
+// shownMeta is a layer's meta. Its Type says where it comes from; an uploaded
+// one may say otherwise.
+func (l *layer) shownMeta() model.ContentMeta {
+	meta := l.meta
+	if meta.Type == "" || l.source != sourceUpload {
+		meta.Type = l.source
+	}
+	return meta
+}
+
 // bundle returns a layer as a bundle of its own, secrets in clear.
 func (c *catalog) bundle(name string) (*model.Content, bool) {
 	c.mu.RLock()
@@ -341,8 +351,7 @@ func (c *catalog) bundle(name string) (*model.Content, bool) {
 	if l == nil {
 		return nil, false
 	}
-	out := &model.Content{Meta: l.meta, Sections: map[string]map[string]map[string]any{}}
-	setDefault(&out.Meta.Type, l.source)
+	out := &model.Content{Meta: l.shownMeta(), Sections: map[string]map[string]map[string]any{}}
 	for section, objects := range l.objects {
 		out.Sections[section] = map[string]map[string]any{}
 		for key, raw := range objects {
@@ -365,8 +374,7 @@ func (c *catalog) summary(name string) *model.ContentSummary {
 	if l == nil {
 		return nil
 	}
-	s := &model.ContentSummary{Meta: l.meta, Counts: map[string]int{}, Warnings: []string{}}
-	setDefault(&s.Meta.Type, l.source)
+	s := &model.ContentSummary{Meta: l.shownMeta(), Counts: map[string]int{}, Warnings: []string{}}
 	for section, objects := range l.objects {
 		s.Counts[section] = len(objects)
 	}

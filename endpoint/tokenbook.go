@@ -80,7 +80,7 @@ func (b *tokenBook) issue(ctx context.Context, w wanted) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	info := model.TokenInfo{ID: t.ID, User: t.User, By: w.by.name, Created: now.UTC(), Expires: expires.UTC()}
+	info := model.TokenInfo{ID: t.ID, User: t.User, By: w.by.name, Created: now.UTC(), Expires: expires.UTC(), Claims: []model.Claim{}}
 	for _, limit := range w.limits {
 		info.Claims = append(info.Claims, limit...)
 	}

@@ -50,6 +50,7 @@ func (a *api) recorded(w http.ResponseWriter, r *http.Request, who caller, denie
 		rec.From = "socket"
 	}
 	for _, n := range needsOf(pattern, pathValues(pattern, r.URL.EscapedPath()), r.URL.Query()) {
+		n.Specific = a.specific(n)
 		rec.Needs = append(rec.Needs, oneLine(n.String()))
 	}
 	if denied == nil && isJSON(r, pattern) {
@@ -58,7 +59,9 @@ func (a *api) recorded(w http.ResponseWriter, r *http.Request, who caller, denie
 		}
 		raw := body(r)
 		r.Body = io.NopCloser(bytes.NewReader(raw))
-		rec.Fields, rec.Digest = fieldsOf(raw), a.trail.Digest(raw)
+		if len(raw) > 0 {
+			rec.Fields, rec.Digest = fieldsOf(raw), a.trail.Digest(raw)
+		}
 	}
 	return a.trail.Write(r.Context(), rec)
 }
