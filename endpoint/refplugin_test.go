@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -99,7 +100,9 @@ func beOld() int {
 
 // listen serves the protocol; nothing is bounded.
 func (p *oldPlugin) listen(to, from string) {
-	p.http = &http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", from) }}}
+	p.http = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", from)
+	}}}
 	_ = os.Remove(to)
 	l, err := net.Listen("unix", to)
 	if err != nil {

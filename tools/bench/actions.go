@@ -31,8 +31,8 @@ type noop struct{ plugin.Base }
 func (noop) Config(context.Context, *client.Client, model.Params) error { return nil }
 
 // Action says that all is well.
-func (noop) Action(context.Context, *model.Action) (any, error) {
-	return model.Result{Power: model.StateOn, Raw: "is on", Outcome: model.Acknowledged}, nil
+func (noop) Action(ctx context.Context, _ *model.Action) (any, error) {
+	return model.Result{Power: model.StateOn, Raw: "is on", Outcome: model.Acknowledged}, ctx.Err()
 }
 
 // noopRole is this program as that plugin.
