@@ -72,14 +72,17 @@ func (e machineEdit) answer(m machine, err error) answer {
 	return answer{machine: m, raw: raw}
 }
 
+// setOptions are the flags of "machine set".
+type setOptions struct {
+	edit     machineEdit
+	params   paramFlags
+	unset    []string
+	profiles profileEdit
+}
+
 // newMachineSetCommand makes "machine set".
 func newMachineSetCommand(a *app) *cobra.Command {
-	var sel selection
-	var pace pacing
-	var params paramFlags
-	var unset []string
-	var profiles profileEdit
-	var yes bool
+	o := setOptions{edit: machineEdit{verb: "machine set", done: "set"}}
 	cmd := &cobra.Command{
 		Use:   "set TARGETS... [k=v...]",
 		Short: "Set and unset params of machines, give them profiles and take them",
@@ -91,43 +94,47 @@ A secret is given with --param-file, never on the command line.`,
 
 		ValidArgsFunction: a.completesTargets(),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			sel.args, params.values = splitAssignments(args)
-			if len(params.values)+len(params.files)+len(unset)+len(profiles.add)+len(profiles.remove) == 0 {
-				return usage("nothing to set: give k=v, --param-file k=FILE, --unset k, --add-profile P or --remove-profile P")
-			}
-			if err := profiles.check(); err != nil {
-				return err
-			}
-			return a.withClient(func(c *client.Client) error {
-				values, err := params.read(cmd.Context(), a, c)
-				if err != nil {
-					return err
-				}
-				edit := machineEdit{verb: "machine set", done: "set", sel: sel, pace: pace, yes: yes}
-				edit.call = func(ctx context.Context, c *client.Client, m machine) error {
-					ops, err := paramOps(m.params, values, unset)
-					if err != nil {
-						return err
-					}
-					if ops = append(profiles.ops(m.profiles), ops...); len(ops) == 0 {
-						return nil
-					}
-					_, err = c.Machines().Patch(ctx, m.uuid, ops...)
-					return err
-				}
-				return edit.run(cmd.Context(), a, c)
-			})
+			o.edit.sel.args, o.params.values = splitAssignments(args)
+			return a.setMachines(cmd.Context(), o)
 		},
 	}
 	fs := cmd.Flags()
-	sel.addFlags(fs)
-	pace.addFlags(fs)
-	fs.StringArrayVar(&params.files, "param-file", nil, "param `k=FILE` with the value in a file, for secrets; - is stdin")
-	fs.StringArrayVar(&unset, "unset", nil, "unset this `PARAM` (may be repeated)")
-	fs.StringArrayVar(&profiles.add, "add-profile", nil, "give it this `PROFILE` (may be repeated)")
-	fs.StringArrayVar(&profiles.remove, "remove-profile", nil, "take this `PROFILE` from it (may be repeated)")
-	fs.BoolVarP(&yes, "yes", "y", false, "do not ask")
+	o.edit.sel.addFlags(fs)
+	o.edit.pace.addFlags(fs)
+	fs.StringArrayVar(&o.params.files, "param-file", nil, "param `k=FILE` with the value in a file, for secrets; - is stdin")
+	fs.StringArrayVar(&o.unset, "unset", nil, "unset this `PARAM` (may be repeated)")
+	fs.StringArrayVar(&o.profiles.add, "add-profile", nil, "give it this `PROFILE` (may be repeated)")
+	fs.StringArrayVar(&o.profiles.remove, "remove-profile", nil, "take this `PROFILE` from it (may be repeated)")
+	fs.BoolVarP(&o.edit.yes, "yes", "y", false, "do not ask")
 	return cmd
+}
+
+// setMachines sets params and profiles of machines.
+func (a *app) setMachines(ctx context.Context, o setOptions) error {
+	if len(o.params.values)+len(o.params.files)+len(o.unset)+len(o.profiles.add)+len(o.profiles.remove) == 0 {
+		return usage("nothing to set: give k=v, --param-file k=FILE, --unset k, --add-profile P or --remove-profile P")
+	}
+	if err := o.profiles.check(); err != nil {
+		return err
+	}
+	return a.withClient(func(c *client.Client) error {
+		values, err := o.params.read(ctx, a, c)
+		if err != nil {
+			return err
+		}
+		o.edit.call = func(ctx context.Context, c *client.Client, m machine) error {
+			ops, err := paramOps(m.params, values, o.unset)
+			if err != nil {
+				return err
+			}
+			if ops = append(o.profiles.ops(m.profiles), ops...); len(ops) == 0 {
+				return nil
+			}
+			_, err = c.Machines().Patch(ctx, m.uuid, ops...)
+			return err
+		}
+		return o.edit.run(ctx, a, c)
+	})
 }
 
 // splitAssignments separates targets from k=v.

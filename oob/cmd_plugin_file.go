@@ -29,8 +29,8 @@ func newPluginUploadCommand(a *app) *cobra.Command {
 		Use:   "upload FILE",
 		Short: "Put a plugin's binary into the plugin directory, in place of the one of its name",
 		Long: `Put a plugin's binary into the plugin directory, in place of the one of its
-name. It runs with the rights of the endpoint: it is asked about on a terminal, and
-needs --yes without one.`,
+name. It runs with the rights of the endpoint: it is asked about on a terminal,
+and needs --yes without one.`,
 		Args: wants(1, 1, "one FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if name == "" {

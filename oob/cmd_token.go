@@ -61,13 +61,12 @@ A token allows what its user may, and no more than --scope, --action and
 	return cmd
 }
 
-// createToken creates a token. The file for it is made first: a token that
-// cannot be kept need not be there.
-func (a *app) createToken(ctx context.Context, c *client.Client, user string, o tokenOptions) error {
+// path is what is asked for a token of a user.
+func (o *tokenOptions) path(user string) (string, error) {
 	query := url.Values{}
 	if o.ttl != 0 {
 		if o.ttl < time.Second {
-			return usage("--ttl must be at least 1s, not %s", o.ttl)
+			return "", usage("--ttl must be at least 1s, not %s", o.ttl)
 		}
 		query.Set("ttl", strconv.FormatInt(int64(o.ttl/time.Second), 10))
 	}
@@ -76,36 +75,48 @@ func (a *app) createToken(ctx context.Context, c *client.Client, user string, o 
 			query.Set(name, value)
 		}
 	}
-	var out io.Writer = a.stdout
-	if o.out != "" {
-		f, err := os.OpenFile(o.out, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-		if err != nil {
-			return usage("--out: %w", err)
-		}
-		defer f.Close()
-		out = f
-	}
 	path := client.Path("users", user, "token")
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	token, err := client.Fetch[model.UserToken](ctx, c, path)
-	if err == nil && token.Token == "" {
-		err = model.Errorf(model.Internal, "endpoint %s answered no token", c.Where())
-	}
-	if err == nil {
-		_, err = fmt.Fprintln(out, token.Token)
-	}
+	return path, nil
+}
+
+// createToken creates a token and prints it. A file for it is made first: a
+// token that cannot be kept need not be there.
+func (a *app) createToken(ctx context.Context, c *client.Client, user string, o tokenOptions) error {
+	path, err := o.path(user)
 	if err != nil {
-		if o.out != "" {
-			_ = os.Remove(o.out) // it is empty, and the error below says why
-		}
-		return instead(err, model.NotFound, noUser, user)
+		return err
 	}
 	if o.out == "" {
-		return nil
+		return printToken(ctx, c, path, user, a.stdout)
+	}
+	f, err := os.OpenFile(o.out, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return usage("--out: %w", err)
+	}
+	defer f.Close()
+	if err := printToken(ctx, c, path, user, f); err != nil {
+		_ = os.Remove(o.out) // the error says why
+		return err
 	}
 	return a.printState("token", o.out, "written, for user "+user)
+}
+
+// printToken asks for a token and prints it.
+func printToken(ctx context.Context, c *client.Client, path, user string, out io.Writer) error {
+	token, err := client.Fetch[model.UserToken](ctx, c, path)
+	switch {
+	case err != nil:
+		return instead(err, model.NotFound, noUser, user)
+	case token.Token == "":
+		return model.Errorf(model.Internal, "endpoint %s answered no token", c.Where())
+	}
+	if _, err := fmt.Fprintln(out, token.Token); err != nil {
+		return model.Errorf(model.Internal, "cannot print the token: %w", err)
+	}
+	return nil
 }
 
 // fetchTokens lists the tokens of a user, or of all.

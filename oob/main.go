@@ -63,7 +63,19 @@ TARGETS are machine names or host lists: m1  a,b  rack[1-4]n[01-32]  @profile` +
 		DisableAutoGenTag: true,
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
-	groupCommand(root,
+	groupCommand(root, commands(a)...)
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.setDefaults(cmd) }
+	a.addGlobalFlags(root.PersistentFlags())
+	a.addCompletion(root)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage("%w; see `%s --help`", err, cmd.CommandPath())
+	})
+	return root
+}
+
+// commands lists the commands.
+func commands(a *app) []*cobra.Command {
+	return []*cobra.Command{
 		newPowerCommand(a),
 		newBootCommand(a),
 		newStatusCommand(a),
@@ -84,15 +96,8 @@ TARGETS are machine names or host lists: m1  a,b  rack[1-4]n[01-32]  @profile` +
 		newSimCommand(a),
 		newConfigCommand(a),
 		newVersionCommand(a),
-		newReferenceCommand(a),
-	)
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.setDefaults(cmd) }
-	a.addGlobalFlags(root.PersistentFlags())
-	a.addCompletion(root)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage("%w; see `%s --help`", err, cmd.CommandPath())
-	})
-	return root
+		newReferenceCommand(),
+	}
 }
 
 // wants takes from least to most arguments, most below 0 for any number, and

@@ -13,7 +13,7 @@ import (
 
 // newReferenceCommand makes "reference", which writes the reference page of all
 // commands; it is for those who build oob.
-func newReferenceCommand(a *app) *cobra.Command {
+func newReferenceCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "reference FILE",
 		Short:  "Write the reference page of all commands",

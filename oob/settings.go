@@ -81,13 +81,12 @@ func first(settings ...setting) setting {
 // directory. What the file says to be known by an endpoint counts for the file's
 // endpoint only: a token must not go elsewhere.
 func (a *app) connection() (connection, error) {
-	var out connection
 	if a.flags.socket != "" && a.flags.endpoint != "" {
-		return out, usage("--socket and --endpoint exclude each other")
+		return connection{}, usage("--socket and --endpoint exclude each other")
 	}
 	f, err := a.configured()
 	if err != nil {
-		return out, err
+		return connection{}, err
 	}
 	at := first(
 		setting{"socket", a.flags.socket, "--socket"},
@@ -100,28 +99,34 @@ func (a *app) connection() (connection, error) {
 	if at.value == "" {
 		path, err := a.defaultSocket()
 		if err != nil {
-			return out, err
+			return connection{}, err
 		}
 		at = setting{"socket", path, "default"}
 	}
 	if at.name == "socket" {
-		out.socket = at
-		return out, nil
+		return connection{socket: at}, nil
 	}
-	out.endpoint = at
 	if f.Endpoint != "" && f.Endpoint != at.value {
 		f = &config.File{Path: f.Path}
 	}
-	out.fingerprint = first(
-		setting{"fingerprint", a.flags.fingerprint, "--fingerprint"},
-		setting{"fingerprint", a.getenv("OOB_FINGERPRINT"), "OOB_FINGERPRINT"},
-		setting{"fingerprint", f.Fingerprint, f.Path},
-	)
-	out.caFile = first(
-		setting{"ca-file", a.flags.caFile, "--ca-file"},
-		setting{"ca-file", a.getenv("OOB_CA_FILE"), "OOB_CA_FILE"},
-		setting{"ca-file", f.CAFile, f.Path},
-	)
+	return a.remote(at, f), nil
+}
+
+// remote is the connection to a remote endpoint.
+func (a *app) remote(at setting, f *config.File) connection {
+	out := connection{
+		endpoint: at,
+		fingerprint: first(
+			setting{"fingerprint", a.flags.fingerprint, "--fingerprint"},
+			setting{"fingerprint", a.getenv("OOB_FINGERPRINT"), "OOB_FINGERPRINT"},
+			setting{"fingerprint", f.Fingerprint, f.Path},
+		),
+		caFile: first(
+			setting{"ca-file", a.flags.caFile, "--ca-file"},
+			setting{"ca-file", a.getenv("OOB_CA_FILE"), "OOB_CA_FILE"},
+			setting{"ca-file", f.CAFile, f.Path},
+		),
+	}
 	token := first(
 		setting{"token-file", a.flags.tokenFile, "--token-file"},
 		setting{"token", a.getenv("OOB_TOKEN"), "OOB_TOKEN"},
@@ -134,7 +139,7 @@ func (a *app) connection() (connection, error) {
 	} else {
 		out.tokenFile = token
 	}
-	return out, nil
+	return out
 }
 
 // bearer is the token of a connection.
