@@ -54,6 +54,7 @@ var figures = []struct {
 	{"plugin", (*bench).plugins},
 	{"endpoint", (*bench).endpoint},
 	{"actions", (*bench).actions},
+	{"api", (*bench).api},
 }
 
 func main() {
