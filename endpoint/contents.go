@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -140,20 +139,20 @@ func (c *catalog) meets(p prerequisite) error {
 	l := c.layers[p.layer]
 	c.mu.RUnlock()
 	if l == nil {
-		return fmt.Errorf("it needs content %s, which is not there", p.layer)
+		return model.Errorf(model.Invalid, "it needs content %s, which is not there", p.layer)
 	}
 	want, err := semver.ParseRange(p.versions)
 	if err != nil {
-		return fmt.Errorf("its prerequisite %s: %w", p.layer, err)
+		return model.Errorf(model.Invalid, "its prerequisite %s: %w", p.layer, err)
 	}
 	have := l.meta.Version
 	setDefault(&have, "v0.0.0")
 	v, err := semver.Parse(have)
 	if err != nil {
-		return fmt.Errorf("its prerequisite %s: %w", p.layer, err)
+		return model.Errorf(model.Invalid, "its prerequisite %s: %w", p.layer, err)
 	}
 	if !want.Has(v) {
-		return fmt.Errorf("it needs content %s in version %s; %s is there", p.layer, p.versions, have)
+		return model.Errorf(model.Invalid, "it needs content %s in version %s; %s is there", p.layer, p.versions, have)
 	}
 	return nil
 }

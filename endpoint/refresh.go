@@ -214,8 +214,12 @@ func (o *objects) refreshOne(ctx context.Context, k *kind, found store.Object) (
 			return nil, err
 		}
 		last = err
-		if found, err = o.store.Get(k.prefix, found.ID); err != nil {
-			return nil, nil // it is gone
+		found, err = o.store.Get(k.prefix, found.ID)
+		if err != nil && model.KindOf(err) == model.NotFound { // it is gone
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	return nil, last

@@ -146,22 +146,28 @@ func (o *objects) accept(ctx context.Context, object, stored any, found store.Ob
 			if secret.Same(value, old[name]) {
 				continue
 			}
-			if o.cat.secret(name) {
-				opened, err := o.openValue(name, value, found)
-				if err != nil {
-					return err
-				}
-				(*now)[name] = opened
+			taken, err := o.acceptSecret(ctx, name, value, found)
+			if err != nil {
+				return err
 			}
-			if o.cat.secure(name) && value != nil && value != model.Masked && !allowed(ctx, found.Prefix, actUpdateSecure, found.ID) {
-				return model.Errorf(model.Forbidden, "Access Denied: %s may not: %s %s, to set %s", principal(ctx), found.Prefix, actUpdateSecure, name)
-			}
+			(*now)[name] = taken
 		}
 	}
 	if user, ok := object.(*record); ok && found.Prefix == usersPrefix {
 		guardUser(user, stored)
 	}
 	return unmask(object, stored)
+}
+
+// acceptSecret takes one value that is not the stored one.
+func (o *objects) acceptSecret(ctx context.Context, name string, value any, of store.Object) (any, error) {
+	if value == nil || value == model.Masked || !o.cat.secret(name) {
+		return value, nil
+	}
+	if o.cat.secure(name) && !allowed(ctx, of.Prefix, actUpdateSecure, of.ID) {
+		return nil, model.Errorf(model.Forbidden, "Access Denied: %s may not: %s %s, to set %s", principal(ctx), of.Prefix, actUpdateSecure, name)
+	}
+	return o.openValue(name, value, of)
 }
 
 // shown decodes a stored object as answers show it: secrets sealed or masked,

@@ -21,7 +21,9 @@ const (
 
 // The refusals of a token.
 var (
-	ErrForged  = errors.New("the token is not one of this endpoint's")
+	// ErrForged is that of a token that was not signed here.
+	ErrForged = errors.New("the token is not one of this endpoint's")
+	// ErrExpired is that of a token past its time.
 	ErrExpired = errors.New("the token has expired")
 )
 

@@ -23,8 +23,9 @@ const (
 	KeyFile = "master.key"
 	// Credential is the name under which systemd hands the key over.
 	Credential = "oob-master-key"
-	// EnvKey and EnvKeyFile are the variables that hold the key, or name its file.
-	EnvKey     = "OOB_MASTER_KEY"
+	// EnvKey is the variable that holds the key.
+	EnvKey = "OOB_MASTER_KEY"
+	// EnvKeyFile is the variable that names the key's file.
 	EnvKeyFile = "OOB_MASTER_KEY_FILE"
 
 	keySize = chacha20poly1305.KeySize

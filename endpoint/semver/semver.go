@@ -3,9 +3,10 @@
 package semver
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
+
+	"provision-plugins/shared/model"
 )
 
 // maxText bounds a version or a range in bytes.
@@ -22,7 +23,7 @@ type Version struct {
 func Parse(text string) (Version, error) {
 	v, parts, err := parse(text)
 	if err == nil && parts == 0 {
-		err = fmt.Errorf("invalid version %s: it is empty", text)
+		err = model.Errorf(model.Invalid, "invalid version %s: it is empty", text)
 	}
 	return v, err
 }
@@ -30,7 +31,7 @@ func Parse(text string) (Version, error) {
 // parse is Parse, and tells how many parts of the number there are.
 func parse(text string) (v Version, parts int, err error) {
 	if len(text) > maxText {
-		return v, 0, fmt.Errorf("invalid version %.20s...: longer than %d bytes", text, maxText)
+		return v, 0, model.Errorf(model.Invalid, "invalid version %.20s...: longer than %d bytes", text, maxText)
 	}
 	bare, _, _ := strings.Cut(strings.TrimPrefix(text, "v"), "+")
 	bare, pre, hasPre := strings.Cut(bare, "-")
@@ -40,7 +41,7 @@ func parse(text string) (v Version, parts int, err error) {
 		}
 		n, err := strconv.ParseUint(part, 10, 32)
 		if err != nil || parts == len(v.number) {
-			return v, 0, fmt.Errorf("invalid version %s: %q is not one of three numbers", text, part)
+			return v, 0, model.Errorf(model.Invalid, "invalid version %s: %q is not one of three numbers", text, part)
 		}
 		v.number[parts] = n
 		parts++
@@ -50,7 +51,7 @@ func parse(text string) (v Version, parts int, err error) {
 	}
 	for _, word := range v.pre {
 		if word == "" {
-			return v, 0, fmt.Errorf("invalid version %s: nothing follows a hyphen or a dot", text)
+			return v, 0, model.Errorf(model.Invalid, "invalid version %s: nothing follows a hyphen or a dot", text)
 		}
 	}
 	return v, parts, nil
@@ -117,13 +118,13 @@ var ops = []string{">=", "<=", "==", "!=", ">", "<", "=", "!"}
 // ParseRange reads a range. An empty one takes every version.
 func ParseRange(text string) (Range, error) {
 	if len(text) > maxText {
-		return nil, fmt.Errorf("invalid range %.20s...: longer than %d bytes", text, maxText)
+		return nil, model.Errorf(model.Invalid, "invalid range %.20s...: longer than %d bytes", text, maxText)
 	}
 	var out Range
 	for alternative := range strings.SplitSeq(text, "||") {
 		terms, err := parseTerms(alternative)
 		if err != nil {
-			return nil, fmt.Errorf("invalid range %q: %w", text, err)
+			return nil, model.Errorf(model.Invalid, "invalid range %q: %w", text, err)
 		}
 		out = append(out, terms)
 	}
@@ -153,7 +154,7 @@ func parseTerms(text string) ([]term, error) {
 		op = ""
 	}
 	if op != "" {
-		return nil, fmt.Errorf("no version follows %s", op)
+		return nil, model.Errorf(model.Invalid, "no version follows %s", op)
 	}
 	return out, nil
 }

@@ -23,7 +23,7 @@ func TestOrder(t *testing.T) {
 
 func TestBadVersions(t *testing.T) {
 	for _, text := range []string{"", "v", "1.2.foo", "1.2.3.4", "-1", "1..2", "1.2.3-", "1.2.3-a..b", "99999999999", "1 2", strings.Repeat("1", maxText+1)} {
-		if v, err := Parse(text); err == nil || !strings.HasPrefix(err.Error(), "invalid version") {
+		if v, err := Parse(text); err == nil || !strings.HasPrefix(err.Error(), "invalid: invalid version") {
 			t.Errorf("%q: %v, %v", text, v, err)
 		}
 	}
