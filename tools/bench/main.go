@@ -50,6 +50,8 @@ var figures = []struct {
 	{"ipmi/silent-26-of-256", (*bench).mixed},
 	{"ipmi/warm-1", (*bench).warm},
 	{"ipmi/broker-10000", (*bench).brokerFleet},
+	{"fleet/1000", (*bench).throughEndpoint},
+	{"fleet/silent", (*bench).silentTenth},
 	{"wrapper/action", (*bench).wrapper},
 	{"plugin", (*bench).plugins},
 	{"endpoint", (*bench).endpoint},

@@ -31,7 +31,8 @@ type usage struct {
 	Wall, CPU float64 // seconds
 	RSS       float64 // MiB, peak
 	Exit      int
-	// LastOn is when the last line that tells a machine on was printed.
+	// On is when each line that tells a machine on was printed, LastOn the last.
+	On     []float64
 	LastOn float64
 }
 
@@ -55,7 +56,10 @@ func launchRole(ctx context.Context, args []string) error {
 	u := usage{
 		Wall: time.Since(start).Seconds(),
 		CPU:  (state.UserTime() + state.SystemTime()).Seconds(),
-		Exit: state.ExitCode(), LastOn: watch.lastOn,
+		Exit: state.ExitCode(), On: watch.on,
+	}
+	if n := len(u.On); n > 0 {
+		u.LastOn = u.On[n-1]
 	}
 	if r, ok := state.SysUsage().(*syscall.Rusage); ok {
 		u.RSS = float64(r.Maxrss) / 1024
@@ -67,18 +71,19 @@ func launchRole(ctx context.Context, args []string) error {
 	return os.WriteFile(args[0], raw, 0o600)
 }
 
-// watcher passes on what a program prints and notes when it last told a machine
-// on, as ours and as ipmipower word it.
+// watcher passes on what a program prints and notes when it told machines on, as
+// ours and as ipmipower word it.
 type watcher struct {
-	out    io.Writer
-	start  time.Time
-	lastOn float64 // seconds since start
+	out   io.Writer
+	start time.Time
+	on    []float64 // seconds since start
 }
 
 // Write passes p on.
 func (w *watcher) Write(p []byte) (int, error) {
-	if bytes.Contains(p, []byte(`"power":"on"`)) || bytes.Contains(p, []byte(": on\n")) {
-		w.lastOn = time.Since(w.start).Seconds()
+	now := time.Since(w.start).Seconds()
+	for range bytes.Count(p, []byte(`"power":"on"`)) + bytes.Count(p, []byte(": on\n")) {
+		w.on = append(w.on, now)
 	}
 	return w.out.Write(p)
 }
