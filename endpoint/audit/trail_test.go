@@ -133,6 +133,29 @@ func TestTamperedTrails(t *testing.T) {
 	}
 }
 
+// A genuine record of another history, such as one from before a restore, does
+// not fit in the place of the one that was there.
+func TestSplicedTrails(t *testing.T) {
+	one, two := &memory{}, &memory{}
+	trail := open(t, one)
+	write(t, trail, "a", "b", "c")
+	write(t, open(t, two), "a", "x")
+	var b, x, c Batch
+	for raw, batch := range map[string]*Batch{string(one.batches[1]): &b, string(two.batches[1]): &x, string(one.batches[2]): &c} {
+		if err := model.Unmarshal([]byte(raw), batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Before = x.Records[0].Hash
+	spliced, err := model.Marshal(c)
+	if err != nil || b.Records[0].Hash == c.Before {
+		t.Fatal(err)
+	}
+	if v := check(trail, [][]byte{one.batches[0], two.batches[1], spliced}); v.Broken == "" {
+		t.Errorf("not noticed: %+v", v)
+	}
+}
+
 // Records that come while one is being written are one write.
 func TestRecordsAreWrittenTogether(t *testing.T) {
 	const many = 100
