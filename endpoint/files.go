@@ -46,7 +46,7 @@ func openFile(dir, name string) (*os.File, fs.FileInfo, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }() // it was only read
 	info, err := root.Stat(name)
 	if err != nil {
 		return nil, nil, err

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -103,6 +104,17 @@ func TestBadBodiesOnEveryRoute(t *testing.T) {
 			if err := hasShape("Model:text Key:text Type:text Messages:list Code:number", raw); err != nil {
 				t.Errorf("%s, %s: %d: %v: %.200s", pattern, name, resp.StatusCode, err, raw)
 			}
+		}
+	}
+}
+
+// What nests too deep is refused before anything looks at it.
+func TestDeepBodies(t *testing.T) {
+	r := start(t)
+	for levels, status := range map[int]int{maxDepth - 10: 201, maxDepth + 10: 400} {
+		body := fmt.Sprintf(`{"Name":"m%d","Params":{"x":%s1%s}}`, levels, strings.Repeat("[", levels), strings.Repeat("]", levels))
+		if resp, raw := r.askLocal("POST", "/machines", body); resp.StatusCode != status {
+			t.Errorf("%d levels: %d: %.200s", levels, resp.StatusCode, raw)
 		}
 	}
 }
