@@ -43,7 +43,7 @@ func principalFor(ctx context.Context, name string) plugin.Principal {
 	who := plugin.Principal{Name: principal(ctx)}
 	for _, action := range []string{actConsole, "get", "update", "action"} {
 		if allowed(ctx, "plugins", action, name) {
-			who.Claims = append(who.Claims, "plugins "+action+" "+name)
+			who.Claims = append(who.Claims, "plugins:"+action+":"+name)
 		}
 	}
 	return who

@@ -20,7 +20,7 @@ func TestAPluginsOwnAPI(t *testing.T) {
 	for _, path := range []string{"/plugin-apis/toy", "/plugin-apis/toy/", "/plugin-apis/toy/a//b/../c%2Fd/?x=1&y=%20z"} {
 		resp, raw := r.ask("PUT", path, r.e.token, "body")
 		want := "PUT " + path + " by user:" + adminName
-		if resp.StatusCode != http.StatusOK || !strings.HasPrefix(string(raw), want) || !strings.Contains(string(raw), "plugins console toy") {
+		if resp.StatusCode != http.StatusOK || !strings.HasPrefix(string(raw), want) || !strings.Contains(string(raw), "plugins:console:toy") {
 			t.Errorf("%s: %d %s, want %s", path, resp.StatusCode, raw, want)
 		}
 		if strings.Contains(string(raw), "Authorization") || strings.Contains(string(raw), "X-Oob") {
@@ -53,7 +53,7 @@ func TestAPluginsOwnAPINeedsAClaim(t *testing.T) {
 		if resp.StatusCode != c.status {
 			t.Errorf("%s: %d %s", c.name, resp.StatusCode, raw)
 		}
-		if c.status == http.StatusOK && !strings.Contains(string(raw), "who may plugins console toy\n") {
+		if c.status == http.StatusOK && !strings.Contains(string(raw), "who may plugins:console:toy\n") {
 			t.Errorf("%s: told as %s", c.name, raw)
 		}
 	}

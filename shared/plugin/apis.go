@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -21,6 +22,9 @@ const pathAPIs = "/plugin-apis/"
 
 // maxAPIRequests bounds how many are served at a time, websockets included.
 const maxAPIRequests = 1024
+
+// maxUnread is how much of a body is read that the plugin did not want.
+const maxUnread = 256 << 10
 
 // apis serves /plugin-apis/NAME/ for a plugin with a Handler. NAME is the plugin
 // object's.
@@ -68,6 +72,11 @@ func (s *server) api(w http.ResponseWriter, r *http.Request) int {
 	out.Body = http.MaxBytesReader(w, r.Body, model.MaxBody)
 	answer := &apiWriter{ResponseWriter: w}
 	s.handleAPI(answer, out)
+	if answer.status != http.StatusSwitchingProtocols {
+		// The connection is closed after the answer. A host that still writes the
+		// body then would take that for the loss of the plugin.
+		_, _ = io.CopyN(io.Discard, out.Body, maxUnread)
+	}
 	return cmp.Or(answer.status, http.StatusOK)
 }
 

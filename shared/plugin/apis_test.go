@@ -34,6 +34,7 @@ func (console) Handler() http.Handler {
 		fmt.Fprintf(w, "%s %s %s %v %v auth=%q signed=%q body=%d %v", r.Method, r.RequestURI, p.Name, p.Claims, ok,
 			r.Header.Get("Authorization"), r.Header.Get(headerSignature), len(body), err)
 	})
+	mux.HandleFunc("/plugin-apis/con/unread", http.NotFound)
 	mux.HandleFunc("/plugin-apis/con/panic", func(http.ResponseWriter, *http.Request) { panic("at the console") })
 	mux.HandleFunc("/plugin-apis/con/half", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, "half")
@@ -297,6 +298,17 @@ func TestReadKey(t *testing.T) {
 	for value, want := range map[string]string{pipeOf(t, key[:31]): "unexpected EOF", "x": "is not a file descriptor", "2": "is not a file descriptor", "9999": "bad file descriptor"} {
 		if _, err := readKey(value); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), EnvPrincipalKey) {
 			t.Errorf("%s: %v", value, err)
+		}
+	}
+}
+
+// A plugin that answers without reading the body is not taken for a lost one.
+func TestAnAnswerWithoutReadingTheBody(t *testing.T) {
+	_, _, outside := proxied(t, Principal{Name: "user:ann"})
+	body := strings.Repeat("x", 100<<10)
+	for i := range 40 {
+		if status, _, text := get(t, "PUT", outside.URL+"/plugin-apis/con/unread", body); status != http.StatusNotFound {
+			t.Fatalf("request %d: %d %s", i, status, text)
 		}
 	}
 }
