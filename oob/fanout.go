@@ -12,6 +12,10 @@ import (
 type fan[T, R any] struct {
 	// parallel is how many calls run at once.
 	parallel int
+	// patience is how long a call keeps its place: one that takes longer lets
+	// another begin beside it, so that machines that are silent hold nobody up;
+	// 0 is for ever. No more than maxParallel run at once, whatever they take.
+	patience time.Duration
 	// batch is after how many items all of them must be answered before more are
 	// begun, and pause how much longer that takes; 0 is no batch.
 	batch int
@@ -37,14 +41,12 @@ const tickEvery = 200 * time.Millisecond
 // run works on all items until ctx ends, after which none is begun. All its
 // goroutines have ended when it returns.
 func (f fan[T, R]) run(ctx context.Context, items []T) {
-	r := fanRun[T, R]{fan: f, items: items, queue: make(chan T), answers: make(chan R), ended: ctx.Done()}
-	var workers sync.WaitGroup
-	for range min(f.parallel, len(items)) {
-		workers.Go(func() {
-			for item := range r.queue {
-				r.answers <- f.call(item)
-			}
-		})
+	r := fanRun[T, R]{fan: f, items: items, answers: make(chan answered[R]), ended: ctx.Done()}
+	defer r.workers.Wait()
+	if f.patience > 0 {
+		ticker := time.NewTicker(f.patience / 4)
+		defer ticker.Stop()
+		r.looks = ticker.C
 	}
 	if f.tick != nil {
 		ticker := time.NewTicker(tickEvery)
@@ -57,8 +59,6 @@ func (f fan[T, R]) run(ctx context.Context, items []T) {
 	for r.atWork > 0 || r.next < len(items) && r.stopped == nil {
 		r.step()
 	}
-	close(r.queue)
-	workers.Wait()
 	for _, item := range items[r.next:] {
 		f.each(f.skip(item, r.stopped))
 	}
@@ -68,14 +68,55 @@ func (f fan[T, R]) run(ctx context.Context, items []T) {
 type fanRun[T, R any] struct {
 	fan[T, R]
 	items   []T
-	queue   chan T
-	answers chan R
+	workers sync.WaitGroup
+	answers chan answered[R]
+	begun   []*begun // those that have their place, the first begun first
+	slow    int      // calls at work that gave up their place
+	looks   <-chan time.Time
 	ticks   <-chan time.Time
 	ended   <-chan struct{}  // of the context; nil once that is known
 	resume  <-chan time.Time // the end of a pause; nil when there is none
 	next    int              // the first item not begun
 	atWork  int
 	stopped *model.Error // why no more are begun
+}
+
+// begun is a call at work.
+type begun struct {
+	at   time.Time
+	slow bool // it has given up its place
+	done bool
+}
+
+// answered is the answer of a call.
+type answered[R any] struct {
+	answer R
+	of     *begun
+}
+
+// begin begins the next item.
+func (r *fanRun[T, R]) begin() {
+	item, b := r.items[r.next], &begun{at: time.Now()}
+	r.next++
+	r.atWork++
+	if r.patience > 0 {
+		r.begun = append(r.begun, b)
+	}
+	r.workers.Go(func() { r.answers <- answered[R]{r.call(item), b} })
+}
+
+// look has calls that take too long give up their places.
+func (r *fanRun[T, R]) look() {
+	for len(r.begun) > 0 {
+		b := r.begun[0]
+		if !b.done && time.Since(b.at) < r.patience {
+			return
+		}
+		if r.begun = r.begun[1:]; !b.done {
+			b.slow = true
+			r.slow++
+		}
+	}
 }
 
 // step begins an item or waits for what comes next.
@@ -89,19 +130,17 @@ func (r *fanRun[T, R]) step() {
 		return
 	default:
 	}
-	var queue chan T
-	var item T
 	if r.mayBegin() {
-		queue, item = r.queue, r.items[r.next]
+		r.begin()
+		return
 	}
 	select {
-	case queue <- item:
-		r.next++
-		r.atWork++
 	case answer := <-r.answers:
 		r.take(answer)
 	case <-r.resume:
 		r.resume = nil
+	case <-r.looks:
+		r.look()
 	case <-r.ticks:
 		r.tick()
 	case <-r.ended:
@@ -114,6 +153,8 @@ func (r *fanRun[T, R]) mayBegin() bool {
 	switch {
 	case r.stopped != nil || r.resume != nil || r.next == len(r.items):
 		return false
+	case r.atWork-r.slow >= r.parallel || r.atWork >= maxParallel:
+		return false
 	case r.batch > 0 && r.next%r.batch == 0:
 		return r.atWork == 0
 	}
@@ -121,9 +162,12 @@ func (r *fanRun[T, R]) mayBegin() bool {
 }
 
 // take takes an answer, and begins the pause that follows the last of a batch.
-func (r *fanRun[T, R]) take(answer R) {
+func (r *fanRun[T, R]) take(a answered[R]) {
 	r.atWork--
-	r.each(answer)
+	if a.of.done = true; a.of.slow {
+		r.slow--
+	}
+	r.each(a.answer)
 	if r.enough != nil && r.stopped == nil {
 		r.stopped = r.enough()
 	}

@@ -187,3 +187,87 @@ func TestFanWaitsForWhatWasBegun(t *testing.T) {
 		})
 	}
 }
+
+// TestSilentCallsGiveUpTheirPlaces asks many of which a tenth never answers: all
+// others are answered before the first of the silent ones is given up, whatever
+// their order, and no more run at once than may.
+func TestSilentCallsGiveUpTheirPlaces(t *testing.T) {
+	const count, silence = 1000, 2 * time.Second
+	for name, silent := range map[string]func(n int) bool{
+		"one in ten":   func(n int) bool { return n%10 == 0 },
+		"the first":    func(n int) bool { return n < count/10 },
+		"the last":     func(n int) bool { return n >= count-count/10 },
+		"none":         func(int) bool { return false },
+		"all but some": func(n int) bool { return n%10 != 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var items, order []int
+				for n := range count {
+					items = append(items, n)
+				}
+				var quick, most atomic.Int32
+				began := time.Now()
+				fan[int, int]{
+					parallel: 16, patience: 250 * time.Millisecond,
+					call: func(n int) int {
+						if silent(n) {
+							<-time.After(silence)
+							return n
+						}
+						most.Store(max(most.Load(), quick.Add(1)))
+						defer quick.Add(-1)
+						<-time.After(time.Millisecond)
+						return n
+					},
+					each: func(n int) { order = append(order, n) },
+				}.run(t.Context(), items)
+				if len(order) != count || most.Load() > 16 {
+					t.Fatalf("%d answers, %d at once that have their place", len(order), most.Load())
+				}
+				if name == "all but some" { // there is no room for everybody's silence
+					return
+				}
+				first := slices.IndexFunc(order, silent)
+				if first >= 0 && slices.ContainsFunc(order[first:], func(n int) bool { return !silent(n) }) {
+					t.Error("a live one was answered after a silent one was given up")
+				}
+				if took := time.Since(began); took > 2*silence {
+					t.Errorf("took %v", took)
+				}
+			})
+		})
+	}
+}
+
+// TestPlacesAreKeptWithoutPatience holds everybody up behind a silent one where
+// how many run at once is a promise.
+func TestPlacesAreKeptWithoutPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		f := fan[int, int]{parallel: 1, each: func(int) {}, call: func(int) int { <-time.After(time.Minute); return 0 }}
+		if f.run(t.Context(), []int{1, 2, 3}); time.Since(began) != 3*time.Minute {
+			t.Errorf("took %v", time.Since(began))
+		}
+	})
+}
+
+// TestSilentCallsAreBounded asks only silent ones: no more run at once than
+// maxParallel.
+func TestSilentCallsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var now, most atomic.Int32
+		fan[int, int]{
+			parallel: 1024, patience: time.Second, each: func(int) {},
+			call: func(n int) int {
+				most.Store(max(most.Load(), now.Add(1)))
+				defer now.Add(-1)
+				<-time.After(time.Hour)
+				return n
+			},
+		}.run(t.Context(), make([]int, 2*maxParallel))
+		if most.Load() != maxParallel {
+			t.Errorf("%d at once", most.Load())
+		}
+	})
+}

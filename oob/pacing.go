@@ -54,6 +54,10 @@ func tooManyFailed(failed int) *model.Error {
 	return model.Errorf(model.Busy, "%w: %s failed before its turn (--max-failures)", errNotSent, count(failed, "machine"))
 }
 
+// silentAfter is when a machine that was only asked gives up its place among those
+// at work: one that answers does so sooner.
+const silentAfter = 100 * time.Millisecond
+
 // fanOut sends to each machine as r is paced, and gives r the answers. An
 // interrupt has no more machines sent to: what was sent is waited for, until the
 // second interrupt.
@@ -63,8 +67,13 @@ func fanOut[T any](ctx context.Context, r *report, parallel int, items []T, mach
 		work, done = r.app.patient(ctx)
 	}
 	defer done()
+	patience := silentAfter
+	if r.patient || r.pace.batch > 0 { // how many are changed at once is a promise
+		patience = 0
+	}
 	fan[T, answer]{
 		parallel: parallel,
+		patience: patience,
 		batch:    r.pace.batch,
 		pause:    time.Duration(r.pace.pause),
 		call:     func(item T) answer { return call(work, item) },
