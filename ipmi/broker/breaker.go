@@ -207,6 +207,9 @@ func (b *breaker) admit(peer netip.AddrPort, login rmcp.Login) (*leave, *rmcp.Er
 	return l, nil
 }
 
+// spent reports whether a refused handshake was the last that this leave is for.
+func (l *leave) spent() bool { return l.refusals > l.was.count && l.refusals >= opensAt }
+
 // refused remembers a refused handshake, before the next is begun.
 func (l *leave) refused(reason rmcp.Reason) {
 	b := l.b

@@ -62,7 +62,7 @@ func (h *Handle) read(ctx context.Context, c *Call) error {
 	login, o, own := h.login, h.owner, *c // c is the caller's, who may leave before the others
 	answer, err := o.do(ctx, &job{
 		shared: true,
-		key:    flight{login, c.Operator, uint8(command.NetFn), command.ID, string(data)},
+		key:    flight{login, c.Operator, c.Lenient, uint8(command.NetFn), command.ID, string(data)},
 		work: func(ctx context.Context, p *place) ([]byte, error) {
 			var raw rawAnswer
 			own.Response, own.OnSilence = &raw, p.silent

@@ -25,11 +25,12 @@ type job struct {
 	cancel  context.CancelCauseFunc // set when it is under way; guarded by Broker.mu
 }
 
-// flight is what makes two reads the same. The zero command is the opening of a
-// session.
+// flight is what makes two reads the same: all of a Call that the answer depends
+// on. The zero command is the opening of a session.
 type flight struct {
 	login      rmcp.Login
 	operator   bool
+	lenient    bool
 	netFn, cmd uint8
 	data       string
 }

@@ -13,8 +13,16 @@ type line struct {
 	head   int
 }
 
-// push puts an owner at the end.
-func (l *line) push(o *owner) { l.owners = append(l.owners, o) }
+// push puts an owner at the end. A line that is never empty must not grow for
+// ever: the room at its head is used again.
+func (l *line) push(o *owner) {
+	if len(l.owners) == cap(l.owners) && l.head > len(l.owners)/2 {
+		n := copy(l.owners, l.owners[l.head:])
+		clear(l.owners[n:])
+		l.owners, l.head = l.owners[:n], 0
+	}
+	l.owners = append(l.owners, o)
+}
 
 // pop takes the first owner that still waits; nil if there is none.
 func (l *line) pop() *owner {

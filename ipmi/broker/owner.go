@@ -167,9 +167,9 @@ func (o *owner) ensure(ctx context.Context, login rmcp.Login, p *place, operator
 	o.drop()
 	known := o.known
 	known.UserOnly = known.UserOnly && o.login == login && !operator
-	s, err := o.open(ctx, p, &rmcp.Target{
+	s, err := o.open(ctx, p, leave, &rmcp.Target{
 		Peer: o.peer, Login: login, Known: known, OnSilence: p.silent,
-		Refusals: leave.refusals, Probe: leave.probe || p.once, OnRefusal: leave.refused,
+		Probe: leave.probe || p.once, OnRefusal: leave.refused,
 	})
 	leave.settle(err)
 	if err != nil {
@@ -187,12 +187,14 @@ const (
 	maxSlotWait   = 5 * time.Second
 )
 
-// open opens a session. A BMC whose session slots are taken is waited for.
-func (o *owner) open(ctx context.Context, p *place, t *rmcp.Target) (*rmcp.Session, error) {
+// open opens a session. A BMC whose session slots are taken is waited for, unless
+// it refused the login so often in between that this is not to be tried again.
+func (o *owner) open(ctx context.Context, p *place, l *leave, t *rmcp.Target) (*rmcp.Session, error) {
 	for wait := firstSlotWait; ; wait = min(2*wait, maxSlotWait) {
+		t.Refusals = l.refusals
 		s, err := o.b.transport.Open(ctx, *t)
 		var e *rmcp.Error
-		if err == nil || p.once || !errors.As(err, &e) || e.Reason != rmcp.NoSlot {
+		if err == nil || p.once || l.spent() || !errors.As(err, &e) || e.Reason != rmcp.NoSlot {
 			return s, err
 		}
 		p.leave(rmcp.NoSlot)

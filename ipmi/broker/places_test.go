@@ -146,3 +146,40 @@ func TestSilentNeedsNoPlace(t *testing.T) {
 	}
 	eventually(t, "all places are free", func() bool { return free(b) == others })
 }
+
+// TestLineIsBounded: a line that is never empty keeps no more than who stands in
+// it needs, in their order.
+func TestLineIsBounded(t *testing.T) {
+	const standing, turns = 50, 100_000
+	var (
+		l     line
+		order []*owner
+	)
+	join := func() {
+		o := &owner{state: lined}
+		l.push(o)
+		order = append(order, o)
+	}
+	for range standing {
+		join()
+	}
+	for range turns {
+		join()
+		if got := l.pop(); got != order[0] {
+			t.Fatal("not the first")
+		}
+		order = order[1:]
+	}
+	if cap(l.owners) > 8*standing {
+		t.Errorf("room for %d of whom %d stand", cap(l.owners), standing)
+	}
+	for range standing {
+		if got := l.pop(); got != order[0] {
+			t.Fatal("not the first")
+		}
+		order = order[1:]
+	}
+	if l.pop() != nil || l.owners != nil {
+		t.Errorf("%d left", len(l.owners))
+	}
+}
