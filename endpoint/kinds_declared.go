@@ -2,13 +2,65 @@ package endpoint
 
 import (
 	"maps"
+	"reflect"
 	"slices"
+	"strings"
+
+	"provision-plugins/shared/content"
+	"provision-plugins/shared/model"
 )
 
-// declaredShape is that of the objects of a type that a plugin provider declares:
-// what the reference's raw objects have, and whatever else they hold.
-func declaredShape() *shape {
-	return &shape{keyField: "Id", params: true, open: true, fields: join(groupCommon, groupPartial, groupTexts, texts("Type"))}
+// declaredField is a field of a declared type: its schema, and whether an object
+// must have it.
+type declaredField struct {
+	schema   *content.Checker
+	required bool
+}
+
+// declaredKind is the kind of a type of object that a plugin provider declares:
+// what the reference's raw objects have, and whatever else they hold. Fields tells
+// by their names what some of that is like; nothing declares anything.
+func declaredKind(prefix string, fields any) *kind {
+	s := &shape{keyField: "Id", params: true, open: true, fields: join(groupCommon, groupPartial, groupTexts, texts("Type"))}
+	declared, _ := fields.(map[string]any) // anything else declares nothing
+	for name, v := range declared {
+		schema, ok := v.(map[string]any)
+		if !ok {
+			continue
+		}
+		schema = maps.Clone(schema)
+		f := declaredField{}
+		for word, value := range schema {
+			if strings.EqualFold(word, "isrequired") { // a word of the reference's, none of JSON Schema
+				f.required, _ = value.(bool)
+				delete(schema, word)
+			}
+		}
+		f.schema = content.NewChecker(&model.Param{Name: name, Schema: schema})
+		if s.declared == nil {
+			s.declared = map[string]declaredField{}
+		}
+		s.declared[name] = f
+	}
+	return recordKind(prefix, s)
+}
+
+// checkDeclared refuses an object whose fields are not what its type declares.
+func checkDeclared(prefix string, r *record) error {
+	for _, name := range slices.Sorted(maps.Keys(r.shape.declared)) {
+		f := r.shape.declared[name]
+		v, set := r.values[name]
+		switch {
+		case !set && f.required:
+			return refused(prefix, r.key, "Missing required field %s", name)
+		case !set:
+			continue
+		}
+		if err := f.schema.Check(v); err != nil {
+			return refused(prefix, r.key, "Field %s: %s", name, model.AsError(err).Text())
+		}
+	}
+	return nil
 }
 
 // reserved are the prefixes of the API that are no kinds of object, and those of
@@ -16,7 +68,7 @@ func declaredShape() *shape {
 func reserved() []string {
 	return []string{
 		"info", "power", "plugin_providers", "runs", "events", "logs", "system", "meta", "indexes", "objects", "contents",
-		"ws", "files", "interfaces", "keys", "tokens", "unique", trustPrefix,
+		"ws", "files", "interfaces", "keys", "tokens", "unique", "audit", trustPrefix,
 	}
 }
 
@@ -25,29 +77,32 @@ func reserved() []string {
 func (l *loader) setKinds(provider string, declared map[string]any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.keepKinds(provider, declared)
+	l.replaceKinds(provider, declared)
 }
 
-// keepKinds is setKinds for who holds the lock.
-func (l *loader) keepKinds(provider string, declared map[string]any) {
-	var kept []*kind
-	for _, k := range l.kinds[provider] {
-		if _, still := declared[k.prefix]; still {
-			kept = append(kept, k)
-		} else {
-			l.objects.kinds.remove(k)
-		}
+// replaceKinds is setKinds for who holds the lock.
+func (l *loader) replaceKinds(provider string, declared map[string]any) {
+	had := l.kinds[provider]
+	if len(declared) == len(had.declared) && (len(declared) == 0 || reflect.DeepEqual(declared, had.declared)) {
+		return // what filters have learned of them stays
 	}
+	for _, k := range had.kinds {
+		l.objects.kinds.remove(k)
+	}
+	now := brought{declared: declared}
 	for _, prefix := range slices.Sorted(maps.Keys(declared)) {
-		if slices.ContainsFunc(kept, func(k *kind) bool { return k.prefix == prefix }) {
-			continue
-		}
-		k := recordKind(prefix, declaredShape())
+		k := declaredKind(prefix, declared[prefix])
 		if checkName("plugins", prefix) != nil || slices.Contains(reserved(), prefix) || !l.objects.kinds.add(k) {
 			l.log.Warn("a plugin provider declares objects of a type that cannot be its own", "provider", provider, "type", prefix)
 			continue
 		}
-		kept = append(kept, k)
+		now.kinds = append(now.kinds, k)
 	}
-	l.kinds[provider] = kept
+	l.kinds[provider] = now
+}
+
+// brought is what a provider declared, and the kinds made of it.
+type brought struct {
+	declared map[string]any
+	kinds    []*kind
 }

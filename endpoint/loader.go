@@ -21,7 +21,7 @@ type loader struct {
 	timing  timing
 	dirs    pluginDirs
 
-	kinds map[string][]*kind // what each provider brought; guarded by mu
+	kinds map[string]brought // by provider; guarded by mu
 
 	names keyLocks // by provider: one file at a time is taken into use
 
@@ -195,7 +195,7 @@ func (l *loader) unload(b *binary) {
 	delete(l.files, b.provider.Name)
 	l.sup.retire(b.provider.Name)
 	l.cat.remove(b.provider.Name)
-	l.keepKinds(b.provider.Name, nil)
+	l.replaceKinds(b.provider.Name, nil)
 }
 
 // shownMeta is the Meta of a provider's listing: its own, over its content's.

@@ -71,6 +71,8 @@ type shape struct {
 	fields   []field
 	// params tells that the objects have params of their own.
 	params bool
+	// declared are fields of which a plugin provider says what they are like.
+	declared map[string]declaredField
 	// open records keep fields that the shape does not name: the types that
 	// plugins bring along.
 	open bool

@@ -75,6 +75,36 @@ func TestAnOldPluginIsTakenUp(t *testing.T) {
 	}
 }
 
+// A type of object whose fields are declared takes those that fit; the rest is
+// free.
+func TestDeclaredFields(t *testing.T) {
+	r := old(t)
+	for _, c := range []struct {
+		body   string
+		status int
+		text   string
+	}{
+		{`{"Id":"s1","width":3,"color":"red","weight":[1,2]}`, 201, `"weight":[1,2]`},
+		{`{"Id":"s2","color":"red"}`, 422, "Missing required field width"},
+		{`{"Id":"s2","width":"wide"}`, 422, "Field width: "},
+		{`{"Id":"s2","width":3,"color":7}`, 422, "Field color: "},
+		{`{"Id":"s1","width":3}`, 409, "already exists"},
+	} {
+		resp, raw := r.ask("POST", apiRoot+"/sizes", r.e.token, c.body)
+		if resp.StatusCode != c.status || !strings.Contains(string(raw), c.text) {
+			t.Errorf("%s: %d %s, want %d %s", c.body, resp.StatusCode, raw, c.status, c.text)
+		}
+	}
+	resp, raw := r.ask("PATCH", apiRoot+"/sizes/s1", r.e.token, `[{"op":"replace","path":"/width","from":"","value":"wide"}]`)
+	if resp.StatusCode != 422 {
+		t.Errorf("patched: %d %s", resp.StatusCode, raw)
+	}
+	var list []map[string]any
+	if err := r.c.Get(t.Context(), "sizes?color=red", &list); err != nil || len(list) != 1 || list[0]["Id"] != "s1" {
+		t.Errorf("filtered: %v, %v", list, err)
+	}
+}
+
 func TestAnOldPluginsConfig(t *testing.T) {
 	r := old(t)
 	if err := r.c.Post(t.Context(), "plugins", model.Plugin{Name: "mine", Provider: "old"}, nil); err != nil {

@@ -73,7 +73,10 @@ func oldDefinition() map[string]any {
 			oldAction("", "getSelf", nil, nil),
 		},
 		"RequiredParams": []string{"old/token"}, "OptionalParams": nil,
-		"StoreObjects": map[string]any{"freds": map[string]any{}, "machines": map[string]any{}}, "Documentation": "", "Content": oldContent,
+		"StoreObjects": map[string]any{
+			"freds": map[string]any{}, "machines": map[string]any{}, "info": map[string]any{},
+			"sizes": map[string]any{"width": map[string]any{"type": "integer", "isrequired": true}, "color": map[string]any{"type": "string"}},
+		}, "Documentation": "", "Content": oldContent,
 	}
 }
 

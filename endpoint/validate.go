@@ -44,6 +44,9 @@ func (o *objects) validateNames(k *kind, object any) error {
 		if err := checkName(k.prefix, t.key); err != nil {
 			return err
 		}
+		if err := checkDeclared(k.prefix, t); err != nil {
+			return err
+		}
 		return o.validateAccess(k, t)
 	}
 	return nil
