@@ -19,6 +19,8 @@ type objects struct {
 	kinds *kindSet
 	locks keyLocks
 	vault *vault
+	// decodings are those that params come from.
+	decodings decodedObjects
 	// overlay adds to an object what is known only in memory.
 	overlay func(object any)
 }
@@ -99,6 +101,9 @@ func (o *objects) create(ctx context.Context, k *kind, body []byte) (json.RawMes
 	if err != nil {
 		return nil, o.taken(err, k, object)
 	}
+	if err := o.declared(ctx, k, key); err != nil {
+		return nil, err
+	}
 	return o.show(k, made, false)
 }
 
@@ -141,6 +146,9 @@ func (o *objects) modify(ctx context.Context, k *kind, key string, change edit) 
 			return nil, err
 		}
 		updated, err := o.modifyOnce(ctx, k, found.ID, change)
+		if err == nil {
+			err = o.declared(ctx, k, updated.ID)
+		}
 		if err == nil {
 			return o.show(k, updated, false)
 		}

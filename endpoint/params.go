@@ -97,7 +97,13 @@ func (p params) object(prefix, name string) any {
 			return nil
 		}
 	}
-	object, err := p.shown(k, found, p.clear)
+	var object any
+	var err error
+	if p.clear {
+		object, err = p.opened(k, prefix+"/"+name, found)
+	} else {
+		object, err = p.shown(k, found, false)
+	}
 	if err != nil {
 		p.cat.log.Error("cannot read an object that params come from", "prefix", prefix, "key", name, "error", err)
 		return nil
