@@ -24,8 +24,9 @@ const (
 
 // Box is the key pair of one object's secrets.
 type Box struct {
-	owner       string
-	public, own *[boxKey]byte
+	owner  string
+	own    *[boxKey]byte
+	public func() *[boxKey]byte // found when first needed: to open takes own alone
 
 	mu     sync.Mutex // guards shared
 	shared []shared   // the newest last
@@ -49,7 +50,7 @@ func (m *Master) NewBox(owner string) (*Box, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return &Box{owner: owner, public: public, own: own}, sealed, nil
+	return &Box{owner: owner, public: func() *[boxKey]byte { return public }, own: own}, sealed, nil
 }
 
 // OpenBox opens the stored key pair of an object.
@@ -62,15 +63,15 @@ func (m *Master) OpenBox(owner string, sealed []byte) (*Box, error) {
 		return nil, model.Errorf(model.Internal, "cannot use the key of %s: it is damaged", owner)
 	}
 	own := [boxKey]byte(raw)
-	public, err := curve25519.X25519(own[:], curve25519.Basepoint)
-	if err != nil {
-		return nil, model.Errorf(model.Internal, "cannot use the key of %s: %w", owner, err)
-	}
-	return &Box{owner: owner, public: (*[boxKey]byte)(public), own: &own}, nil
+	return &Box{owner: owner, own: &own, public: sync.OnceValue(func() *[boxKey]byte {
+		var public [boxKey]byte
+		curve25519.ScalarBaseMult(&public, &own)
+		return &public
+	})}, nil
 }
 
 // Public is the public key, to which clients seal values.
-func (b *Box) Public() []byte { return b.public[:] }
+func (b *Box) Public() []byte { return b.public()[:] }
 
 // Seal seals the value of a param.
 func (b *Box) Seal(name string, value any) (*model.SecureData, error) {
@@ -88,7 +89,7 @@ func (b *Box) Seal(name string, value any) (*model.SecureData, error) {
 	plain = append(append(plain, 0), text...)
 	return &model.SecureData{
 		Key: public[:], Nonce: nonce[:],
-		Payload: box.Seal(nil, plain, &nonce, b.public, own),
+		Payload: box.Seal(nil, plain, &nonce, b.public(), own),
 	}, nil
 }
 

@@ -147,7 +147,7 @@ func seal(t testing.TB, b *Box, plain []byte) *model.SecureData {
 		t.Fatal(err)
 	}
 	nonce := [boxNonce]byte{1}
-	return &model.SecureData{Key: public[:], Nonce: nonce[:], Payload: box.Seal(nil, plain, &nonce, b.public, own)}
+	return &model.SecureData{Key: public[:], Nonce: nonce[:], Payload: box.Seal(nil, plain, &nonce, b.public(), own)}
 }
 
 func TestKeysOfOthersDoNotOpen(t *testing.T) {
