@@ -143,3 +143,15 @@ func TestNoNewActionsDuringAStop(t *testing.T) {
 		t.Errorf("%s, %v", raw, err)
 	}
 }
+
+// A path that lacks its last word is none: nothing is redirected.
+func TestAPathWithoutItsNameIsNoRoute(t *testing.T) {
+	r := start(t, "toy")
+	uuid := r.machine("m1", nil)
+	for _, path := range []string{"/machines/" + uuid + "/params", "/machines/" + uuid + "/params/", "/plugin_providers/toy/trust/", "/runs/"} {
+		resp, raw := r.ask("DELETE", apiRoot+path, r.e.token, "")
+		if resp.StatusCode != http.StatusNotFound && resp.StatusCode != http.StatusMethodNotAllowed {
+			t.Errorf("DELETE %s: %d %s", path, resp.StatusCode, raw)
+		}
+	}
+}
