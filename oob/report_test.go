@@ -105,9 +105,9 @@ func TestReportProgress(t *testing.T) {
 	if err := r.finish(); exitCode(err) != 6 {
 		t.Errorf("got %v", err)
 	}
-	const erase = "\r\x1b[J"
-	want := erase + "power on [------------------------------] 0/2" +
-		erase + "power on [###############---------------] 1/2, 1 failed" +
+	const erase = "\r\x1b[K"
+	want := erase + "\x1b[?7lpower on [------------------------------] 0/2\x1b[?7h\r" +
+		erase + "\x1b[?7lpower on [###############---------------] 1/2, 1 failed\x1b[?7h\r" +
 		erase + "m1: busy: x\n"
 	if stderr.String() != want || stdout.String() != "m2: on\n" {
 		t.Errorf("printed %q, %q", stderr, stdout)

@@ -36,15 +36,20 @@ type State struct {
 	Note        string // what else there is to say, "2 failed"
 }
 
+// What has a terminal cut a line that is too long, and break it again. The width
+// that a bar is drawn for may be that of a moment ago.
+const noWrap, wrap = "\x1b[?7l", "\x1b[?7h"
+
 // Draw draws the bar in place of what it showed before. What it writes is one
-// write, so that nothing comes in between.
+// write, so that nothing comes in between. The cursor is left where the bar
+// begins: it is there, too, once the terminal has another width.
 func (b *Bar) Draw(s State) {
 	if b == nil {
 		return
 	}
 	width := b.columns()
 	text := s.line(min(width-1, maxWidth))
-	b.write(b.erase(width) + text)
+	b.write(b.erase(width) + noWrap + text + wrap + "\r")
 	b.shown = utf8.RuneCountInString(text)
 }
 
@@ -57,19 +62,21 @@ func (b *Bar) Clear() {
 	b.shown = 0
 }
 
+// erase is what empties the line that the cursor is at the beginning of, and the
+// further ones that the bar takes where the terminal was made narrower. Each is
+// emptied by itself: to erase all that is below makes some terminals scroll.
+func (b *Bar) erase(width int) string {
+	const line = "\r\x1b[K"
+	further := max(b.shown-1, 0) / max(width, 1)
+	if further == 0 {
+		return line
+	}
+	return line + strings.Repeat("\x1b[B"+line, further) + fmt.Sprintf("\x1b[%dA", further)
+}
+
 // write writes to the terminal. A terminal that has gone away is for those to
 // notice who print what matters.
 func (b *Bar) write(text string) { fmt.Fprint(b.out, text) }
-
-// erase is what removes the bar from a terminal of that width. A terminal that
-// was made narrower has broken it into several lines.
-func (b *Bar) erase(width int) string {
-	up := ""
-	if broken := (b.shown - 1) / max(width, 1); b.shown > 0 && broken > 0 {
-		up = fmt.Sprintf("\x1b[%dA", broken)
-	}
-	return "\r" + up + "\x1b[J"
-}
 
 // line is the bar in at most width columns.
 func (s State) line(width int) string {

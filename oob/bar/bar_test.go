@@ -72,7 +72,7 @@ func TestBarFollowsTheWidth(t *testing.T) {
 		t.Run(fmt.Sprint(tt.width, tt.state), func(t *testing.T) {
 			var out bytes.Buffer
 			bar.New(&out, func() int { return tt.width }).Draw(tt.state)
-			got := strings.TrimPrefix(out.String(), "\r\x1b[J")
+			got := strings.TrimSuffix(strings.TrimPrefix(out.String(), "\r\x1b[K\x1b[?7l"), "\x1b[?7h\r")
 			if got != tt.want {
 				t.Errorf("drew %q, want %q", got, tt.want)
 			}
@@ -119,6 +119,22 @@ func TestBarOnATerminalThatIsResized(t *testing.T) {
 	}
 }
 
+// TestBarDrawnForAnotherWidth resizes the terminal before the bar knows of it.
+func TestBarDrawnForAnotherWidth(t *testing.T) {
+	tt := newTerminal(t, 60)
+	fmt.Fprint(tt, "first\n")
+	state := bar.State{Label: "power cycle", Done: 1, Total: 2, Note: "1 failed"}
+	tt.bar.Draw(state)
+	tt.screen.Resize(20) // the terminal, and not what the bar is told
+	tt.bar.Draw(state)
+	tt.bar.Draw(state)
+	tt.width = 20
+	tt.bar.Draw(state)
+	tt.wants("first", "power cycle 1/2, 1")
+	tt.bar.Clear()
+	tt.wants("first")
+}
+
 func TestNoBar(*testing.T) {
 	var b *bar.Bar
 	b.Draw(bar.State{Total: 1})
@@ -133,7 +149,7 @@ func TestScreenRefuses(t *testing.T) {
 	}
 	// A sequence may come in pieces.
 	s := bartest.New(10)
-	for _, piece := range []string{"a", "\r\x1b", "[", "J", "b"} {
+	for _, piece := range []string{"a", "\r\x1b", "[", "K", "b"} {
 		if _, err := s.Write([]byte(piece)); err != nil {
 			t.Error(err)
 		}

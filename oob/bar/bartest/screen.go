@@ -4,6 +4,7 @@ package bartest
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -14,6 +15,7 @@ type Screen struct {
 	width    int
 	lines    [][]rune // as printed, before they are broken
 	row, col int      // of the cursor: the line, and where in it
+	cuts     bool     // at its width, and does not break lines
 	pending  string   // an unfinished control sequence
 }
 
@@ -64,7 +66,9 @@ func (s *Screen) one(text string) (string, error) {
 	}
 	line[s.col] = r
 	s.lines[s.row] = line
-	s.col++
+	if !s.cuts || (s.col+1)%s.width != 0 {
+		s.col++
+	}
 	return text[len(string(r)):], nil
 }
 
@@ -76,32 +80,55 @@ func (s *Screen) control(text string) (string, error) {
 	}
 	sequence := text[1 : end+1]
 	switch {
-	case sequence == "[J":
-		s.lines[s.row] = s.lines[s.row][:min(s.col, len(s.lines[s.row]))]
-		s.lines = s.lines[:s.row+1]
+	case sequence == "[?7l", sequence == "[?7h":
+		s.cuts = sequence == "[?7l"
+	case sequence == "[K":
+		s.eraseRow()
+	case sequence == "[B":
+		s.down()
 	case strings.HasPrefix(sequence, "[") && sequence[len(sequence)-1] == 'A':
 		n, err := strconv.Atoi(sequence[1 : len(sequence)-1])
 		if err != nil {
 			return "", fmt.Errorf("cannot obey control sequence %q: %w", sequence, err)
 		}
-		s.up(n)
+		for range n {
+			s.up()
+		}
 	default:
 		return "", fmt.Errorf("control sequence %q is not known", sequence)
 	}
 	return text[end+1:], nil
 }
 
-// up moves the cursor up by rows of the terminal.
-func (s *Screen) up(rows int) {
-	for range rows {
-		switch {
-		case s.col >= s.width: // within a line that was broken
-			s.col -= s.width
-		case s.row > 0:
-			s.row--
-			above := max(len(s.lines[s.row])-1, 0)
-			s.col += above - above%s.width
-		}
+// eraseRow empties the rest of the cursor's row. What was broken off its line is
+// a line of its own from then on.
+func (s *Screen) eraseRow() {
+	line := s.lines[s.row]
+	if end := s.col - s.col%s.width + s.width; len(line) > end {
+		s.lines = slices.Insert(s.lines, s.row+1, slices.Clone(line[end:]))
+	}
+	s.lines[s.row] = line[:min(s.col, len(line))]
+}
+
+// down moves the cursor down, which is within its line where that is broken.
+func (s *Screen) down() {
+	switch {
+	case len(s.lines[s.row]) > s.col-s.col%s.width+s.width:
+		s.col += s.width
+	case s.row+1 < len(s.lines):
+		s.row, s.col = s.row+1, s.col%s.width
+	}
+}
+
+// up moves the cursor up.
+func (s *Screen) up() {
+	switch {
+	case s.col >= s.width:
+		s.col -= s.width
+	case s.row > 0:
+		s.row--
+		last := max(len(s.lines[s.row])-1, 0)
+		s.col += last - last%s.width
 	}
 }
 
