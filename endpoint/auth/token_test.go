@@ -66,6 +66,7 @@ func TestForgedTokens(t *testing.T) {
 		"no head":           body + "." + mac,
 		"padded":            text + "=",
 		"a line break":      text[:40] + "\n" + text[40:],
+		"one in the end":    text[:len(text)-9] + "\r" + text[len(text)-9:],
 		"signature of none": tokenHead + "." + mac,
 		"huge":              tokenHead + strings.Repeat("A", MaxToken) + "." + mac,
 		"only the head":     tokenHead,
