@@ -103,6 +103,7 @@ func newDiscovery(o Options, load *loader) *discovery {
 
 // start begins to watch.
 func (d *discovery) start() {
+	d.dropParts()
 	ctx, cancel := context.WithCancel(context.Background())
 	d.cancel = cancel
 	go d.loop(ctx)

@@ -122,6 +122,24 @@ func receiveFile(dir, name string, body io.Reader) (path string, size int64, err
 	return f.Name(), size, nil
 }
 
+// dropParts removes what uploads left that an earlier process did not end. One
+// that is going on elsewhere is younger.
+func (d *discovery) dropParts() {
+	parts, err := filepath.Glob(filepath.Join(d.dir, uploadPrefix+"*"))
+	if err != nil { // of the pattern, which holds the directory's name
+		return
+	}
+	for _, part := range parts {
+		info, err := os.Lstat(part)
+		if err != nil || time.Since(info.ModTime()) < 2*uploadTimeout {
+			continue
+		}
+		if err := os.Remove(part); err != nil {
+			d.log.Warn("cannot remove the rest of an upload", "file", part, "error", cause(err))
+		}
+	}
+}
+
 // examine asks an uploaded file what it is, and refuses one that would not be
 // loaded under its name.
 func (d *discovery) examine(ctx context.Context, path, name string) error {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"provision-plugins/shared/model"
 )
@@ -156,6 +158,20 @@ func TestUploadsThatAreNotWhole(t *testing.T) {
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
+}
+
+// What a killed endpoint left of an upload goes at the next start; one that may
+// be going on stays.
+func TestRestsOfUploadsAreRemoved(t *testing.T) {
+	r := newRig(t, "toy")
+	left, fresh := filepath.Join(r.opts.PluginDir, uploadPrefix+"toy-1"), filepath.Join(r.opts.PluginDir, uploadPrefix+"toy-2")
+	long := time.Now().Add(-3 * uploadTimeout)
+	if err := errors.Join(os.WriteFile(left, []byte("half"), 0o755), os.WriteFile(fresh, []byte("half"), 0o755), os.Chtimes(left, long, long)); err != nil {
+		t.Fatal(err)
+	}
+	r.start()
+	r.ready("toy")
+	r.onlyFiles(filepath.Base(fresh), "toy")
 }
 
 // tornReader breaks off.
