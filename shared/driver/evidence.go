@@ -13,7 +13,7 @@ import (
 // Sighting is something that was read on a device after an order.
 type Sighting string
 
-// The sightings. A power state counts when two readings in a row told it.
+// The sightings. Each counts when two readings in a row told it.
 const (
 	SawOn       Sighting = "on"       // the machine is on
 	SawOff      Sighting = "off"      // the machine is off
@@ -134,10 +134,16 @@ func (req *request) lookAt() string {
 }
 
 // signs reads what a restart would change, of the device's signs those that can
-// prove one from here on. A device without any, or that does not answer, has
-// none.
+// prove one from here on, and that two readings tell: were the first one wrong,
+// the truth would look like a restart. A device without any, or that does not
+// answer, has none.
 func (r *run) signs(ctx context.Context) []Sign {
-	return slices.DeleteFunc(r.readSigns(ctx), func(s Sign) bool { return s.Proof == "" || s.Value == s.Proof })
+	first := slices.DeleteFunc(r.readSigns(ctx), func(s Sign) bool { return s.Proof == "" || s.Value == s.Proof })
+	if len(first) == 0 || !pause(ctx, holdGap) {
+		return nil
+	}
+	second := r.readSigns(ctx)
+	return slices.DeleteFunc(first, func(s Sign) bool { return !slices.Contains(second, s) })
 }
 
 // readSigns makes one try to read the signs.

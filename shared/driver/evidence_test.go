@@ -145,6 +145,9 @@ func TestOneStrayReading(t *testing.T) {
 			if err != nil {
 				r.Errorf("%s: %v", row.command, err)
 			}
+			if row.stray == 1 && row.command == model.PowerOff && res.Changed != nil {
+				r.Errorf("%s: what it was before is not known: %+v", row.command, res)
+			}
 			if strings.Contains(res.Evidence, "0.0s") || strings.Contains(res.Evidence, "0.1s") {
 				r.Errorf("%s: a reading that was wrong is evidence: %+v", row.command, res)
 			}
@@ -292,16 +295,17 @@ func TestSignsOfARestart(t *testing.T) {
 		evidence string
 		note     string
 	}{
-		{"changed", sign("cause", "unknown", took, took, 1), "", model.Verified, "cause unknown, then took at 0.1s", ""},
+		{"changed", sign("cause", "unknown", took, took, 2), "", model.Verified, "cause unknown, then took at 0.1s", ""},
 		{"changed late", sign("cause", "unknown", took, took, 9), "", model.Verified, "cause unknown, then took at 2.", ""},
 		{"never changed", sign("cause", "unknown", "unknown", took, 1), "", model.Acknowledged, "", "the device confirmed the reset, but cause still reads unknown"},
 		{"was so before", sign("cause", took, took, took, 1), "", model.Acknowledged, "", ""},
-		{"changed otherwise", sign("cause", "unknown", "watchdog", took, 1), "", model.Acknowledged, "", "still reads unknown"},
+		{"changed otherwise", sign("cause", "unknown", "watchdog", took, 2), "", model.Acknowledged, "", "still reads unknown"},
 		{"proves nothing", sign("cause", "unknown", "", "", 1), "", model.Acknowledged, "", ""},
 		{"cannot be read", func() ([]driver.Sign, error) { return nil, model.Errorf(model.Unsupported, "no") }, "", model.Acknowledged, "", ""},
-		{"reply lost", sign("cause", "unknown", took, took, 1), toy.LoseReply, model.Verified, "cause unknown, then took at 10.", "the reply to \"reset\" was lost"},
+		{"reply lost", sign("cause", "unknown", took, took, 2), toy.LoseReply, model.Verified, "cause unknown, then took at 10.", "the reply to \"reset\" was lost"},
 		{"reply lost, no sign", sign("cause", "unknown", "unknown", took, 1), toy.LoseReply, "", "", ""},
 		{"request lost", sign("cause", "unknown", "unknown", took, 1), toy.LoseRequest, "", "", ""},
+		{"request lost, and the first reading was wrong", sign("cause", "unknown", took, took, 1), toy.LoseRequest, "", "", ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			open := func(_ int, s *toy.NativeSession) (driver.Session, error) { return witness{s, row.signs}, nil }
@@ -357,6 +361,69 @@ func TestASignThatFlapsProvesNothing(t *testing.T) {
 	})
 }
 
+// shifting is a session whose boot override is told by a function.
+type shifting struct {
+	*toy.NativeSession
+	tell func(real model.BootOverride) model.BootOverride
+}
+
+func (s shifting) Boot(ctx context.Context) (model.BootOverride, error) {
+	b, err := s.NativeSession.Boot(ctx)
+	return s.tell(b), err
+}
+
+// TestBootReadBackHolds: an override that is told once, or in every other
+// reading, is none; also where the time is over after the first reading.
+func TestBootReadBackHolds(t *testing.T) {
+	read := 0
+	for name, tell := range map[string]func(model.BootOverride) model.BootOverride{
+		"told once": func(b model.BootOverride) model.BootOverride { b.Valid = read == 1; return b },
+		"flapping":  func(b model.BootOverride) model.BootOverride { b.Valid = read%2 == 1; return b },
+	} {
+		open := func(_ int, s *toy.NativeSession) (driver.Session, error) {
+			return shifting{s, func(b model.BootOverride) model.BootOverride { read++; return tell(b) }}, nil
+		}
+		read = 0
+		withQuirk(t, open, func(r *rig) {
+			res, err := r.run(model.NextBootPXE, nil)
+			wantErr(r.T, err, model.Timeout, "cannot nextbootpxe m1: the override pxe, next boot only was taken, but reads back as pxe, next boot only, not valid (\"pxe once\")")
+			if res.Outcome == model.Verified {
+				r.Errorf("%s: %+v", name, res)
+			}
+		})
+	}
+	open := func(_ int, s *toy.NativeSession) (driver.Session, error) {
+		return shifting{s, func(b model.BootOverride) model.BootOverride {
+			<-time.After(60 * time.Millisecond)
+			return b
+		}}, nil
+	}
+	withQuirk(t, open, func(r *rig) {
+		_, err := r.run(model.NextBootPXE, model.Params{"oob/timeout": 0.1})
+		wantErr(r.T, err, model.Timeout, `cannot nextbootpxe m1: the override pxe, next boot only was taken, but reads back as pxe, next boot only ("pxe once"), once only`)
+		if res, err := r.run(model.NextBootPXE, model.Params{"oob/timeout": 0.2}); err != nil || res.Outcome != model.Verified {
+			r.Errorf("the second reading did not come in time: %+v, %v", res, err)
+		}
+	})
+}
+
+// TestOffInTheLastMoment: a machine that shuts down just when its time to do so
+// is over was shut down, and not off already.
+func TestOffInTheLastMoment(t *testing.T) {
+	for _, force := range []float64{0.7, 1.04, 1.06, 1.08, 1.54, 1.58} { // with and without time for a second reading
+		bubble(t, toy.Native, func(r *rig) {
+			r.device.PowerDelay = time.Duration(force*1000-60) * time.Millisecond
+			res, err := r.run(model.PowerSoft, model.Params{"oob/force-after": force})
+			if err != nil || res.Outcome != model.Verified || res.Changed == nil || !*res.Changed || strings.Contains(res.Note, "already") {
+				r.Errorf("%v s: %+v, %v", force, res, err)
+			}
+			if n := r.device.Executed(model.PowerSoft); n != 1 {
+				r.Errorf("%v s: asked %d times", force, n)
+			}
+		})
+	}
+}
+
 // fitted sets boot overrides for a firmware.
 type fitted struct {
 	booter
@@ -404,7 +471,7 @@ type lamp struct {
 func (l lamp) Locator(context.Context) (bool, error) { return l.lit() }
 
 func TestLocatorReadBack(t *testing.T) {
-	n := 0
+	n, flips := 0, 0
 	for _, row := range []struct {
 		name     string
 		seconds  int
@@ -415,6 +482,7 @@ func TestLocatorReadBack(t *testing.T) {
 	}{
 		{"on", 30, func() (bool, error) { return true, nil }, model.Verified, "locator reads on", "locator lit for 30s"},
 		{"off", 0, func() (bool, error) { return false, nil }, model.Verified, "locator reads off", "locator off"},
+		{"flapping", 30, func() (bool, error) { flips++; return flips%2 == 1, nil }, model.Acknowledged, "", "locator lit for 30s"},
 		{"late", 30, func() (bool, error) { n++; return n > 3, nil }, model.Verified, "locator reads on", "locator lit for 30s"},
 		{"contrary", 30, func() (bool, error) { return false, nil }, model.Acknowledged, "", "the device confirmed it, and tells that the locator is off"},
 		{"untold", 30, func() (bool, error) { return false, model.Errorf(model.Unsupported, "no") }, model.Acknowledged, "", "locator lit for 30s"},

@@ -214,7 +214,7 @@ func TestNotWaiting(t *testing.T) {
 		wantResult(r.T, ans.res, ans.err, `{"outcome":"accepted","tookMs":0,"driver":"toy"}`)
 		after(time.Second)
 		_, err := r.run(model.PowerOn, nil)
-		wantErr(r.T, err, model.Busy, "cannot poweron m1: poweroff is under way on it and ends in 59s at most; nothing was sent")
+		wantErr(r.T, err, model.Busy, "cannot poweron m1: poweroff is under way on it and ends in 89s at most; nothing was sent")
 		after(10 * time.Second)
 		if r.device.Power() {
 			r.Error("the machine is on")

@@ -92,21 +92,26 @@ func (r *run) bootSeen(ctx context.Context, want bootWant) bool {
 	return true
 }
 
-// bootIs reads the override until it is want.
+// bootIs reads the override until two readings in a row tell that it is want.
 func (r *run) bootIs(ctx context.Context, want bootWant) (*model.BootOverride, error) {
 	settle, cancel := context.WithTimeout(ctx, min(bootSettle, r.req.timeout/2))
 	defer cancel()
+	held := false // the reading before told it
 	for gap := firstGap; ; gap = min(gap*3/2, maxGap) {
 		got, err := r.readBoot(ctx)
 		if err != nil {
 			return nil, model.Errorf(model.KindOf(err), "the override was taken, but cannot be read back: %s", textOf(err))
 		}
-		if want.is(*got) {
+		is, until := want.is(*got), settle
+		if is && held {
 			return got, nil
 		}
-		if !pause(settle, gap) {
-			return nil, model.Errorf(model.Timeout, "the override %s was taken, but reads back as %s",
-				overrideText(want.BootOverride), overrideText(*got))
+		if held = is; is {
+			until = ctx // once more, however long the first one took
+		}
+		if !pause(until, gap) {
+			return nil, model.Errorf(model.Timeout, "the override %s was taken, but reads back as %s%s",
+				overrideText(want.BootOverride), overrideText(*got), map[bool]string{true: ", once only"}[is])
 		}
 	}
 }

@@ -11,8 +11,9 @@ import (
 // watched instead: the off phase may be short.
 const cycleReply = 3 * time.Second
 
-// offLimit is how long a confirmed cycle's off phase is watched for.
-const offLimit = 60 * time.Second
+// offLimit is how long a cycle's off phase is watched for: a device may show it a
+// minute late.
+const offLimit = 75 * time.Second
 
 // planCycle switches off and on. A machine that is off is switched on.
 func planCycle(ctx context.Context, r *run) (any, error) {

@@ -39,13 +39,15 @@ func planIdentify(ctx context.Context, r *run) (any, error) {
 // locatorSettle is how long a device may take to tell the locator it lit.
 const locatorSettle = 2 * time.Second
 
-// readLocator reads the locator until it is as it was ordered. A device that
+// readLocator reads the locator until two readings in a row tell that it is as it
+// was ordered. A device that
 // took the order and tells otherwise is remarked upon and no failure: it is a
 // lamp.
 func (r *run) readLocator(ctx context.Context, want bool) {
 	ctx, cancel := context.WithTimeout(ctx, min(locatorSettle, r.req.timeout/2))
 	defer cancel()
 	words := map[bool]string{true: "on", false: "off"}
+	held := false // the reading before told it
 	for gap := firstGap; r.openOnce(ctx) == nil && has[LocatorReader](r.sess); gap = min(gap*3/2, maxGap) {
 		var lit bool
 		err := r.take(ctx, step{name: "read locator", call: with(func(ctx context.Context, s LocatorReader) error {
@@ -53,14 +55,16 @@ func (r *run) readLocator(ctx context.Context, want bool) {
 			lit = got
 			return err
 		})}, 1)
+		is := err == nil && lit == want
 		switch {
-		case err == nil && lit == want:
+		case is && held:
 			r.saw(SawLocator, "locator reads %s", words[lit])
 			return
 		case refused(err):
 			return
 		case pause(ctx, gap):
-		case err == nil:
+			held = is
+		case err == nil && !is:
 			r.note("the device confirmed it, and tells that the locator is %s", words[lit])
 			return
 		default:

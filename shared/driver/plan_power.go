@@ -40,6 +40,9 @@ func (r *run) reach(ctx context.Context, want model.PowerState) (any, error) {
 	if r.is(ctx, want) {
 		return r.already(), nil
 	}
+	if prior == want { // and did not hold: what it was is not known
+		prior = model.StateUnknown
+	}
 	err := r.order(ctx, want, true)
 	if model.KindOf(err) == model.Conflict {
 		return r.refusedOrder(ctx, want, err)
@@ -185,6 +188,9 @@ func planSoft(ctx context.Context, r *run) (any, error) {
 // afterSoft goes on where the operating system has not shut down.
 func (r *run) afterSoft(ctx context.Context, replied bool) (any, error) {
 	switch {
+	case r.is(ctx, model.StateOff): // in the last reading that there was time for
+		changed := true
+		return r.conclude(model.PowerSoft, model.Result{Changed: &changed}), nil
 	case r.req.force >= 0:
 		r.note("the operating system did not shut down in %v; switched off", r.req.force)
 		return r.reach(ctx, model.StateOff)

@@ -102,7 +102,7 @@ func TestSoft(t *testing.T) {
 		},
 		{
 			name: "does not", mode: toy.Native, device: slow(time.Hour), command: model.PowerSoft,
-			kind: model.Timeout, text: `cannot powersoft m1: the operating system did not shut down within 1m0s (asked once); last state on ("power is on")`,
+			kind: model.Timeout, text: `cannot powersoft m1: the operating system did not shut down within 3m0s (asked once); last state on ("power is on")`,
 			done: map[string]int{model.PowerSoft: 1},
 		},
 		{
@@ -113,7 +113,7 @@ func TestSoft(t *testing.T) {
 		{
 			name: "never arrives", mode: toy.Native, device: fault(toy.LoseRequest, model.PowerSoft), command: model.PowerSoft,
 			kind: model.UnknownOutcome,
-			text: `cannot powersoft m1: no reply to "soft off" and off not seen within 1m0s; last state on ("power is on"); another press may switch it on`,
+			text: `cannot powersoft m1: no reply to "soft off" and off not seen within 3m0s; last state on ("power is on"); another press may switch it on`,
 		},
 		{
 			name: "force after", mode: toy.Native, command: model.PowerSoft, params: model.Params{"oob/force-after": 5},
@@ -152,7 +152,7 @@ func TestCycle(t *testing.T) {
 		},
 		{
 			name: "native, off never seen", mode: toy.Native, device: fault(toy.Stuck, ""), command: model.PowerCycle,
-			want: `{"power":"on","raw":"power is on","outcome":"acknowledged","attempts":1,"tookMs":59906,"driver":"toy","note":"the device confirmed the cycle, but off was not seen; last state on (\"power is on\")"}`,
+			want: `{"power":"on","raw":"power is on","outcome":"acknowledged","attempts":1,"tookMs":74906,"driver":"toy","note":"the device confirmed the cycle, but off was not seen; last state on (\"power is on\")"}`,
 			done: map[string]int{model.PowerCycle: 1},
 		},
 		{
@@ -225,12 +225,12 @@ func TestBootAndLocator(t *testing.T) {
 	runPlans(t, []planRow{
 		{
 			name: "next boot", mode: toy.Native, command: model.NextBootPXE,
-			want: `{"boot":{"device":"pxe","persistent":false,"uefi":false,"valid":true,"raw":"pxe once"},"outcome":"verified","evidence":"override reads pxe, next boot only (\"pxe once\")","attempts":1,"tookMs":0,"driver":"toy"}`,
+			want: `{"boot":{"device":"pxe","persistent":false,"uefi":false,"valid":true,"raw":"pxe once"},"outcome":"verified","evidence":"override reads pxe, next boot only (\"pxe once\")","attempts":1,"tookMs":50,"driver":"toy"}`,
 			done: map[string]int{"setboot": 1},
 		},
 		{
 			name: "every boot, from off", mode: toy.Steps, off: true, command: model.ForceBootDisk,
-			want: `{"boot":{"device":"disk","persistent":true,"uefi":false,"valid":true,"raw":"disk always"},"outcome":"verified","evidence":"override reads disk, every boot (\"disk always\")","attempts":1,"tookMs":0,"driver":"toy"}`,
+			want: `{"boot":{"device":"disk","persistent":true,"uefi":false,"valid":true,"raw":"disk always"},"outcome":"verified","evidence":"override reads disk, every boot (\"disk always\")","attempts":1,"tookMs":50,"driver":"toy"}`,
 			done: map[string]int{"setboot": 1},
 		},
 		{

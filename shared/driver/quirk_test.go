@@ -195,7 +195,7 @@ func TestDeviceThatDiesInMidPlan(t *testing.T) {
 	for _, row := range []struct{ mode, command, text string }{
 		{toy.Steps, model.PowerCycle, `cannot powercycle m1: off not seen, and on was sent without a reply: open session: no answer from pipe; ` +
 			`last state on ("power is on") at 0.9s, not readable since: no answer from pipe; switch it on`},
-		{toy.Native, model.PowerOff, `cannot poweroff m1: the order "power off" was taken, but off was not seen within 1m0s; ` +
+		{toy.Native, model.PowerOff, `cannot poweroff m1: the order "power off" was taken, but off was not seen within 1m30s; ` +
 			`last state on ("power is on") at 0.7s, not readable since: no answer from pipe`},
 		{toy.Native, model.PowerCycle, ""},
 	} {

@@ -81,7 +81,7 @@ func TestBadRequests(t *testing.T) {
 		{model.PowerOn, model.Params{"oob/timeout": []any{}}, model.Invalid, "cannot poweron m1: param oob/timeout must be a number of seconds, not an array"},
 		{model.PowerOn, model.Params{"oob/wait": "no"}, model.Invalid, "cannot poweron m1: param oob/wait must be a boolean, not a string"},
 		{model.PowerSoft, model.Params{"oob/force-after": "soon"}, model.Invalid, "cannot powersoft m1: param oob/force-after must be a number of seconds, not a string"},
-		{model.PowerSoft, model.Params{"oob/force-after": 60}, model.Invalid, "cannot powersoft m1: param oob/force-after (1m0s) must be less than oob/timeout (1m0s)"},
+		{model.PowerSoft, model.Params{"oob/force-after": 180}, model.Invalid, "cannot powersoft m1: param oob/force-after (3m0s) must be less than oob/timeout (3m0s)"},
 		{model.PowerOn, model.Params{"toy/address": 7}, model.Invalid, "cannot poweron m1: open session: param toy/address must be a string, not a number"},
 		{model.PowerOn, model.Params{"toy/mode": toy.Gone}, model.Unsupported, "cannot poweron m1: open session: mode gone is not supported; use native"},
 		{model.PowerCycle, model.Params{"toy/mode": toy.Bare}, model.Unsupported, "cannot powercycle m1: driver toy does not have this action in mode bare, but in mode native, steps"},

@@ -51,16 +51,19 @@ type ActionInfo struct {
 	Summary string
 }
 
+// The defaults of oob/timeout. A device may show its power state a minute late,
+// so that whoever waits to see one gets more than that.
 const (
 	readTimeout   = 15 * time.Second
 	changeTimeout = 60 * time.Second
-	cycleTimeout  = 180 * time.Second
+	powerTimeout  = 90 * time.Second
+	cycleTimeout  = 180 * time.Second // two states, or an operating system that takes its time
 )
 
 var actionTable = []ActionInfo{
-	{PowerOn, Idempotent, false, changeTimeout, "switch on"},
-	{PowerOff, Idempotent, true, changeTimeout, "switch off at once"},
-	{PowerSoft, Once, true, changeTimeout, "ask the operating system to shut down"},
+	{PowerOn, Idempotent, false, powerTimeout, "switch on"},
+	{PowerOff, Idempotent, true, powerTimeout, "switch off at once"},
+	{PowerSoft, Once, true, cycleTimeout, "ask the operating system to shut down"},
 	{PowerCycle, Once, true, cycleTimeout, "off, then on"},
 	{PowerReset, Once, true, cycleTimeout, "reset without power loss"},
 	{PowerNMI, Once, true, changeTimeout, "send a diagnostic interrupt"},

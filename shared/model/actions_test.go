@@ -15,9 +15,9 @@ func TestActions(t *testing.T) {
 		guarded bool
 		timeout time.Duration
 	}{
-		{"poweron", Idempotent, false, 60 * s},
-		{"poweroff", Idempotent, true, 60 * s},
-		{"powersoft", Once, true, 60 * s},
+		{"poweron", Idempotent, false, 90 * s},
+		{"poweroff", Idempotent, true, 90 * s},
+		{"powersoft", Once, true, 180 * s},
 		{"powercycle", Once, true, 180 * s},
 		{"powerreset", Once, true, 180 * s},
 		{"powernmi", Once, true, 60 * s},
