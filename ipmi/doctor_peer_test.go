@@ -9,6 +9,7 @@ import (
 
 // TestDoctorOnIPMISim lets the doctor look at a BMC that is nobody of ours.
 func TestDoctorOnIPMISim(t *testing.T) {
+	t.Parallel()
 	sim := startIPMISim(t)
 	p := newProvider(t)
 	result, err := ask(p, model.Doctor, sim.addr, simLogin(), model.Params{"oob/timeout": 60})

@@ -46,6 +46,7 @@ func verdicts(c *model.Checkup) string {
 }
 
 func TestDoctorOfAHealthyBMC(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{On: true, Watts: 210, Device: bmc.Device{Manufacturer: 674, Product: 256, Major: 2, Minor: 7}})
 	c := examine(t, newProvider(t), b)
 	if c.Verdict != model.VerdictOK || len(c.Checks) != len(ladder) {
@@ -202,6 +203,7 @@ var sickTable = map[string]sick{
 }
 
 func TestDoctorOfSickBMCs(t *testing.T) {
+	t.Parallel()
 	for name, tc := range sickTable {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -232,6 +234,7 @@ func TestDoctorOfSickBMCs(t *testing.T) {
 
 // A port that nobody listens on is refused at once, and nothing more is tried.
 func TestDoctorOfAClosedPort(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{})
 	c := examine(t, newProvider(t), b, model.Params{paramPort: int64(drivertest.ClosedPort(t, "udp"))})
 	check := c.Check(rungPort)
@@ -245,6 +248,7 @@ func TestDoctorOfAClosedPort(t *testing.T) {
 
 // With an open breaker the doctor logs in not at all, and says why.
 func TestDoctorWithOpenBreaker(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{})
 	p := newProvider(t)
 	wrong := model.Params{paramPassword: "not-the-Heron-at-all"}
@@ -268,6 +272,7 @@ func TestDoctorWithOpenBreaker(t *testing.T) {
 // Two doctors after another with a wrong password are the two handshakes that
 // open the breaker; the third does not log in.
 func TestDoctorAgainAndAgain(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{})
 	p := newProvider(t)
 	wrong := model.Params{paramPassword: "not-the-Heron-at-all"}
@@ -281,6 +286,7 @@ func TestDoctorAgainAndAgain(t *testing.T) {
 
 // A session that is open is examined as it is.
 func TestDoctorTakesTheOpenSession(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{Sessions: 1})
 	p := newProvider(t)
 	mustAct(t, p, model.PowerStatus, b.Addr())
@@ -291,6 +297,7 @@ func TestDoctorTakesTheOpenSession(t *testing.T) {
 }
 
 func TestDoctorOfBootFlags(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{On: true})
 	p := newProvider(t)
 	for _, row := range []struct {
@@ -315,6 +322,7 @@ func TestDoctorOfBootFlags(t *testing.T) {
 }
 
 func TestDoctorRefusesBadParams(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{})
 	p := newProvider(t)
 	for name, more := range map[string]model.Params{

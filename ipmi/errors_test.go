@@ -18,6 +18,7 @@ var peer = netip.MustParseAddrPort("10.0.0.1:623")
 
 // TestExplain holds kinds and texts of the failures of sessions.
 func TestExplain(t *testing.T) {
+	t.Parallel()
 	for want, tc := range map[string]struct {
 		err   error
 		class model.Class
@@ -65,6 +66,7 @@ func TestExplain(t *testing.T) {
 
 // TestEveryReasonIsExplained: a reason without a row would be a defect of ours.
 func TestEveryReasonIsExplained(t *testing.T) {
+	t.Parallel()
 	for _, r := range []rmcp.Reason{
 		rmcp.Silent, rmcp.Refused, rmcp.NoRoute, rmcp.Unsent, rmcp.Cancelled, rmcp.Closed, rmcp.BadUsername,
 		rmcp.BadPassword, rmcp.BadKg, rmcp.Privilege, rmcp.NoSuite, rmcp.NoSlot, rmcp.LostSession, rmcp.Protocol,
@@ -79,6 +81,7 @@ func TestEveryReasonIsExplained(t *testing.T) {
 // TestCodes: a code that tells nothing about execution is in doubt, and what a
 // BMC certainly did not do is not.
 func TestCodes(t *testing.T) {
+	t.Parallel()
 	for cc, row := range codes {
 		if row.text == "" || row.kind == "" {
 			t.Errorf("%02Xh has no text or kind", uint8(cc))
@@ -90,6 +93,7 @@ func TestCodes(t *testing.T) {
 }
 
 func TestCheckMode(t *testing.T) {
+	t.Parallel()
 	for in, want := range map[any]model.Kind{
 		nil: "", "": "", "ipmitool": "", 5: model.Invalid, "telnet": model.Invalid,
 		"redfish": model.Unsupported, "auto": model.Unsupported, "racadm": model.Unsupported,
@@ -107,6 +111,7 @@ func TestCheckMode(t *testing.T) {
 
 // TestOpenErrors: what is wrong with the params is said before anything is sent.
 func TestOpenErrors(t *testing.T) {
+	t.Parallel()
 	p := newProvider(t)
 	for want, params := range map[string]model.Params{
 		"cannot powerstatus m1: open session: param ipmi/mode is lpar":           {paramMode: "lpar"},

@@ -52,6 +52,7 @@ func proofsTable(t *testing.T) string {
 
 // TestProofsDocument holds the documentation to the tables.
 func TestProofsDocument(t *testing.T) {
+	t.Parallel()
 	const path = "../docs/ipmi.md"
 	raw, err := os.ReadFile(path)
 	if err != nil {

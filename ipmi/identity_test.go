@@ -20,6 +20,7 @@ func identityOf(tb testing.TB, b *bmc.BMC) (model.Identity, error) {
 
 // The simulator sends its GUID as SMBIOS stores it, as many BMCs do.
 func TestIdentity(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{Seed: 7})
 	id, err := identityOf(t, b)
 	if err != nil || id.Source != "system GUID" || len(id.Aliases) != 2 {
@@ -40,6 +41,7 @@ func TestIdentity(t *testing.T) {
 }
 
 func TestIdentityOfOddBMCs(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		odd  bmc.Odd
 		want string // source, or part of the error
@@ -71,6 +73,7 @@ func TestIdentityOfOddBMCs(t *testing.T) {
 }
 
 func TestIdentityOfSilentBMC(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{})
 	b.SetFaults(bmc.Faults{DropRequests: map[string]int{bmc.SystemGUID: bmc.Always}})
 	_, err := ask(newProvider(t), model.GetIdentity, b.Addr(), model.Params{"oob/timeout": 3})
@@ -80,6 +83,7 @@ func TestIdentityOfSilentBMC(t *testing.T) {
 }
 
 func TestGUIDSpelling(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		wire, id string
 		dud      bool
@@ -118,6 +122,7 @@ func TestGUIDSpelling(t *testing.T) {
 
 // One reading of the identity for an action, however many commands it takes.
 func TestPinnedPowerCycle(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{On: true})
 	id, err := identityOf(t, b)
 	if err != nil {

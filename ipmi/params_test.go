@@ -17,6 +17,7 @@ func goodParams() model.Params {
 }
 
 func TestParseBoard(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		params model.Params
 		host   string
@@ -53,6 +54,7 @@ func TestParseBoard(t *testing.T) {
 }
 
 func TestParseBoardRefuses(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		params model.Params
 		want   string
@@ -90,6 +92,7 @@ func TestParseBoardRefuses(t *testing.T) {
 }
 
 func TestResolve(t *testing.T) {
+	t.Parallel()
 	for host, want := range map[string]string{
 		"10.0.0.1":         "10.0.0.1:623",
 		"::ffff:127.0.0.1": "127.0.0.1:623",
@@ -113,6 +116,7 @@ func TestResolve(t *testing.T) {
 }
 
 func TestIdentifyDuration(t *testing.T) {
+	t.Parallel()
 	for in, want := range map[any]time.Duration{
 		nil: 60 * time.Second, 0: 0, 15: 15 * time.Second, 255: 255 * time.Second, 3600: 255 * time.Second,
 	} {

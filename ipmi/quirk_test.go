@@ -127,6 +127,7 @@ var oddTable = []oddBMC{
 // TestQuirks shows for each quirk that a BMC that has it is not driven well
 // without its flag, and is with it.
 func TestQuirks(t *testing.T) {
+	t.Parallel()
 	for _, row := range oddTable {
 		for _, set := range []bool{false, true} {
 			name, want := row.flag.String(), row.without
@@ -156,6 +157,7 @@ func TestQuirks(t *testing.T) {
 
 // Every flag has its row: a quirk without a BMC to show it on is a guess.
 func TestEveryQuirkIsShown(t *testing.T) {
+	t.Parallel()
 	for _, f := range quirks.Flags() {
 		if !slices.ContainsFunc(oddTable, func(o oddBMC) bool { return o.flag == f.Set }) {
 			t.Errorf("%s is shown on no BMC", f.Name)
@@ -165,6 +167,7 @@ func TestEveryQuirkIsShown(t *testing.T) {
 
 // What the BMC says it is decides, unless the param does; it is asked once.
 func TestQuirksByDevice(t *testing.T) {
+	t.Parallel()
 	openBMC := bmc.Options{Device: bmc.Device{Manufacturer: 49871, Product: 1, Major: 2, Minor: 14}}
 	for name, tc := range map[string]struct {
 		options bmc.Options
@@ -200,6 +203,7 @@ func TestQuirksByDevice(t *testing.T) {
 
 // A status never asks a BMC what it is: a fleet's first answer is not for quirks.
 func TestStatusAsksForNoDevice(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{On: true})
 	mustAct(t, newProvider(t), model.PowerStatus, b.Addr())
 	if n := b.Executed(bmc.DeviceID); n != 0 {
@@ -208,6 +212,7 @@ func TestStatusAsksForNoDevice(t *testing.T) {
 }
 
 func TestBadQuirks(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{})
 	p := newProvider(t)
 	for _, v := range []any{"fast", "slow,-slow", "suite3,suite17", 7, []any{"slow"}} {
@@ -260,6 +265,7 @@ func TestErrorsNameTheQuirk(t *testing.T) {
 
 // ipmi/min-interval goes before the distance of slow.
 func TestSlowInterval(t *testing.T) {
+	t.Parallel()
 	d := newDriver()
 	peer := netip.MustParseAddrPort("127.0.0.1:623")
 	for _, row := range []struct {

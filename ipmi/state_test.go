@@ -16,7 +16,6 @@ import (
 	"provision-plugins/ipmi/broker"
 	"provision-plugins/shared/driver"
 	"provision-plugins/shared/model"
-	"provision-plugins/shared/plugin"
 	"provision-plugins/sim/bmc"
 )
 
@@ -25,13 +24,12 @@ import (
 // after a crash of it.
 func newPlugin(t *testing.T, dir string) (p *impl, log *bytes.Buffer) {
 	t.Helper()
-	t.Setenv(plugin.EnvStateDir, dir)
 	d := newDriver()
 	p = &impl{Provider: driver.NewProvider(d, driver.Options{}), driver: d}
 	t.Cleanup(func() { stop(t, p.Provider) })
 	log = &bytes.Buffer{}
 	p.SetLogger(slog.New(slog.NewTextHandler(log, nil)))
-	if err := p.Config(t.Context(), nil, model.Params{}); err != nil {
+	if err := p.Config(t.Context(), nil, model.Params{paramStateDir: dir}); err != nil {
 		t.Fatal(err)
 	}
 	return p, log
@@ -40,6 +38,7 @@ func newPlugin(t *testing.T, dir string) (p *impl, log *bytes.Buffer) {
 // TestLockoutNever: a hundred actions with a wrong password, and as many of the
 // plugin's next lives, leave the account unlocked.
 func TestLockoutNever(t *testing.T) {
+	t.Parallel()
 	b := startFleet(t, bmc.Options{On: true}).BMC(0)
 	b.SetFaults(bmc.Faults{LockoutAfter: 3})
 	dir := t.TempDir()
@@ -78,6 +77,7 @@ func TestLockoutNever(t *testing.T) {
 
 // TestConfigWithoutState: a plugin that can keep nothing works, and says so.
 func TestConfigWithoutState(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -92,6 +92,7 @@ func TestConfigWithoutState(t *testing.T) {
 
 // TestMinInterval: what the param means to the BMC's owner.
 func TestMinInterval(t *testing.T) {
+	t.Parallel()
 	addr := netip.MustParseAddrPort("10.0.0.5:623")
 	for _, tc := range []struct {
 		param any
@@ -122,6 +123,7 @@ const waits = 30 * time.Second
 // TestOneReadForAll: many actions that ask one BMC for its state at once are
 // answered by fewer exchanges.
 func TestOneReadForAll(t *testing.T) {
+	t.Parallel()
 	b := startFleet(t, bmc.Options{On: true}).BMC(0)
 	b.SetFaults(bmc.Faults{Latency: 20 * time.Millisecond})
 	p := newProvider(t)
