@@ -221,7 +221,8 @@ func TestOneLiveRunPerMachine(t *testing.T) {
 		t.Error("the same idempotent action of somebody else did not join")
 	}
 	holder := "poweroff by ada is in progress (run " + first.ID() + ")"
-	wantText(t, r.refused(request(model.PowerCycle, p)), "cannot start powercycle", holder, "it ends by 2026-11-20T12:01:20Z", "machines/u1")
+	wantText(t, r.refused(request(model.PowerCycle, p)), "cannot start powercycle", holder,
+		"it ends by "+clock(r.clock.Now().Add(model.ActionOf(model.PowerOff, nil).Timeout+margin)), "machines/u1")
 	wantText(t, r.refused(request(model.NextBootPXE, p)), holder)
 	other := request(model.PowerOff, p)
 	other.Digest = "e"
