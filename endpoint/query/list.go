@@ -103,10 +103,12 @@ func (l List) Fields() []string {
 // Select returns the objects that the caller wants, and how many the filters
 // selected before the page was cut.
 func (t *Table[T]) Select(l List, objects []*T, c Columns[T]) (page []*T, count int) {
-	columns := t.columnsOf(objects, l.Fields(), c)
-	chosen := l.filter(len(objects), columns)
-	count = len(chosen)
-	l.order(chosen, columns[len(l.Filters):])
+	var chosen []int
+	t.with(objects, l.Fields(), c, func(columns [][]value) {
+		chosen = l.filter(len(objects), columns)
+		count = len(chosen)
+		l.order(chosen, columns[len(l.Filters):])
+	})
 	chosen = chosen[min(l.Offset, count):]
 	if l.Limit != All {
 		chosen = chosen[:min(l.Limit, len(chosen))]
