@@ -67,33 +67,46 @@ func (s *session) causeSign(ctx context.Context) (driver.Sign, error) {
 
 // The values of the sign of the boot flags.
 const (
-	flagsSet  = "set"
-	flagsGone = "consumed"
+	flagsSet   = "set"
+	flagsGone  = "consumed"
+	flagsUnset = "not set"
 )
 
 // flagsSign reads whether boot flags for one boot are set (IPMI 2.0 §28.13).
-// That they are gone proves something only if nothing else clears them: without
-// bit 3 of parameter 3 a timer does.
+// That they are gone proves something only if nothing else clears them, before
+// and after: without bit 3 of parameter 3 a timer does, and a BMC that restarts
+// by itself may forget both.
 func (s *session) flagsSign(ctx context.Context) (driver.Sign, error) {
 	now, err := s.Boot(ctx)
 	if err != nil {
 		return driver.Sign{}, err
 	}
-	sign := driver.Sign{Name: "boot flags", Value: flagsGone, Proof: flagsGone, Within: flagsWithin}
-	if !now.Valid {
-		return sign, nil
+	kept, err := s.flagsKept(ctx)
+	if err != nil {
+		return driver.Sign{}, err
 	}
-	sign.Value = flagsSet
+	sign := driver.Sign{Name: "boot flags", Value: flagsUnset, Within: flagsWithin}
+	switch {
+	case now.Valid:
+		sign.Value = flagsSet
+	case kept:
+		sign.Value = flagsGone
+	}
+	if kept && !(now.Valid && now.Persistent) { // else they go by themselves, or stay
+		sign.Proof = flagsGone
+	}
+	return sign, nil
+}
+
+// flagsKept reads whether the boot flags are kept from the timer.
+func (s *session) flagsKept(ctx context.Context) (bool, error) {
 	var res chassis.GetSystemBootOptionsParamResponse
 	req := &chassis.GetSystemBootOptionsParamRequest{ParamSelector: types.BootOptionParamSelector_BMCBootFlagValidBitClear}
 	if err := s.read(ctx, true, req, &res); err != nil {
-		return driver.Sign{}, err
+		return false, err
 	}
 	var timer types.BootOptionParam_BMCBootFlagValidBitClear
-	if timer.Unpack(res.ParamData) != nil || !timer.DontClearOnCommandReceivedTimeout || now.Persistent {
-		sign.Proof = "" // they stay, or go by themselves
-	}
-	return sign, nil
+	return timer.Unpack(res.ParamData) == nil && timer.DontClearOnCommandReceivedTimeout, nil
 }
 
 // Locator reads whether the locator is lit (IPMI 2.0 §28.2).
@@ -134,11 +147,11 @@ var sentFor = map[string]string{
 // sentForBoot is sentFor of the boot override.
 const sentForBoot = "Set System Boot Options §28.12, parameter 3 (no 60-second timer; a BMC without it is no failure), then 5"
 
-// seenBy is how a sighting is made on a BMC.
+// seenBy is how a sighting is made on a BMC, in two readings in a row.
 var seenBy = map[driver.Sighting]string{
-	driver.SawOn:       "Get Chassis Status §28.2 tells on, in two readings in a row",
-	driver.SawOff:      "Get Chassis Status §28.2 tells off, in two readings in a row",
-	driver.SawRestart:  "Get System Restart Cause §28.11 changes to Chassis Control within 5 s, or boot flags for one boot are consumed within 30 s (parameter 5, §28.13; only where parameter 3 keeps the timer from clearing them); each in two readings in a row",
+	driver.SawOn:       "Get Chassis Status §28.2 tells on",
+	driver.SawOff:      "Get Chassis Status §28.2 tells off",
+	driver.SawRestart:  "Get System Restart Cause §28.11 changes to Chassis Control within 5 s, or boot flags for one boot are consumed within 30 s (parameter 5, §28.13; only where parameter 3 keeps the timer from clearing them, before and after)",
 	driver.SawOverride: "Get System Boot Options §28.13, parameter 5, reads back as set: device, once or always, valid bits, and the EFI bit where `detected-bios-mode` is known",
 	driver.SawLocator:  "the identify bits of Get Chassis Status §28.2 tell so, where the BMC says that it supports them",
 }

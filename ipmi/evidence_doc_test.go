@@ -42,7 +42,7 @@ func proofsTable(t *testing.T) string {
 		names[row] = append(names[row], p.Command)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n\n| action | sent (IPMI 2.0) | verified when, after that, | otherwise |\n|---|---|---|---|\n", proofsBegin)
+	fmt.Fprintf(&b, "%s\n\n| action | sent (IPMI 2.0) | verified when two readings in a row tell, after that, | otherwise |\n|---|---|---|---|\n", proofsBegin)
 	for _, row := range rows {
 		fmt.Fprintf(&b, "| %s | %s |\n", strings.Join(names[row], ", "), row)
 	}

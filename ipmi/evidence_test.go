@@ -142,6 +142,11 @@ var proofRows = []proofRow{
 		command: model.PowerReset, outcome: model.Acknowledged, says: "the device confirmed the reset, but restart cause still reads unknown",
 	},
 	{
+		name: "reset, the BMC restarts in place of it and forgets the override", before: model.NextBootPXE, command: model.PowerReset,
+		faults: bmc.Faults{Reboots: times(bmc.PowerReset, 1), RebootsEarly: true, RebootTime: time.Second, ForgetsBoot: true, Odd: noCause.Odd},
+		params: model.Params{"oob/timeout": 12}, kind: model.UnknownOutcome, says: "nothing shows whether it was done",
+	},
+	{
 		name: "reset into a boot override", faults: noCause, before: model.NextBootPXE,
 		command: model.PowerReset, outcome: model.Verified, says: "boot flags set, then consumed at", done: times(bmc.PowerReset, 1),
 	},

@@ -53,7 +53,7 @@ func Proofs() []Proof {
 	for _, command := range []string{
 		model.NextBootPXE, model.NextBootDisk, model.NextBootCD, model.NextBootBIOS, model.ForceBootPXE, model.ForceBootDisk,
 	} {
-		out = append(out, Proof{command, []Sighting{SawOverride}, "a timeout that names what was set and what reads back"})
+		out = append(out, Proof{command, []Sighting{SawOverride}, "a timeout that names what was set and what reads back; acknowledged where nothing can be read"})
 	}
 	return append(out, Proof{model.Identify, []Sighting{SawLocator}, "acknowledged"})
 }

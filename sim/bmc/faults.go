@@ -70,6 +70,8 @@ type Faults struct {
 	RebootTime time.Duration
 	// RebootsEarly makes the reboot come before the command is executed.
 	RebootsEarly bool
+	// ForgetsBoot makes a reboot forget the boot options, too.
+	ForgetsBoot bool
 	// AcceptsReplays executes a datagram again whose session sequence number
 	// was seen before.
 	AcceptsReplays bool

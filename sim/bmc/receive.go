@@ -89,6 +89,9 @@ func (b *BMC) reboot() {
 	b.ipmi.Sessions = b.newSessions()
 	clear(b.sessions)
 	b.late, b.held = nil, nil
+	if b.faults.ForgetsBoot {
+		b.chassis.boot = bootOptions{}
+	}
 	b.down = b.opts.Clock.Now().Add(b.faults.RebootTime)
 }
 
