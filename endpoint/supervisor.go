@@ -41,6 +41,8 @@ type supervisor struct {
 	tails *tails // of the runs
 	hush  hush   // what must not be logged, of the machines that are acted on
 
+	plugged plugged
+
 	wake   chan struct{} // holds a token when plugins must be looked at
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -281,11 +283,7 @@ func (s *supervisor) faultOf(p *model.Plugin) (fault string, settled bool) {
 // name; an empty command means all.
 func (s *supervisor) offers(prefix, command string) []offer {
 	var out []offer
-	for _, o := range s.objects.store.List("plugins") {
-		var p struct{ Name, Provider string }
-		if err := model.Unmarshal(o.Value, &p); err != nil {
-			continue
-		}
+	for _, p := range s.plugged.of(s.objects.store.Snapshot("plugins")) {
 		s.mu.Lock()
 		b := s.binaries[p.Provider]
 		s.mu.Unlock()
