@@ -67,8 +67,8 @@ func checkDeclared(prefix string, r *record) error {
 // the store alone.
 func reserved() []string {
 	return []string{
-		"info", "power", "plugin_providers", "runs", "events", "logs", "system", "meta", "indexes", "objects", "contents",
-		"ws", "files", "interfaces", "keys", "tokens", "unique", "audit", trustPrefix,
+		"info", "power", "plugin_providers", "runs", "events", "logs", "system", "meta", "indexes", "objects", "audit",
+		"ws", "files", "interfaces", "unique", contentsPrefix, seenPrefix, tokensPrefix, trustPrefix,
 	}
 }
 
