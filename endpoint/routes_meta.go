@@ -13,7 +13,7 @@ import (
 // metaRoutes are those of what is told about objects: their prefixes, indexes
 // and metadata, and the preferences.
 func (a *api) metaRoutes() []route {
-	return []route{
+	list := []route{
 		{"GET /objects", a.listPrefixes},
 		{"GET /indexes", a.listIndexes},
 		{"GET /indexes/{prefix}", a.getIndexes},
@@ -24,6 +24,10 @@ func (a *api) metaRoutes() []route {
 		{"GET /prefs", a.getPrefs},
 		{"POST /prefs", a.setPrefs},
 	}
+	for i, row := range list {
+		list[i].handle = worded("", row.handle)
+	}
+	return list
 }
 
 // listPrefixes lists the prefixes of objects.

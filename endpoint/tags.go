@@ -159,7 +159,7 @@ func wordOf(r *http.Request, key string) string {
 	switch {
 	case r.Method == http.MethodHead:
 		return http.MethodGet
-	case r.Method == http.MethodPost && key == "":
+	case r.Method == http.MethodPost && key == "" && r.Pattern != "POST "+apiRoot+"/prefs":
 		return "CREATE"
 	}
 	return r.Method
