@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -21,8 +22,13 @@ const (
 	opensAt = 2
 	// retryAfter is how long it stays open; one login is then tried.
 	retryAfter = 15 * time.Minute
-	// maxRefused bounds what is remembered; the oldest goes first.
-	maxRefused = 4096
+	// againAfter is after how long one is tried for who asks for it, having mended
+	// the account on the BMC. It keeps a request that is repeated from being so
+	// many logins.
+	againAfter = time.Minute
+	// maxRefused bounds what is remembered; the oldest goes first. A password that
+	// was changed on a whole fleet must fit.
+	maxRefused = maxOwners
 )
 
 // Suspended is the reason of an error of a login that is not tried, because the
@@ -70,12 +76,13 @@ type breaker struct {
 	mu      sync.Mutex // guards the rest
 	key     [32]byte   // of the hash
 	refused map[refusalKey]refusals
-	changes uint64 // of refused
+	changes uint64                // of refused
+	unsaved map[refusalKey]uint64 // the changes of refused that the file may not hold
 }
 
 // newBreaker returns one that is closed.
 func newBreaker(c Clock) *breaker {
-	b := &breaker{clock: c, refused: map[refusalKey]refusals{}}
+	b := &breaker{clock: c, refused: map[refusalKey]refusals{}, unsaved: map[refusalKey]uint64{}}
 	rand.Read(b.key[:]) // never fails
 	return b
 }
@@ -86,22 +93,44 @@ func (b *breaker) remember(dir string, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	old := readState(dir, log)
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	if key != b.key {
 		clear(b.refused) // hashes by another key mean nothing
+		clear(b.unsaved)
 		b.key = key
 	}
-	now := b.clock.Now()
-	for k, r := range old {
-		if r.at.After(now) { // a clock that was set back must not keep it open
-			r.at = now
-		}
-		b.refused[k] = r
-	}
+	b.mu.Unlock()
 	b.keep.begin(dir, log)
+	b.refresh()
 	return nil
+}
+
+// refresh learns what another process that keeps the same file has written.
+func (b *breaker) refresh() {
+	b.keep.refresh(func(theirs map[refusalKey]refusals) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.merge(theirs)
+	})
+}
+
+// merge takes what is in the file, but for what is changed here and not written
+// yet; of that the higher count is taken. No file changes nothing. mu is held.
+func (b *breaker) merge(theirs map[refusalKey]refusals) {
+	if theirs == nil {
+		return
+	}
+	for k := range b.unsaved {
+		ours, known := b.refused[k]
+		switch {
+		case !known:
+			delete(theirs, k)
+		case ours.count >= theirs[k].count:
+			theirs[k] = ours
+		}
+	}
+	b.refused = theirs
+	b.bound()
 }
 
 // id is the key of a login at a BMC. mu is held.
@@ -140,6 +169,10 @@ func (r *refusals) suspension(now time.Time) *rmcp.Error {
 // look returns what is remembered of a login. mu is held.
 func (b *breaker) look(k refusalKey, now time.Time) refusals {
 	r := b.refused[k]
+	if r.at.After(now) { // a clock that was set back must not keep it open
+		r.at = now
+		b.refused[k] = r
+	}
 	if r.count < opensAt && now.Sub(r.at) > retryAfter {
 		return refusals{} // one alone is forgotten
 	}
@@ -148,6 +181,7 @@ func (b *breaker) look(k refusalKey, now time.Time) refusals {
 
 // inspect is the breaker's part of a State.
 func (b *breaker) inspect(peer netip.AddrPort, login rmcp.Login) State {
+	b.refresh()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.clock.Now()
@@ -161,6 +195,7 @@ func (b *breaker) inspect(peer netip.AddrPort, login rmcp.Login) State {
 
 // check returns an error if the login is not to be tried now.
 func (b *breaker) check(peer netip.AddrPort, login rmcp.Login) error {
+	b.refresh()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.refused) == 0 {
@@ -182,19 +217,26 @@ type leave struct {
 	was      refusals
 }
 
-// admit gives leave to log in, or tells why not. A probe is remembered as if it
-// were refused, before it is made: whatever happens, there is no other soon.
+// admit gives leave to log in, or tells why not.
 func (b *breaker) admit(peer netip.AddrPort, login rmcp.Login) (*leave, *rmcp.Error) {
+	return b.admitAfter(retryAfter, peer, login)
+}
+
+// admitAfter is admit for who waits so long after a refusal. A probe is remembered
+// as if it were refused, before it is made: whatever happens, there is no other
+// soon.
+func (b *breaker) admitAfter(rest time.Duration, peer netip.AddrPort, login rmcp.Login) (*leave, *rmcp.Error) {
+	b.refresh()
 	b.mu.Lock()
 	now := b.clock.Now()
 	l := &leave{b: b, key: b.id(peer, login)}
 	l.was = b.look(l.key, now)
 	l.refusals = l.was.count
-	switch l.was.state(now) {
-	case Shut:
+	switch state := l.was.state(now); {
+	case state == Shut:
 		b.mu.Unlock()
 		return l, nil
-	case Open:
+	case now.Before(l.was.at.Add(rest)):
 		b.mu.Unlock()
 		return nil, l.was.suspension(now)
 	}
@@ -231,7 +273,7 @@ func (l *leave) settle(err error) {
 	switch {
 	case err == nil && known:
 		delete(b.refused, l.key)
-		b.changes++
+		b.changed(l.key)
 	case err != nil && l.probe && l.refusals == l.was.count:
 		b.set(l.key, l.was)
 	default:
@@ -245,17 +287,30 @@ func (l *leave) settle(err error) {
 // set remembers, and forgets the oldest if that is too many. mu is held.
 func (b *breaker) set(k refusalKey, r refusals) {
 	b.refused[k] = r
+	b.changed(k)
+	b.bound()
+}
+
+// changed counts a change. mu is held.
+func (b *breaker) changed(k refusalKey) {
 	b.changes++
-	if len(b.refused) <= maxRefused {
-		return
+	if len(b.unsaved) < maxRefused { // more: they cannot be written, and others do not either
+		b.unsaved[k] = b.changes
 	}
-	oldest := k
-	for other, r := range b.refused {
-		if r.at.Before(b.refused[oldest].at) {
-			oldest = other
+}
+
+// bound forgets the oldest of what is too many. mu is held.
+func (b *breaker) bound() {
+	for len(b.refused) > maxRefused {
+		var oldest refusalKey
+		first := true
+		for k, r := range b.refused {
+			if first || r.at.Before(b.refused[oldest].at) {
+				oldest, first = k, false
+			}
 		}
+		delete(b.refused, oldest)
 	}
-	delete(b.refused, oldest)
 }
 
 // save keeps what changed, before it returns.
@@ -263,9 +318,16 @@ func (b *breaker) save() {
 	b.mu.Lock()
 	changes := b.changes
 	b.mu.Unlock()
-	b.keep.save(changes, func() ([]byte, uint64) {
+	written := b.keep.save(changes, func(theirs map[refusalKey]refusals) ([]byte, uint64) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
+		b.merge(theirs)
 		return encodeState(b.refused), b.changes
 	})
+	if written == 0 {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	maps.DeleteFunc(b.unsaved, func(_ refusalKey, n uint64) bool { return n <= written })
 }

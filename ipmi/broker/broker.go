@@ -38,6 +38,9 @@ type Target struct {
 	// next; 0 is DefaultInterval, negative none. The last one asked for counts. A
 	// login is a command only where the interval is longer than the default.
 	Interval time.Duration
+	// Again has OpenOnce try a login although it was refused: for who has mended
+	// the account on the BMC, at most once a minute.
+	Again bool
 }
 
 // DefaultInterval is what even a weak BMC takes.

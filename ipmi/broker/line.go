@@ -44,6 +44,7 @@ type place struct {
 	owner *owner
 	taken bool // guarded by Broker.mu
 	once  bool // a login is not insisted on; of the job alone
+	again bool // a refused login is tried again soon; of the job alone
 }
 
 // silent gives the place up before the work is done: a BMC that does not answer

@@ -4,7 +4,8 @@ import "context"
 
 // OpenOnce is Open for who wants to know whether the login works, and not to wait
 // or to insist: a handshake that is refused is the only one. A session that is
-// open is taken as it is.
+// open is taken as it is. Target.Again says what to do with a login that was
+// refused before.
 func (b *Broker) OpenOnce(ctx context.Context, t Target) (*Handle, error) {
 	o, warm, err := b.use(&t)
 	if err != nil {
@@ -14,11 +15,14 @@ func (b *Broker) OpenOnce(ctx context.Context, t Target) (*Handle, error) {
 	if warm {
 		return h, nil
 	}
-	if err = b.breaker.check(t.Peer, t.Login); err == nil {
+	if !t.Again {
+		err = b.breaker.check(t.Peer, t.Login)
+	}
+	if err == nil {
 		_, err = o.do(ctx, &job{
 			first: true,
 			work: func(ctx context.Context, p *place) ([]byte, error) {
-				p.once = true
+				p.once, p.again = true, t.Again
 				_, err := o.ensure(ctx, t.Login, p, false)
 				return nil, err
 			},

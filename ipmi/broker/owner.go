@@ -160,7 +160,11 @@ func (o *owner) ensure(ctx context.Context, login rmcp.Login, p *place, operator
 	if o.session != nil && o.login == login && (o.session.MayControl() || !operator) {
 		return false, nil
 	}
-	leave, failure := o.b.breaker.admit(o.peer, login)
+	rest := retryAfter
+	if p.again {
+		rest = againAfter
+	}
+	leave, failure := o.b.breaker.admitAfter(rest, o.peer, login)
 	if failure != nil {
 		return false, failure
 	}

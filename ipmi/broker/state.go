@@ -3,7 +3,6 @@ package broker
 import (
 	"bytes"
 	"cmp"
-	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -15,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"provision-plugins/ipmi/rmcp"
@@ -31,7 +29,7 @@ const (
 // The bounds of what is read back.
 const (
 	stateVersion = 1
-	maxState     = 4 << 20
+	maxState     = 8 << 20
 	maxCount     = 1 << 20 // refusals in a row
 	maxReason    = 200
 )
@@ -97,8 +95,8 @@ func parseState(raw []byte) (map[refusalKey]refusals, error) {
 	return m, nil
 }
 
-// readState reads the file in dir. One that cannot be understood is worth a
-// warning, and is overwritten in time.
+// readState reads the file in dir; nil if there is none. One that cannot be
+// understood is worth a warning, and is overwritten in time.
 func readState(dir string, log *slog.Logger) map[refusalKey]refusals {
 	path := filepath.Join(dir, stateName)
 	raw, err := readBounded(path, maxState)
@@ -124,72 +122,4 @@ func readBounded(path string, limit int64) ([]byte, error) {
 		err = fmt.Errorf("it is longer than %d bytes", limit)
 	}
 	return raw, err
-}
-
-// readKey reads the key of the hashes in dir, or makes one.
-func readKey(dir string) (key [32]byte, err error) {
-	path := filepath.Join(dir, keyName)
-	raw, err := os.ReadFile(path)
-	if err == nil && len(raw) == len(key) {
-		copy(key[:], raw)
-		return key, nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return key, err
-	}
-	rand.Read(key[:]) // never fails
-	return key, writeFile(path, key[:])
-}
-
-// writeFile replaces a file as a whole, for its owner only.
-func writeFile(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}
-
-// keeper writes the file. The zero value keeps nothing. Whoever waits while it
-// is written shares the next writing.
-type keeper struct {
-	mu      sync.Mutex // guards the rest, and the file
-	dir     string
-	log     *slog.Logger
-	written uint64 // the changes that are in the file
-}
-
-// begin sets where to write.
-func (k *keeper) begin(dir string, log *slog.Logger) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.dir, k.log, k.written = dir, log, 0
-}
-
-// save returns when the file holds at least so many changes, or cannot.
-func (k *keeper) save(changes uint64, snapshot func() ([]byte, uint64)) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.dir == "" || k.written >= changes {
-		return
-	}
-	data, changes := snapshot()
-	path := filepath.Join(k.dir, stateName)
-	if err := writeFile(path, data); err != nil {
-		k.log.Warn("cannot keep which logins were refused: a restart may try them once more", "file", path, "error", err)
-		return
-	}
-	k.written = changes
 }
