@@ -28,7 +28,8 @@ func TestPlugged(t *testing.T) {
 			t.Errorf("got %v", got)
 		}
 	}
-	if &p.of(first)[0] != &p.of(first)[0] {
+	before, after := p.of(first), p.of(first)
+	if &before[0] != &after[0] {
 		t.Error("the same snapshot is read twice")
 	}
 	second := of(`{"Name":"c","Provider":"z"}`, `{}`, `{}`)
