@@ -27,11 +27,11 @@ func TestBound(t *testing.T) {
 		{"request", model.PowerCycle, model.Params{"oob/timeout": 3}, model.Params{"oob/timeout": 900}, `[]`, 3 * time.Second},
 		{"request in parts of a second", model.PowerOn, model.Params{"oob/timeout": 0.5}, nil, `[]`, 500 * time.Millisecond},
 		{"machine", model.PowerOn, nil, model.Params{"oob/timeout": 900}, `[]`, 900 * time.Second},
-		{"machine says less", model.PowerOn, nil, model.Params{"oob/timeout": 1}, `[]`, 60 * time.Second},
+		{"machine says less", model.PowerOn, nil, model.Params{"oob/timeout": 1}, `[]`, 90 * time.Second},
 		{"profile", model.PowerOn, nil, nil, `[{"Name":"a"},{"Name":"global","Params":{"oob/timeout":600}},{"Name":"b","Params":{"oob/timeout":70}}]`, 600 * time.Second},
 		{"machine beyond its profile", model.PowerOn, nil, model.Params{"oob/timeout": 900}, `[{"Name":"global","Params":{"oob/timeout":600}}]`, 900 * time.Second},
-		{"wrong types", model.PowerOn, nil, model.Params{"oob/timeout": "soon"}, `[{"Name":"a","Params":{"oob/timeout":true}}]`, 60 * time.Second},
-		{"profiles that cannot be read", model.PowerOn, nil, nil, `{`, 60 * time.Second},
+		{"wrong types", model.PowerOn, nil, model.Params{"oob/timeout": "soon"}, `[{"Name":"a","Params":{"oob/timeout":true}}]`, 90 * time.Second},
+		{"profiles that cannot be read", model.PowerOn, nil, nil, `{`, 90 * time.Second},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

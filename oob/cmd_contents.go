@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -224,7 +225,7 @@ func newContentsRemoveCommand(a *app) *cobra.Command {
 				return err
 			}
 			return a.withClient(func(c *client.Client) error {
-				if err := c.Delete(cmd.Context(), client.Path("contents", args[0]), nil); err != nil {
+				if err := c.Delete(cmd.Context(), client.Path("contents", args[0]), new(json.RawMessage)); err != nil {
 					return instead(err, model.NotFound, noContent, args[0])
 				}
 				return a.printState("content", args[0], "removed")

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -153,9 +154,9 @@ plugins of the reference expect. Without it such a plugin may only read.`,
 				path := client.Path("plugin_providers", args[0], "trust")
 				var err error
 				if revoke {
-					err = c.Delete(cmd.Context(), path, nil)
+					err = c.Delete(cmd.Context(), path, new(json.RawMessage))
 				} else {
-					err = c.Post(cmd.Context(), path, map[string]any{}, nil)
+					err = c.Post(cmd.Context(), path, map[string]any{}, new(json.RawMessage))
 				}
 				if err != nil {
 					return instead(err, model.NotFound, "no plugin provider is called %s; `oob plugin list` lists them", args[0])

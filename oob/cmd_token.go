@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/url"
@@ -214,13 +215,13 @@ func (a *app) revokeTokens(ctx context.Context, c *client.Client, user string, i
 		full = append(full, t.ID)
 	}
 	if len(ids) == 0 {
-		if err := c.Delete(ctx, client.Path("users", user, "tokens"), nil); err != nil {
+		if err := c.Delete(ctx, client.Path("users", user, "tokens"), new(json.RawMessage)); err != nil {
 			return err
 		}
 		return a.printState("user", user, "revoked "+count(len(list), "token"))
 	}
 	for _, id := range full {
-		if err := c.Delete(ctx, client.Path("users", user, "tokens", id), nil); err != nil {
+		if err := c.Delete(ctx, client.Path("users", user, "tokens", id), new(json.RawMessage)); err != nil {
 			return err
 		}
 		if err := a.printState("token", id, "revoked"); err != nil {

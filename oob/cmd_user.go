@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -113,7 +114,7 @@ terminal; without either the user has none and can only be given tokens.`,
 
 // setPassword sets a user's password.
 func setPassword(ctx context.Context, c *client.Client, name, password string) error {
-	return c.Put(ctx, client.Path("users", name, "password"), &model.UserPassword{Password: password}, nil)
+	return c.Put(ctx, client.Path("users", name, "password"), &model.UserPassword{Password: password}, new(json.RawMessage))
 }
 
 // newUserPasswordCommand makes "user password".
