@@ -40,8 +40,7 @@ func (a *api) listPrefixes(*http.Request) (*reply, error) {
 	return ok(out), nil
 }
 
-// index tells how objects can be found by one field (spec of the REST API,
-// section 2).
+// index tells how objects can be found by one field.
 type index struct {
 	Type      string
 	Unique    bool

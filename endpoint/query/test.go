@@ -26,7 +26,7 @@ type operator struct {
 	make func(arguments string) (test, error)
 }
 
-// operators are those of the reference, sections 6.2.
+// operators are those of the reference.
 var operators = []operator{
 	{name: "Eq", make: equal},
 	{name: "Ne", not: true, make: equal},
