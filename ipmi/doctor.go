@@ -56,6 +56,7 @@ type examination struct {
 	driver *ipmiDriver
 	board  *board
 	pin    string
+	again  bool // a refused login is to be tried again
 
 	peer     netip.AddrPort
 	greeting rmcp.Greeting
@@ -72,7 +73,8 @@ type examination struct {
 const rungBound = 15 * time.Second
 
 // Doctor climbs the ladder. It logs in once at most, with one handshake, and not
-// at all with a login that the BMC has refused before.
+// at all with a login that the BMC has refused before, unless the request itself
+// asks for it.
 func (d *ipmiDriver) Doctor(ctx context.Context, t *driver.Target) (*model.Checkup, error) {
 	if err := checkMode(t.Params); err != nil {
 		return nil, err
@@ -85,7 +87,11 @@ func (d *ipmiDriver) Doctor(ctx context.Context, t *driver.Target) (*model.Check
 	if err != nil {
 		return nil, err
 	}
-	x := &examination{driver: d, board: b, pin: pin}
+	again, err := t.Asked.Bool(paramTryAgain, false)
+	if err != nil {
+		return nil, err
+	}
+	x := &examination{driver: d, board: b, pin: pin, again: again}
 	defer x.end(ctx)
 	return x.climb(ctx), nil
 }
@@ -137,7 +143,9 @@ func (x *examination) login(ctx context.Context) error {
 	}
 	x.tried = true
 	began := time.Now()
-	h, err := x.driver.broker.OpenOnce(ctx, x.target())
+	target := x.target()
+	target.Again = x.again
+	h, err := x.driver.broker.OpenOnce(ctx, target)
 	if err != nil {
 		x.loginErr = err
 		return err

@@ -154,10 +154,14 @@ func lookBreaker(_ context.Context, x *examination) model.Check {
 	s := &x.state
 	when := s.Refused.UTC().Format(time.RFC3339)
 	switch {
+	case s.Breaker == broker.Open && x.again:
+		return warning("open", fmt.Sprintf("this login was refused %d times, last at %s (%s)", s.Refusals, when, s.Reason),
+			"one login is tried now, as was asked for")
 	case s.Breaker == broker.Open:
 		return failed(model.DeviceAuth,
 			fmt.Sprintf("this login was refused %d times, last at %s (%s): it is not tried again, so that the account is not locked", s.Refusals, when, s.Reason),
-			fmt.Sprintf("correct %s and %s; the same login is tried once more after %s", paramUsername, paramPassword, s.Until.UTC().Format(time.RFC3339)))
+			fmt.Sprintf("correct %s and %s; the same login is tried once more after %s, or by a doctor that is given %s=true",
+				paramUsername, paramPassword, s.Until.UTC().Format(time.RFC3339), paramTryAgain))
 	case s.Breaker == broker.HalfOpen:
 		return warning("half-open", fmt.Sprintf("this login was refused %d times, last at %s", s.Refusals, when), "one login is tried now")
 	case s.Refusals > 0:

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -338,5 +342,93 @@ func TestDoctorRefusesBadParams(t *testing.T) {
 	}
 	if in, _ := b.Datagrams(); in != 0 {
 		t.Errorf("%d datagrams were sent", in)
+	}
+}
+
+// age makes all that the plugin remembers of refused logins older, as another
+// process could that shares the folder.
+func age(t *testing.T, dir string, by time.Duration) {
+	t.Helper()
+	path := filepath.Join(dir, "refused-logins.json")
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stamp := regexp.MustCompile(`"at": "([^"]*)"`)
+	raw = stamp.ReplaceAllFunc(raw, func(m []byte) []byte {
+		at, err := time.Parse(time.RFC3339Nano, string(stamp.FindSubmatch(m)[1]))
+		if err != nil {
+			t.Error(err)
+		}
+		return fmt.Appendf(nil, `"at": %q`, at.Add(-by).Format(time.RFC3339Nano))
+	})
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// After the account was mended on the BMC a doctor that is told so tries the login
+// again, once; the param does not count on a machine. If it works, all does.
+func TestDoctorTriesAgain(t *testing.T) {
+	t.Parallel()
+	b := startBMC(t, bmc.Options{On: true})
+	b.SetFaults(bmc.Faults{WrongPassword: true, LockoutAfter: 4})
+	dir := t.TempDir()
+	plug, _ := newPlugin(t, dir)
+	p := plug.Provider
+	again := model.Params{paramTryAgain: true}
+	if _, err := act(p, model.PowerStatus, b.Addr()); model.KindOf(err) != model.DeviceAuth {
+		t.Fatal(err)
+	}
+	handshakes := func(step string, want int) {
+		t.Helper()
+		if got := b.Executed(bmc.RAKP1); got != want {
+			t.Errorf("%s: %d handshakes, want %d", step, got, want)
+		}
+	}
+	if c := examine(t, p, b, again); c.Check(rungLogin).Verdict != model.VerdictFailed {
+		t.Errorf("%s", verdicts(c))
+	}
+	handshakes("in the same minute", 2)
+	age(t, dir, 2*time.Minute)
+	kept := paramsOf(b.Addr())
+	kept[paramTryAgain] = true
+	if _, err := p.Action(t.Context(), &model.Action{Model: &model.Machine{Name: "m1", Uuid: "m1", Params: kept}, Command: model.Doctor}); err != nil {
+		t.Error(err)
+	}
+	handshakes("kept on the machine", 2)
+	for range 3 {
+		c := examine(t, p, b, again)
+		if c.Check(rungBreaker).Verdict != model.VerdictWarning || c.Check(rungLogin).Verdict != model.VerdictFailed {
+			t.Errorf("%s", verdicts(c))
+		}
+	}
+	handshakes("still refused", 3)
+	_, err := act(p, model.PowerStatus, b.Addr())
+	if model.KindOf(err) != model.DeviceAuth || !strings.Contains(err.Error(), paramTryAgain) {
+		t.Errorf("%v", err)
+	}
+	handshakes("others", 3)
+
+	age(t, dir, 2*time.Minute)
+	b.SetFaults(bmc.Faults{})
+	if c := examine(t, p, b, again); c.Check(rungLogin).Verdict != model.VerdictOK {
+		t.Errorf("mended: %s", verdicts(c))
+	}
+	handshakes("mended", 4)
+	mustAct(t, p, model.PowerStatus, b.Addr())
+}
+
+func TestDoctorRefusesABadTryAgain(t *testing.T) {
+	t.Parallel()
+	b := startBMC(t, bmc.Options{})
+	params := paramsOf(b.Addr())
+	params[paramTryAgain] = "soon"
+	_, err := newProvider(t).Action(t.Context(), &model.Action{Model: &model.Machine{Name: "m1"}, Command: model.Doctor, Params: params})
+	if model.KindOf(err) != model.Invalid || !strings.Contains(err.Error(), paramTryAgain) {
+		t.Errorf("%v", err)
 	}
 }

@@ -60,6 +60,8 @@ func (*ipmiDriver) ActionParams(command string) (required, optional []string) {
 	required = []string{paramAddress, paramUsername, paramPassword}
 	optional = []string{paramMode, paramPort, paramKg, paramPreferV6, paramInterval, paramQuirks}
 	switch {
+	case command == model.Doctor:
+		optional = append(optional, paramTryAgain)
 	case command == model.Identify:
 		optional = append(optional, paramIdentify)
 	case strings.HasPrefix(command, "nextboot"), strings.HasPrefix(command, "forceboot"):

@@ -41,7 +41,7 @@ var reasons = map[rmcp.Reason]cause{
 	rmcp.TooLong:     {model.Invalid, "shorten it on the BMC"},
 	broker.Waiting:   {model.Busy, "try again"},
 	broker.TimeOver:  {model.Timeout, ""},
-	broker.Suspended: {model.DeviceAuth, "check ipmi/username, ipmi/password and ipmi/kg"},
+	broker.Suspended: {model.DeviceAuth, "check ipmi/username, ipmi/password and ipmi/kg; where the account was mended on the BMC, run doctor with ipmi/try-again=true"},
 }
 
 // code is a completion code (IPMI 2.0 Table 5-2).

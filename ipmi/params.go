@@ -28,6 +28,7 @@ const (
 	paramInterval = "ipmi/min-interval"
 	paramBIOSMode = "detected-bios-mode"
 	paramStateDir = "ipmi/state-dir" // of the plugin; read by plugin.StateDir
+	paramTryAgain = "ipmi/try-again" // of a request alone
 )
 
 // metaTable says what the columns of an inventory mean here, and which params

@@ -17,6 +17,8 @@ type Target struct {
 	Name, UUID string
 	// Params are the action's params over the machine's own.
 	Params model.Params
+	// Asked are the action's params alone, for what must not be kept on a machine.
+	Asked model.Params
 }
 
 // Driver opens sessions to devices of one kind.

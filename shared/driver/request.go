@@ -67,7 +67,7 @@ func (p *Provider) request(a *model.Action) (*request, error) {
 	if err != nil {
 		return nil, model.Errorf(model.Invalid, "cannot %s: the object to act on cannot be read: %s", a.Command, textOf(err))
 	}
-	req.target = &Target{Name: obj.Name, UUID: obj.Uuid, Params: merge(obj.Params, a.Params)}
+	req.target = &Target{Name: obj.Name, UUID: obj.Uuid, Params: merge(obj.Params, a.Params), Asked: a.Params}
 	if req.target.Name == "" {
 		req.target.Name = obj.Uuid
 	}
