@@ -141,7 +141,7 @@ func (a *api) specific(n auth.Need) string {
 // pathValues are the named parts of a path, as the pattern that it matched
 // names them.
 func pathValues(pattern, escaped string) map[string]string {
-	_, path, _ := strings.Cut(pattern, " ")
+	path := pattern[strings.Index(pattern, " ")+1:]
 	have := strings.Split(escaped, "/")
 	values := map[string]string{}
 	for i, part := range strings.Split(path, "/") {

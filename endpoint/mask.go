@@ -41,7 +41,8 @@ func (c *catalog) mask(object any) {
 	stored := *params
 	c.hide(object)
 	for name, value := range stored {
-		if c.secure(name) && secret.Parse(value) != nil {
+		// One of a param that is no longer Secure is about to be opened.
+		if secret.Parse(value) != nil && (c.secure(name) || !c.secret(name)) {
 			(*params)[name] = value
 		}
 	}

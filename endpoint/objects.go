@@ -74,7 +74,7 @@ func (o *objects) show(k *kind, found store.Object, decode bool) (json.RawMessag
 
 // create stores a new object.
 func (o *objects) create(ctx context.Context, k *kind, body []byte) (json.RawMessage, error) {
-	object := k.fresh()
+	object, gen := k.fresh(), o.cat.epoch.Load()
 	if err := model.Unmarshal(body, object); err != nil {
 		return nil, err
 	}
@@ -96,15 +96,13 @@ func (o *objects) create(ctx context.Context, k *kind, body []byte) (json.RawMes
 	if err != nil {
 		return nil, err
 	}
-	defer o.locks.lock(k.prefix, key, principal(ctx))()
+	unlock := o.locks.lock(k.prefix, key, principal(ctx))
 	made, err := o.store.Create(ctx, next, uniqueOf(object))
+	unlock()
 	if err != nil {
 		return nil, o.taken(err, k, object)
 	}
-	if err := o.declared(ctx, k, key); err != nil {
-		return nil, err
-	}
-	return o.show(k, made, false)
+	return o.settled(ctx, k, made, gen)
 }
 
 // taken words the conflict of a key or a name that is there already.
@@ -141,18 +139,17 @@ func (o *objects) modify(ctx context.Context, k *kind, key string, change edit) 
 	}
 	var last error
 	for range updateTries {
+		gen := o.cat.epoch.Load()
 		found, err := o.find(k, key)
 		if err != nil {
 			return nil, err
 		}
 		updated, err := o.modifyOnce(ctx, k, found.ID, change)
 		if err == nil {
-			err = o.declared(ctx, k, updated.ID)
+			return o.settled(ctx, k, updated, gen)
 		}
-		if err == nil {
-			return o.show(k, updated, false)
-		}
-		if now, gone := o.store.Get(k.prefix, found.ID); gone != nil || now.Rev == updated.Rev {
+		now, gone := o.store.Get(k.prefix, found.ID)
+		if gone != nil || now.Rev == updated.Rev && gen == o.cat.epoch.Load() {
 			return nil, err
 		}
 		last = err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -363,6 +364,20 @@ func (c *catalog) others(name string) map[string][]byte {
 		}
 	}
 	return out
+}
+
+// settled shows an object that was just written. Declarations of params that
+// have changed since gen, while it was being checked, are taken into account.
+func (o *objects) settled(ctx context.Context, k *kind, written store.Object, gen uint64) (json.RawMessage, error) {
+	if err := o.declared(ctx, k, written.ID); err != nil {
+		return nil, err
+	}
+	if gen != o.cat.epoch.Load() && paramsOf(k.fresh()) != nil {
+		if _, err := o.refreshOne(context.WithoutCancel(ctx), k, written); err != nil {
+			return nil, err
+		}
+	}
+	return o.show(k, written, false)
 }
 
 // declared looks at the stored values again after a param was stored.

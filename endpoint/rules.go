@@ -106,9 +106,12 @@ func needsOf(pattern string, values map[string]string, query url.Values) []auth.
 
 // ruleOf finds the need of a route: by name, or by the shape of its path.
 func ruleOf(pattern string) (auth.Need, bool) {
-	method, path, _ := strings.Cut(pattern, " ")
+	method, path, whole := strings.Cut(pattern, " ")
+	if !whole { // for every method
+		method, path = "", pattern
+	}
 	switch {
-	case strings.HasPrefix(path, "/plugin-apis/{plugin}"), method == "" && strings.HasPrefix(pattern, "/plugin-apis/{plugin}"):
+	case strings.HasPrefix(path, apisRoot+"{plugin}/"):
 		return auth.Need{Scope: "plugins", Action: actConsole, Specific: "{plugin}"}, true
 	case strings.HasPrefix(path, "/files/"):
 		return auth.Need{Scope: "files", Action: "get"}, method == http.MethodGet

@@ -66,14 +66,14 @@ func (v *vault) boxFor(o store.Object) (*secret.Box, store.Object, error) {
 // open opens the sealed secrets among params, in place.
 func (o *objects) open(params model.Params, of store.Object) error {
 	for name, value := range params {
-		if !o.cat.secret(name) {
-			continue
-		}
 		opened, err := o.openValue(name, value, of)
-		if err != nil {
+		switch {
+		case err == nil:
+			params[name] = opened
+		case o.cat.secret(name):
 			return err
 		}
-		params[name] = opened
+		// Else it only looks sealed, or was so when its param was Secure.
 	}
 	return nil
 }
@@ -144,6 +144,7 @@ func (o *objects) accept(ctx context.Context, object, stored any, found store.Ob
 	if now != nil {
 		for name, value := range *now {
 			if secret.Same(value, old[name]) {
+				(*now)[name] = o.unchanged(name, value, found)
 				continue
 			}
 			taken, err := o.acceptSecret(ctx, name, value, found)
@@ -157,6 +158,18 @@ func (o *objects) accept(ctx context.Context, object, stored any, found store.Ob
 		guardUser(user, stored)
 	}
 	return unmask(object, stored)
+}
+
+// unchanged is a sealed value that a writer left as it is. One of a param that
+// is no longer Secure is opened, so that it can be checked and stored as such.
+func (o *objects) unchanged(name string, value any, of store.Object) any {
+	if o.cat.secret(name) {
+		return value
+	}
+	if opened, err := o.openValue(name, value, of); err == nil {
+		return opened
+	}
+	return value
 }
 
 // acceptSecret takes one value that is not the stored one.

@@ -33,6 +33,7 @@ type tokenBook struct {
 	log    *slog.Logger
 	now    func() time.Time
 	signer auth.Signer
+	limit  int // of one user's tokens
 
 	mu    sync.Mutex // guards swept
 	swept time.Time
@@ -64,7 +65,7 @@ type wanted struct {
 // issue makes a token and notes it.
 func (b *tokenBook) issue(ctx context.Context, w wanted) (string, error) {
 	b.sweep(ctx)
-	if n := len(b.list(w.user.key)); n >= maxTokens {
+	if n := len(b.list(w.user.key)); n >= b.limit {
 		return "", model.Errorf(model.RateLimited, "cannot make a token: user %s has %d already; revoke some", w.user.key, n).On(usersPrefix, w.user.key)
 	}
 	now := b.now()

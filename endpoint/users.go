@@ -43,7 +43,7 @@ func (e *Endpoint) openAccess(ctx context.Context) error {
 	e.access = &access{
 		log: e.log, dir: e.opts.DataDir, objects: e.objects, hasher: hasher,
 		logins: auth.NewLogins(hasher, e.now),
-		book:   &tokenBook{store: e.store, log: e.log, now: e.now, signer: auth.Signer{Key: e.master.Derive("tokens")}},
+		book:   &tokenBook{store: e.store, log: e.log, now: e.now, signer: auth.Signer{Key: e.master.Derive("tokens")}, limit: maxTokens},
 	}
 	return e.access.firstUser(ctx)
 }
