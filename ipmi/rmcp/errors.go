@@ -83,6 +83,7 @@ var (
 	errAlgorithm = errors.New("the BMC chose another algorithm than was proposed")
 	errNoID      = errors.New("the BMC's session ID is 0")
 	errProof     = errors.New("the BMC's proof does not match")
+	errDoubled   = errors.New("the BMC answered twice, with different numbers")
 	errCheck     = errors.New("the integrity check value does not match")
 )
 

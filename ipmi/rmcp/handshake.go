@@ -89,8 +89,10 @@ type handshake struct {
 	// proved tells that the BMC knows the password: if it refuses ours all the
 	// same, a doubled RAKP 1 is the likely cause.
 	proved bool
-	// linger is how long to look out for a later RAKP 2 than the first.
-	linger time.Duration
+	// linger is how long to look out for a later RAKP 2 than the first; wary tells
+	// not to choose between two, and doubled that there were two.
+	linger        time.Duration
+	wary, doubled bool
 	// single sends each message once: a refusal then has no other explanation
 	// than wrong credentials.
 	single  bool
@@ -103,6 +105,7 @@ func (t *Transport) newHandshake(p *plan) *handshake {
 	h := &handshake{
 		t: t, target: p.target, deadline: p.deadline, wait: p.wait, rtt: p.rtt, linger: p.linger,
 		single:  p.refusals > 0,
+		wary:    p.doubled < maxWary && !p.target.Probe,
 		answers: make(chan setupAnswer, 4),
 		lost:    make(chan Reason, 1),
 	}

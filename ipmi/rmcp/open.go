@@ -98,7 +98,12 @@ type plan struct {
 	refusals  int           // handshakes refused in a row
 	refusal   *Error        // the last of them in this Open
 	tries     int
+	doubled   int // handshakes that ended because RAKP 1 was doubled
 }
+
+// maxWary is how many handshakes end for that. A network that doubles every
+// datagram must do.
+const maxWary = 3
 
 // maxHandshakes bounds the tries of one Open.
 const maxHandshakes = 12
@@ -164,6 +169,10 @@ func (p *plan) again(h *handshake, err *Error) bool {
 	case BadPassword, BadUsername, BadKg:
 		return p.refused(h, err)
 	case LostSession:
+		if h.doubled {
+			p.doubled++
+			return true
+		}
 		return p.slower()
 	case Silent:
 		// The BMC answered Open Session and then no more: it may have dropped

@@ -84,7 +84,9 @@ func (h *handshake) doubt(ctx context.Context, st *step, refusal *Error, check f
 
 // newestRAKP2 waits for further answers with the same tag, where an earlier try
 // made that advisable: a network that doubles RAKP 1 makes the BMC draw another
-// random number, and the last one that proves something counts.
+// random number. Which of two it drew last cannot be told from the order in which
+// they come: a handshake that is wary begins anew, which is no failed login, and
+// any other believes the order.
 func (h *handshake) newestRAKP2(ctx context.Context) *Error {
 	if h.linger == 0 {
 		return nil
@@ -95,10 +97,11 @@ func (h *handshake) newestRAKP2(ctx context.Context) *Error {
 		a, err := h.await(ctx, stepRAKP1, []sent{{h.tag, time.Now()}}, timer)
 		switch {
 		case a != nil:
-			if h.proves(a) == nil {
-				h.crossed = true
-			} else {
+			if before := h.keys.managedRnd; h.proves(a) != nil {
 				h.t.drop(DropForged)
+			} else if h.crossed = true; h.wary && h.keys.managedRnd != before {
+				h.doubled = true
+				return fail(LostSession, stepRAKP1.name, errDoubled)
 			}
 		case err == nil:
 			return nil

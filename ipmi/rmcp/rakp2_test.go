@@ -2,6 +2,7 @@ package rmcp
 
 import (
 	"testing"
+	"time"
 
 	"provision-plugins/ipmi/udptest"
 )
@@ -75,4 +76,82 @@ func TestForgedBehind(t *testing.T) {
 	if refused != 1 || s.Known().Suite != 17 {
 		t.Errorf("%d refusals, suite %d; want 1 and 17", refused, s.Known().Suite)
 	}
+}
+
+// doubling is a network that doubles RAKP 1, and hands the BMC's two answers on
+// in that order, or the other.
+func doubling(reversed func(handshake int) bool) udptest.Filter {
+	var held []byte
+	handshakes := 0
+	return func(d udptest.Datagram) [][]byte {
+		switch payloadType(d.Data[offPayload]) {
+		case payloadRAKP1:
+			handshakes++
+			return [][]byte{d.Data, d.Data}
+		case payloadRAKP2:
+			if held == nil {
+				held = d.Data
+				return nil
+			}
+			first := held
+			held = nil
+			if reversed(handshakes) {
+				return [][]byte{d.Data, first}
+			}
+			return [][]byte{first, d.Data}
+		}
+		return udptest.Pass(d)
+	}
+}
+
+// TestDoubledRAKP1: of two answers to one message it cannot be told which is the
+// newer, so a guess may be a login that the BMC counts as failed. One is made
+// before that is known, and no other as long as the network may become better;
+// one that doubles all in order is believed in the end.
+func TestDoubledRAKP1(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reversed func(handshake int) bool
+		better   bool
+	}{
+		"out of order, then well": {func(n int) bool { return n > 1 }, true},
+		"in order, for ever":      {func(int) bool { return false }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := startBMC(t, bmcOptions{})
+			refused, opened := 0, 0
+			bad := doubling(tc.reversed)
+			p := udptest.New(t, b.addr, func(d udptest.Datagram) [][]byte {
+				if payloadType(d.Data[offPayload]) == payloadOpenRequest {
+					opened++
+				}
+				if tc.better && opened > maxWary {
+					return udptest.Pass(d)
+				}
+				return bad(d)
+			})
+			s, err := newTestTransport(t).Open(testContext(t), Target{
+				Peer: p.Addr(), Login: login(), Known: Known{RTT: 400 * time.Millisecond}, // it looks out for long, however busy this machine is
+				OnRefusal: func(Reason) { refused++ },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			if refused > 1 {
+				t.Errorf("%d logins were refused, want 1 at most", refused)
+			}
+		})
+	}
+}
+
+// TestDoubledProbe: a handshake that may be the only one is not given up for that.
+func TestDoubledProbe(t *testing.T) {
+	b := startBMC(t, bmcOptions{})
+	p := udptest.New(t, b.addr, doubling(func(int) bool { return true }))
+	s, err := newTestTransport(t).Open(testContext(t), Target{Peer: p.Addr(), Login: login(), Probe: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
 }
