@@ -27,6 +27,8 @@ const (
 	WarmReset  = "bmc warm reset"
 
 	SELTime       = "sel time"
+	FRUInfo       = "fru info" // Get FRU Inventory Area Info
+	FRURead       = "fru read"
 	PowerReading  = "power reading" // of DCMI
 	ChannelAccess = "channel access"
 
@@ -111,6 +113,8 @@ var commands = [...]command{
 	{SessionInfo, netFnApp, 0x3d, anySub, User},
 	{ChannelAccess, netFnApp, 0x41, anySub, User},
 	{SELTime, netFnStorage, 0x48, anySub, User},
+	{FRUInfo, netFnStorage, 0x10, anySub, User},
+	{FRURead, netFnStorage, 0x11, anySub, User},
 	{PowerReading, netFnGroup, 0x02, anySub, User},
 	{SessionRequest, noNetFn, 0, anySub, noSession},
 	{RAKP1, noNetFn, 0, anySub, noSession},

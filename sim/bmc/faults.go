@@ -110,6 +110,7 @@ func (f Faults) clone() Faults {
 		*m = maps.Clone(*m)
 	}
 	f.Odd.Codes = maps.Clone(f.Odd.Codes)
+	f.Odd.Serials = maps.Clone(f.Odd.Serials)
 	f.Tells.Stray = slices.Clone(f.Tells.Stray)
 	return f
 }

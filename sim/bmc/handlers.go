@@ -44,6 +44,8 @@ func newRegistry() *handlers.Registry {
 		{types.CommandGetChannelCipherSuites, withStock(stock, cipherSuites)},
 		{types.CommandGetChannelAccess, channelAccess},
 		{types.CommandGetSELTime, selTime},
+		{types.CommandGetFRUInventoryAreaInfo, fruInfo},
+		{types.CommandReadFRUData, fruRead},
 		{types.CommandGetDCMIPowerReading, powerReading},
 		{types.CommandSetSessionPrivilegeLevel, setPrivilege},
 	} {

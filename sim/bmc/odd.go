@@ -34,6 +34,11 @@ type Odd struct {
 	EagerCause bool
 	// NilGUID answers a GUID of zeros.
 	NilGUID bool
+	// Serials are the serial numbers of the areas of the inventory: FRUBoard,
+	// FRUProduct, FRUChassis. One that is not given is the BMC's own.
+	Serials map[string]string
+	// FRUWords makes offsets and counts in the inventory those of words.
+	FRUWords bool
 	// Pace is how far apart requests must come: one that comes sooner is not
 	// heard.
 	Pace time.Duration
