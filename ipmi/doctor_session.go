@@ -35,7 +35,7 @@ func unread(what string, err error) model.Check {
 
 // lookPrivilege raises the session.
 func lookPrivilege(ctx context.Context, x *examination) model.Check {
-	err := x.session.handle.Prepare(ctx)
+	err := x.session.handle.Prepare(ctx, 0)
 	if err == nil {
 		return good("OPERATOR, enough for power and boot")
 	}

@@ -183,12 +183,12 @@ var sickTable = map[string]sick{
 		rung:   "clock", cause: "the BMC does not tell its time (completion code C1h)",
 	},
 	"no GUID": {
-		faults: bmc.Faults{Odd: bmc.Odd{NilGUID: true, Codes: map[string]uint8{bmc.DeviceGUID: 0xc1}}},
+		faults: bmc.Faults{Odd: bmc.Odd{NilGUID: true, Codes: map[string]uint8{bmc.DeviceGUID: 0xc1, bmc.FRUInfo: 0xc1}}},
 		want:   "power reading skipped, identity skipped",
-		rung:   "identity", cause: "has no GUID of its own",
+		rung:   "identity", cause: "tells nothing of its own",
 	},
 	"no GUID and pinned": {
-		faults: bmc.Faults{Odd: bmc.Odd{NilGUID: true, Codes: map[string]uint8{bmc.DeviceGUID: 0xc1}}},
+		faults: bmc.Faults{Odd: bmc.Odd{NilGUID: true, Codes: map[string]uint8{bmc.DeviceGUID: 0xc1, bmc.FRUInfo: 0xc1}}},
 		params: model.Params{model.ParamIdentity: "23f6e177-1d8c-4b3a-9e12-3a4c0fa8c70c"},
 		want:   "power reading skipped, identity failed",
 		rung:   "identity", cause: "does not tell its identity", mend: "unset oob/identity", kind: model.Conflict,

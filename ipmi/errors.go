@@ -40,6 +40,7 @@ var reasons = map[rmcp.Reason]cause{
 	rmcp.Checksum:    {model.Unreachable, "set ipmi/quirks to nochecksumcheck"},
 	rmcp.TooLong:     {model.Invalid, "shorten it on the BMC"},
 	broker.Waiting:   {model.Busy, "try again"},
+	broker.Reopened:  {model.Unreachable, "try again"},
 	broker.TimeOver:  {model.Timeout, ""},
 	broker.Suspended: {model.DeviceAuth, "check ipmi/username, ipmi/password and ipmi/kg; where the account was mended on the BMC, run doctor with ipmi/try-again=true"},
 }

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/bougou/go-ipmi/pkg/types"
 
+	"provision-plugins/ipmi/broker"
 	"provision-plugins/ipmi/rmcp"
 	"provision-plugins/shared/driver"
 	"provision-plugins/shared/model"
@@ -27,16 +29,17 @@ var guidCommands = []struct {
 	{types.CommandGetDeviceGUID, "device GUID"},
 }
 
-// Identity reads the GUID.
+// Identity reads the GUID, or a serial number where there is none. From then on
+// the session is bound to the BMC that told it.
 func (s *session) Identity(ctx context.Context) (model.Identity, error) {
 	var duds []string
+	s.only = 0
 	for _, g := range guidCommands {
 		var raw guidAnswer
-		err := s.read(ctx, false, bare{g.command}, &raw)
-		var refusal *rmcp.Refusal
+		err := s.ask(ctx, bare{g.command}, &raw)
 		switch {
-		case errors.As(err, &refusal):
-			duds = append(duds, fmt.Sprintf("%s: %s", g.source, refusal))
+		case lacking(err):
+			duds = append(duds, fmt.Sprintf("%s: %s", g.source, reason(err)))
 		case err != nil:
 			return model.Identity{}, err
 		case raw.dud():
@@ -45,7 +48,40 @@ func (s *session) Identity(ctx context.Context) (model.Identity, error) {
 			return raw.identity(g.source), nil
 		}
 	}
-	return model.Identity{}, model.Errorf(model.Unsupported, "BMC %s has no GUID of its own: %s and %s", s.peer, duds[0], duds[1])
+	id, err := s.serial(ctx)
+	if lacking(err) {
+		duds = append(duds, reason(err))
+		return model.Identity{}, model.Errorf(model.Unsupported, "BMC %s tells nothing of its own: %s", s.peer, strings.Join(duds, "; "))
+	}
+	return id, err
+}
+
+// ask reads something of the identity, all of it in one session.
+func (s *session) ask(ctx context.Context, req types.Request, res types.Response) error {
+	c := &broker.Call{Call: rmcp.Call{Request: req, Response: res, Class: model.Read}}
+	err := s.do(ctx, c)
+	if s.only == 0 {
+		s.only = c.In
+	}
+	return err
+}
+
+// lacking reports whether a BMC does not have what it was asked for, or not for
+// this account. One that is busy may have it: another identity in its place
+// would be told as another machine.
+func lacking(err error) bool {
+	kind := model.KindOf(err)
+	var refusal *rmcp.Refusal
+	return kind == model.Unsupported || kind == model.DeviceAuth && errors.As(err, &refusal)
+}
+
+// reason is why a BMC does not have something, without what to do about it.
+func reason(err error) string {
+	var refusal *rmcp.Refusal
+	if errors.As(err, &refusal) {
+		return refusal.Error()
+	}
+	return model.AsError(err).Text()
 }
 
 // bare is a request without data.

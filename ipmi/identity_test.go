@@ -40,35 +40,104 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
+// noGUID is a BMC that has no GUID at all.
+func noGUID() bmc.Odd {
+	return bmc.Odd{NilGUID: true, Codes: map[string]uint8{bmc.DeviceGUID: 0xc1}}
+}
+
+// withSerials is one that has no GUID, and these serial numbers.
+func withSerials(board, product, chassis string) bmc.Odd {
+	odd := noGUID()
+	odd.Serials = map[string]string{bmc.FRUBoard: board, bmc.FRUProduct: product, bmc.FRUChassis: chassis}
+	return odd
+}
+
+// answering refuses commands.
+func answering(code uint8, names ...string) bmc.Odd {
+	odd := bmc.Odd{Codes: map[string]uint8{}}
+	for _, name := range names {
+		odd.Codes[name] = code
+	}
+	return odd
+}
+
 func TestIdentityOfOddBMCs(t *testing.T) {
 	t.Parallel()
+	byWords := withSerials("ZM11-22", "", "")
+	byWords.FRUWords = true
 	for name, tc := range map[string]struct {
 		odd  bmc.Odd
-		want string // source, or part of the error
+		want string // identity for people, or a part of it or of the error
 	}{
-		"nil GUID":       {bmc.Odd{NilGUID: true}, "device GUID"},
-		"no system GUID": {bmc.Odd{Codes: map[string]uint8{bmc.SystemGUID: 0xc1}}, "device GUID"},
-		"denied":         {bmc.Odd{Codes: map[string]uint8{bmc.SystemGUID: 0xd4}}, "device GUID"},
-		"none": {
-			bmc.Odd{Codes: map[string]uint8{bmc.SystemGUID: 0xc1, bmc.DeviceGUID: 0xc1}},
-			"has no GUID of its own: system GUID: Get System GUID refused with completion code C1h and device GUID: ",
+		"nil GUID":            {bmc.Odd{NilGUID: true}, "(device GUID)"},
+		"no system GUID":      {answering(0xc1, bmc.SystemGUID), "(device GUID)"},
+		"denied":              {answering(0xd4, bmc.SystemGUID), "(device GUID)"},
+		"no GUID":             {answering(0xc1, bmc.SystemGUID, bmc.DeviceGUID), "(board serial number)"},
+		"serials":             {withSerials("ZM11-22", "CZ1", "C1"), "ZM11-22 (board serial number)"},
+		"by words":            {byWords, "ZM11-22 (board serial number)"},
+		"no board serial":     {withSerials("To be filled by O.E.M.", "CZJ1", "C123"), "CZJ1 (product serial number)"},
+		"chassis serial only": {withSerials("", "0123456789", "C123"), "C123 (chassis serial number)"},
+		"duds":                {withSerials("0000000", "x1", "Default string"), "its inventory has no serial number"},
+		"control characters":  {withSerials("a\x1b[2Jbc", "", ""), "its inventory has no serial number"},
+		"nothing": {
+			answering(0xc1, bmc.SystemGUID, bmc.DeviceGUID, bmc.FRUInfo),
+			"tells nothing of its own: system GUID: Get System GUID refused with completion code C1h; device GUID: Get Device GUID refused with completion code C1h; " +
+				"Get FRU Inventory Area Info refused with completion code C1h",
 		},
-		"nil and none": {
-			bmc.Odd{NilGUID: true, Codes: map[string]uint8{bmc.DeviceGUID: 0xc1}},
+		"nil and unreadable": {
+			bmc.Odd{NilGUID: true, Codes: map[string]uint8{bmc.DeviceGUID: 0xc1, bmc.FRURead: 0xcb}},
 			"system GUID 00000000-0000-0000-0000-000000000000, which many boards have",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			b := startBMC(t, bmc.Options{})
 			b.SetFaults(bmc.Faults{Odd: tc.odd})
 			id, err := identityOf(t, b)
-			if err == nil && id.Source != tc.want {
-				t.Errorf("%+v, want source %s", id, tc.want)
+			if err == nil && !strings.Contains(id.String(), tc.want) {
+				t.Errorf("%s, want %s", id, tc.want)
 			}
 			if err != nil && (model.KindOf(err) != model.Unsupported || !strings.Contains(err.Error(), tc.want)) {
 				t.Errorf("%v, want %s", err, tc.want)
 			}
 		})
+	}
+}
+
+// A BMC that is busy, or just starting, may have what it does not tell now:
+// nothing else is taken for its identity meanwhile.
+func TestIdentityOfBusyBMC(t *testing.T) {
+	t.Parallel()
+	for name, odd := range map[string]bmc.Odd{
+		"busy": answering(0xc0, bmc.SystemGUID), "starting": answering(0xd2, bmc.SystemGUID), "in doubt": answering(0xff, bmc.SystemGUID),
+		"busy at the second": {NilGUID: true, Codes: map[string]uint8{bmc.DeviceGUID: 0xc0}},
+		"busy inventory":     {NilGUID: true, Codes: map[string]uint8{bmc.DeviceGUID: 0xc1, bmc.FRURead: 0xc0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := startBMC(t, bmc.Options{On: true})
+			b.SetFaults(bmc.Faults{Odd: odd})
+			id, err := ask(newProvider(t), model.GetIdentity, b.Addr(), model.Params{"oob/timeout": 1})
+			if kind := model.KindOf(err); kind != model.Busy && kind != model.Timeout {
+				t.Errorf("%+v, %v", id, err)
+			}
+			_, err = act(newProvider(t), model.PowerOff, b.Addr(), model.Params{"oob/timeout": 1, model.ParamIdentity: "x"})
+			if kind := model.KindOf(err); kind == model.Conflict || err == nil || b.Executed(bmc.PowerOff) != 0 {
+				t.Errorf("busy is not another machine: %v", err)
+			}
+		})
+	}
+}
+
+// A machine is pinned by its serial number, too.
+func TestPinnedBySerial(t *testing.T) {
+	t.Parallel()
+	b := startBMC(t, bmc.Options{On: true})
+	b.SetFaults(bmc.Faults{Odd: withSerials("ZM11-22", "", "")})
+	mustAct(t, newProvider(t), model.PowerOff, b.Addr(), model.Params{model.ParamIdentity: "zm11-22"})
+	_, err := act(newProvider(t), model.PowerOn, b.Addr(), model.Params{model.ParamIdentity: "ZM11-23"})
+	if model.KindOf(err) != model.Conflict || b.Executed(bmc.PowerOn) != 0 {
+		t.Errorf("another board: %v", err)
 	}
 }
 

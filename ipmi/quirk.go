@@ -38,8 +38,7 @@ const slowInterval = 700 * time.Millisecond
 
 // quirksOf are the quirks of a BMC as far as they are known without asking it.
 func (d *devices) quirksOf(peer netip.AddrPort, o quirks.Override) quirks.Set {
-	dev, _ := d.get(peer)
-	return o.Apply(quirks.Of(dev))
+	return o.Apply(quirks.Of(d.get(peer).device))
 }
 
 // ways are the quirks that session setup must know of.
@@ -58,17 +57,17 @@ func ways(s quirks.Set) rmcp.Ways {
 // may have a wrong checksum: it tells whether all have.
 func (s *session) device(ctx context.Context) (quirks.Device, error) {
 	var res app.GetDeviceIDResponse
-	err := s.handle.Do(ctx, &broker.Call{Call: rmcp.Call{
+	call := &broker.Call{Call: rmcp.Call{
 		Request: &app.GetDeviceIDRequest{}, Response: &res, Class: model.Read, Lenient: true,
-	}})
-	if err != nil {
+	}}
+	if err := s.handle.Do(ctx, call); err != nil {
 		return quirks.Device{}, explain(s.peer, err, model.Read)
 	}
 	dev := quirks.Device{
 		Manufacturer: res.ManufacturerID, Product: res.ProductID,
 		Major: res.MajorFirmwareRevision, Minor: res.MinorFirmwareRevision,
 	}
-	s.devices.put(s.peer, dev)
+	s.devices.put(s.peer, heard{dev, call.In})
 	return dev, nil
 }
 
@@ -82,13 +81,13 @@ func (s *session) learn(ctx context.Context, err error) {
 }
 
 // has reports whether the BMC has a quirk. The BMC is asked what it is when that
-// decides, once in the plugin's life; if it does not say, what it said before
-// holds.
+// decides, once in each session: at the same address there may be another by now.
+// If it does not say, what was said there before holds.
 func (s *session) has(ctx context.Context, q quirks.Set) bool {
 	if on, decided := s.override.Decides(q); decided {
 		return on
 	}
-	if _, fresh := s.devices.get(s.peer); !fresh {
+	if h := s.devices.get(s.peer); h.in == 0 || h.in != s.handle.Session() {
 		_, _ = s.device(ctx) // asked again the next time
 	}
 	return s.devices.quirksOf(s.peer, s.override).Has(q)

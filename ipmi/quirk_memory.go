@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"provision-plugins/ipmi/broker"
 	"provision-plugins/ipmi/quirks"
 )
 
@@ -35,31 +36,31 @@ type devices struct {
 	log   *slog.Logger
 }
 
-// heard is a device, and whether this process has heard of it itself.
+// heard is a device, and the session in which it told what it is; 0 if it told
+// another process.
 type heard struct {
 	device quirks.Device
-	fresh  bool
+	in     broker.SessionID
 }
 
 // newDevices returns an empty memory.
 func newDevices() *devices { return &devices{known: map[netip.AddrPort]heard{}} }
 
-// get returns what is known of a BMC, and whether it said so to this process.
-func (d *devices) get(peer netip.AddrPort) (dev quirks.Device, fresh bool) {
+// get returns what is known of a BMC.
+func (d *devices) get(peer netip.AddrPort) heard {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	h := d.known[peer]
-	return h.device, h.fresh
+	return d.known[peer]
 }
 
 // put remembers a BMC; in place of any other, if there are too many.
-func (d *devices) put(peer netip.AddrPort, dev quirks.Device) {
+func (d *devices) put(peer netip.AddrPort, h heard) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	before, ok := d.known[peer]
-	d.set(peer, heard{dev, true})
-	if !ok || before.device != dev {
-		d.append(peer, dev)
+	d.set(peer, h)
+	if !ok || before.device != h.device {
+		d.append(peer, h.device)
 	}
 }
 
@@ -125,6 +126,9 @@ func (d *devices) remember(dir string, log *slog.Logger) error {
 	if err := errors.Join(w.Flush(), os.Rename(f.Name(), path)); err != nil {
 		return errors.Join(fmt.Errorf("cannot remember what BMCs are: %w", err), f.Close(), os.Remove(f.Name()))
 	}
+	if d.file != nil {
+		_ = d.file.Close() // it was told another place before
+	}
 	d.file, d.lines, d.log = f, len(d.known), log
 	return nil
 }
@@ -147,7 +151,7 @@ func (d *devices) read(path string, log *slog.Logger) error {
 		switch {
 		case err != nil:
 			bad++
-		case !d.known[peer].fresh:
+		case d.known[peer].in == 0:
 			d.set(peer, heard{device: dev})
 		}
 	}

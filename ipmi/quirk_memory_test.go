@@ -41,22 +41,22 @@ func TestDevicesOutliveThePlugin(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	d := remembered(t, dir)
-	d.put(peer1, board2)
-	d.put(peer1, board1)
-	d.put(peer2, board2)
-	d.put(peer2, board2) // no news
+	d.put(peer1, heard{board2, 1})
+	d.put(peer1, heard{board1, 1})
+	d.put(peer2, heard{board2, 1})
+	d.put(peer2, heard{board2, 1}) // no news
 	again := remembered(t, dir)
 	for peer, want := range map[netip.AddrPort]quirks.Device{peer1: board1, peer2: board2} {
-		if got, fresh := again.get(peer); got != want || fresh {
-			t.Errorf("%v: %v, fresh %v", peer, got, fresh)
+		if got := again.get(peer); got != (heard{want, 0}) {
+			t.Errorf("%v: %v", peer, got)
 		}
 	}
 	if q := again.quirksOf(peer1, quirks.Override{}); q != quirks.NoChecksumCheck {
 		t.Errorf("quirks before the first login: %v", q)
 	}
-	again.put(peer1, board2)
-	if got, fresh := again.get(peer1); got != board2 || !fresh {
-		t.Errorf("what it says now: %v, fresh %v", got, fresh)
+	again.put(peer1, heard{board2, 1})
+	if got := again.get(peer1); got != (heard{board2, 1}) {
+		t.Errorf("what it says now: %v", got)
 	}
 	raw, err := os.ReadFile(filepath.Join(dir, devicesFile))
 	if err != nil || strings.Count(string(raw), "\n") != 3 {
@@ -82,7 +82,7 @@ func TestDamagedDevices(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = d.close() }()
-	if got, _ := d.get(peer1); got != board1 || len(d.known) != 2 || !strings.Contains(logged.String(), "lines=6") {
+	if got := d.get(peer1); got.device != board1 || len(d.known) != 2 || !strings.Contains(logged.String(), "lines=6") {
 		t.Errorf("%v, of %d devices; log %s", got, len(d.known), logged.String())
 	}
 	if err := newDevices().remember(filepath.Join(dir, "none"), slog.New(slog.DiscardHandler)); err == nil {
@@ -97,9 +97,9 @@ func TestDevicesWithoutFile(t *testing.T) {
 	d := remembered(t, t.TempDir())
 	d.log = slog.New(slog.NewTextHandler(&logged, nil))
 	_ = d.file.Close()
-	d.put(peer1, board1)
-	d.put(peer2, board2)
-	if got, fresh := d.get(peer2); got != board2 || !fresh || strings.Count(logged.String(), "forgotten") != 1 {
+	d.put(peer1, heard{board1, 1})
+	d.put(peer2, heard{board2, 1})
+	if got := d.get(peer2); got != (heard{board2, 1}) || strings.Count(logged.String(), "forgotten") != 1 {
 		t.Errorf("%v; log %s", got, logged.String())
 	}
 }
@@ -109,7 +109,7 @@ func TestDevicesAreBounded(t *testing.T) {
 	d := remembered(t, t.TempDir())
 	d.lines = maxDeviceLines - 5
 	for i := range maxDevices + 10 {
-		d.put(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 623), quirks.Device{Product: uint16(i)})
+		d.put(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 623), heard{quirks.Device{Product: uint16(i)}, 1})
 	}
 	if len(d.known) != maxDevices || d.lines != maxDeviceLines {
 		t.Errorf("%d devices are remembered, %d lines written", len(d.known), d.lines)

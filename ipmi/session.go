@@ -28,6 +28,9 @@ type session struct {
 	// of them.
 	override quirks.Override
 	devices  *devices
+	// only is the session whose other end told its identity; 0 if nobody was
+	// asked. Nothing is done in another: who is at the address may have changed.
+	only broker.SessionID
 }
 
 // What a session can do.
@@ -52,7 +55,7 @@ func (s *session) Close(context.Context) error {
 
 // Prepare makes sure of a session that may control and that the BMC knows.
 func (s *session) Prepare(ctx context.Context) error {
-	if err := s.handle.Prepare(ctx); err != nil {
+	if err := s.handle.Prepare(ctx, s.only); err != nil {
 		s.learn(ctx, err)
 		return explain(s.peer, err, model.Read)
 	}
@@ -75,6 +78,7 @@ func (s *session) change(ctx context.Context, class model.Class, req types.Reque
 
 // do executes a command and explains its failure.
 func (s *session) do(ctx context.Context, c *broker.Call) error {
+	c.Only = s.only
 	if err := s.handle.Do(ctx, c); err != nil {
 		s.learn(ctx, err)
 		return explain(s.peer, err, c.Class)

@@ -81,7 +81,8 @@ type Broker struct {
 	owners    map[netip.AddrPort]*owner
 	free      int     // places
 	lines     [2]line // owners that wait for a place: with a change, with reads
-	sweeping  bool    // a sweep is to come, or under way
+	opened    SessionID
+	sweeping  bool // a sweep is to come, or under way
 	stopSweep func() bool
 }
 

@@ -437,7 +437,7 @@ func TestPrepare(t *testing.T) {
 	b := f.BMC(0)
 	h := open(t, newBroker(t, Options{}), b.Addr())
 	b.SetFaults(bmc.Faults{Reboots: map[string]int{bmc.SetPrivilege: 1}, RebootsEarly: true})
-	if err := h.Prepare(bounded(t)); err != nil {
+	if err := h.Prepare(bounded(t), 0); err != nil {
 		t.Fatal(err)
 	}
 	if n := b.Executed(bmc.SessionOpen); n != 2 {

@@ -17,18 +17,25 @@ type job struct {
 	shared bool
 	key    flight
 
-	done chan struct{} // closed with data and err set
-	data []byte
-	err  error
+	done chan struct{} // closed with answer and err set
+	answer
+	err error
 
 	callers int                     // who waits; guarded by Broker.mu
 	cancel  context.CancelCauseFunc // set when it is under way; guarded by Broker.mu
+}
+
+// answer is what became of a job.
+type answer struct {
+	data []byte
+	in   SessionID // that was open at its end; 0 if none was
 }
 
 // flight is what makes two reads the same: all of a Call that the answer depends
 // on. The zero command is the opening of a session.
 type flight struct {
 	login      rmcp.Login
+	once       bool
 	operator   bool
 	lenient    bool
 	netFn, cmd uint8
@@ -50,24 +57,24 @@ func (d departure) Unwrap() []error { return []error{d.ctx, d.cause} }
 
 // do has a job done and returns its result, or that of the same one in flight. A
 // caller that leaves ends the job only if nobody else waits for it.
-func (o *owner) do(ctx context.Context, j *job) ([]byte, error) {
+func (o *owner) do(ctx context.Context, j *job) (answer, error) {
 	if ctx.Err() != nil {
-		return nil, o.late(ctx)
+		return answer{}, o.late(ctx)
 	}
 	j, err := o.submit(j)
 	if err != nil {
-		return nil, err
+		return answer{}, err
 	}
 	select {
 	case <-j.done:
-		return j.data, j.err
+		return j.answer, j.err
 	case <-ctx.Done():
 	}
 	if err := o.leave(ctx, j); err != nil {
-		return nil, err
+		return answer{}, err
 	}
 	<-j.done // it was done, or is by now ended
-	return j.data, j.err
+	return j.answer, j.err
 }
 
 // submit puts a job into the queue, or returns the one to wait for in its place.

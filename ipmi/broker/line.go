@@ -158,7 +158,10 @@ func (b *Broker) finish(j *job, p *place, data []byte, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	o := p.owner
-	j.data, j.err = data, err
+	j.answer, j.err = answer{data: data}, err
+	if o.session != nil {
+		j.in = o.id
+	}
 	o.state, o.running = resting, nil
 	if len(o.queue) == 0 {
 		o.queue = nil // at rest it takes no memory

@@ -3,15 +3,15 @@ package broker
 import "context"
 
 // OpenOnce is Open for who wants to know whether the login works, and not to wait
-// or to insist: a handshake that is refused is the only one. A session that is
-// open is taken as it is. Target.Again says what to do with a login that was
-// refused before.
+// or to insist: a handshake that is refused is the only one, also where a session
+// that was open turns out to be lost. Target.Again says what to do with a login
+// that was refused before.
 func (b *Broker) OpenOnce(ctx context.Context, t Target) (*Handle, error) {
 	o, warm, err := b.use(&t)
 	if err != nil {
 		return nil, err
 	}
-	h := &Handle{owner: o, login: t.Login}
+	h := &Handle{owner: o, login: t.Login, once: true}
 	if warm {
 		return h, nil
 	}

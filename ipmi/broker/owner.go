@@ -29,6 +29,7 @@ type owner struct {
 	// Written by the job under way with Broker.mu held, or by who holds it while
 	// none is; read by either.
 	session *rmcp.Session // nil if none is open
+	id      SessionID     // of session, or of the last one
 	login   rmcp.Login    // what session and known were learnt with
 	known   rmcp.Known
 	raised  bool // the session runs at OPERATOR; of the job alone
@@ -64,12 +65,15 @@ func (o *owner) read(ctx context.Context, login rmcp.Login, p *place, c *Call) e
 
 // prepare makes sure of a session in which nothing else can be executed any
 // more, and that was answered just now.
-func (o *owner) prepare(ctx context.Context, login rmcp.Login, p *place) error {
+func (o *owner) prepare(ctx context.Context, login rmcp.Login, p *place, only SessionID) error {
 	if o.session != nil && o.session.Stale() {
 		o.session.Discard(ctx)
 		o.drop()
 	}
-	return o.prove(ctx, login, p)
+	if err := o.prove(ctx, login, p); err != nil {
+		return err
+	}
+	return reopened(only, o.id)
 }
 
 // prove makes sure of a session at OPERATOR that was answered just now.
@@ -147,7 +151,7 @@ func answered(err error) bool {
 		return true
 	}
 	switch e.Reason {
-	case rmcp.Privilege, rmcp.NoSuite, rmcp.Protocol:
+	case rmcp.Privilege, rmcp.NoSuite, rmcp.Protocol, Reopened:
 		return true
 	}
 	return e.Reason.RefusesLogin()
@@ -181,7 +185,8 @@ func (o *owner) ensure(ctx context.Context, login rmcp.Login, p *place, operator
 	}
 	o.b.mu.Lock()
 	defer o.b.mu.Unlock()
-	o.session, o.login, o.known, o.raised = s, login, s.Known(), false
+	o.b.opened++
+	o.session, o.id, o.login, o.known, o.raised = s, o.b.opened, login, s.Known(), false
 	return true, nil
 }
 

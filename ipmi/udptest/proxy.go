@@ -163,3 +163,14 @@ func (p *Proxy) pass(dir Direction, b []byte) [][]byte {
 	p.n++
 	return p.filter(Datagram{dir, p.n, append([]byte(nil), b...)})
 }
+
+// Move makes another server answer from now on: the address has moved to it.
+func (p *Proxy) Move(server netip.AddrPort) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.server = server
+	for from, c := range p.clients {
+		_ = c.Close()
+		delete(p.clients, from)
+	}
+}
