@@ -148,7 +148,7 @@ func (r *run) signs(ctx context.Context) []Sign {
 
 // readSigns makes one try to read the signs.
 func (r *run) readSigns(ctx context.Context) []Sign {
-	if r.openOnce(ctx) != nil || !has[RestartWitness](r.sess) {
+	if r.reopen(ctx) != nil || !has[RestartWitness](r.sess) {
 		return nil
 	}
 	var out []Sign

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"strings"
 
 	"provision-plugins/shared/model"
 )
@@ -55,44 +56,68 @@ func (r *run) openPinned(ctx context.Context) error {
 	return r.open(ctx)
 }
 
-// checkPin compares the identity behind the open session with the pin, once for
-// each session. A plan that has begun on the right machine finishes: it may owe
-// it a power-on.
+// checkPin makes sure that what is behind the open session is what the machine is
+// pinned to, with more than one try, once for each session. A power-on that is
+// owed goes out without: it does no harm, and the machine would stay off.
 func (r *run) checkPin(ctx context.Context) error {
-	if !r.pinned() || r.matched || r.committed() {
-		return nil
-	}
-	if !has[IdentityReader](r.sess) {
-		return r.unpinnable("its driver does not read it")
-	}
-	var id model.Identity
 	var last error
-	for try := 1; ; try++ {
+	for try := 1; r.unmatched() && !r.owes; try++ {
 		err := r.openOnce(ctx)
 		if err == nil {
-			err = r.take(ctx, identityStep(&id), try)
+			err = r.compare(ctx, try)
 		}
 		if err == nil {
 			break
 		}
-		last = telling(last, inStep("compare identity", err))
-		if model.KindOf(err) == model.Unsupported {
-			return r.unpinnable(textOf(err))
-		}
-		if !again(err, try) || !pause(ctx, backoff(try, err)) {
+		last = telling(last, err)
+		if !again(err, try) || r.stranger != nil || !pause(ctx, backoff(try, err)) {
 			return last
 		}
 	}
-	if !id.Is(r.req.pin) {
-		return model.Errorf(model.Conflict, "%s says %s, and the device there is %s, another machine; nothing was sent",
-			model.ParamIdentity, r.req.pin, id)
-	}
-	r.matched = true
 	return nil
 }
 
-// unpinnable refuses a device that does not say which machine it is.
-func (r *run) unpinnable(why string) error {
-	return model.Errorf(model.Conflict, "%s says %s, and the device does not tell its identity (%s); nothing was sent",
-		model.ParamIdentity, r.req.pin, why)
+// reopen makes one try to open a session unless one is open, and to make sure
+// that it leads to the right machine: what is seen of another proves nothing.
+func (r *run) reopen(ctx context.Context) error {
+	err := r.openOnce(ctx)
+	if err == nil && r.unmatched() {
+		err = r.compare(ctx, 1)
+	}
+	return err
+}
+
+// unmatched reports whether it is not known yet that the open session leads to
+// the right machine, and must be.
+func (r *run) unmatched() bool { return r.pinned() && !r.matched }
+
+// compare compares the identity behind the open session with the pin.
+func (r *run) compare(ctx context.Context, try int) error {
+	if !has[IdentityReader](r.sess) {
+		return r.strange("the device does not tell its identity (its driver does not read it)")
+	}
+	var id model.Identity
+	err := r.take(ctx, identityStep(&id), try)
+	switch {
+	case model.KindOf(err) == model.Unsupported:
+		return r.strange("the device does not tell its identity (" + textOf(err) + ")")
+	case err != nil:
+		return inStep("compare identity", err)
+	case !id.Is(r.req.pin):
+		return r.strange("the device there is " + id.String() + ", another machine")
+	}
+	r.matched, r.stranger = true, nil
+	return nil
+}
+
+// strange refuses a device that is not, or does not say that it is, the one that
+// the machine is pinned to. Where something was sent before, nobody can look at
+// what became of it.
+func (r *run) strange(what string) error {
+	kind, sent := model.Conflict, "nothing was sent"
+	if r.committed() {
+		kind, sent = model.UnknownOutcome, "nothing was sent to it; "+strings.Join(r.sent, " and ")+" was sent before, to the right one"
+	}
+	r.stranger = model.Errorf(kind, "%s says %s, and %s; %s", model.ParamIdentity, r.req.pin, what, sent)
+	return r.stranger
 }

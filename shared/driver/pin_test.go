@@ -177,15 +177,15 @@ func TestIdentityIsReadAgain(t *testing.T) {
 	})
 }
 
-// A plan that has begun on the right machine ends: it may owe it a power-on.
-func TestBegunPlanIsNotAskedAgain(t *testing.T) {
+// A plan that has begun asks again in a new session, and once in each.
+func TestBegunPlanIsAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, reads := newCountedRig(t, nil)
 		r.device.SetFault(toy.LoseReply, model.PowerOff)
 		if _, err := r.pinnedTo("TOY-1", model.PowerOff, nil); err != nil {
 			t.Fatal(err)
 		}
-		if *reads != 1 {
+		if *reads != 2 {
 			t.Errorf("the identity was read %d times", *reads)
 		}
 	})

@@ -80,7 +80,7 @@ func firmware(uefi bool) string {
 
 // bootSeen reports whether the override is want although nobody confirmed it.
 func (r *run) bootSeen(ctx context.Context, want bootWant) bool {
-	if r.openOnce(ctx) != nil || !has[BootReader](r.sess) {
+	if r.reopen(ctx) != nil || !has[BootReader](r.sess) {
 		return false
 	}
 	var got model.BootOverride

@@ -93,7 +93,9 @@ func (r *run) stepCycle(ctx context.Context) (any, error) {
 	cancel()
 
 	owed, cancel := r.p.life.owed(ctx, r.deadline, r.p.opts.StopOn)
+	r.owes = true
 	onErr := r.order(owed, model.StateOn, off)
+	r.owes = false
 	cancel()
 	on := onErr == nil && off && r.waitFor(ctx, model.StateOn, maxGap)
 	if on {

@@ -48,7 +48,7 @@ func (r *run) readLocator(ctx context.Context, want bool) {
 	defer cancel()
 	words := map[bool]string{true: "on", false: "off"}
 	held := false // the reading before told it
-	for gap := firstGap; r.openOnce(ctx) == nil && has[LocatorReader](r.sess); gap = min(gap*3/2, maxGap) {
+	for gap := firstGap; r.reopen(ctx) == nil && has[LocatorReader](r.sess); gap = min(gap*3/2, maxGap) {
 		var lit bool
 		err := r.take(ctx, step{name: "read locator", call: with(func(ctx context.Context, s LocatorReader) error {
 			got, err := s.Locator(ctx)

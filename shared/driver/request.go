@@ -167,10 +167,10 @@ func (req *request) settings(own model.Params) error {
 	return nil
 }
 
-// same reports whether two requests ask for the same thing. How long to wait
-// and why it is asked make no difference.
+// same reports whether two requests ask for the same thing of the same device.
+// How long to wait and why it is asked make no difference.
 func (req *request) same(other *request) bool {
-	return req.info.Command == other.info.Command &&
+	return req.info.Command == other.info.Command && req.pin == other.pin &&
 		reflect.DeepEqual(asked(req.target.Params), asked(other.target.Params))
 }
 

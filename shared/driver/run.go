@@ -25,6 +25,9 @@ type run struct {
 	sess    Session // open, or nil
 	matched bool    // the device behind it is the one that the machine is pinned to
 
+	stranger error // why the device behind the last session is not; nil if it is, or nobody knows
+	owes     bool  // what is sent now is a power-on that is owed
+
 	last    Reading       // the last state read
 	lastAt  time.Duration // when, since started
 	looked  bool          // last is set

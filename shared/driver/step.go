@@ -188,7 +188,7 @@ func (r *run) drop(ctx context.Context) {
 		return
 	}
 	sess := r.sess
-	r.sess, r.matched = nil, false
+	r.sess, r.matched, r.stranger = nil, false, nil
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeBound)
 	defer cancel()
 	if err := sess.Close(ctx); err != nil {

@@ -66,7 +66,7 @@ func (r *run) readOn(ctx context.Context, s Session) error {
 
 // look makes one try to read the state and reports whether it was read.
 func (r *run) look(ctx context.Context) bool {
-	err := r.openOnce(ctx)
+	err := r.reopen(ctx)
 	if err == nil {
 		err = r.take(ctx, step{name: "read power state", call: r.readOn}, 1)
 	}
@@ -75,7 +75,7 @@ func (r *run) look(ctx context.Context) bool {
 	}
 	if ctx.Err() == nil {
 		r.lookErr = err
-		r.blind = r.blind || refused(err)
+		r.blind = r.blind || refused(err) || r.stranger != nil
 	}
 	return false
 }
