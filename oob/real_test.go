@@ -18,9 +18,20 @@ import (
 )
 
 // TestReal runs each script with the real daemon and a toy plugin.
-func TestReal(t *testing.T) {
+func TestReal(t *testing.T) { runScripts(t, "real", installToy) }
+
+// TestWhole runs each script with the real daemon and the ipmi plugin.
+func TestWhole(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "ipmi")
+	buildPlugin(t, binary)
+	runScripts(t, "whole", func(dir string) error { return installPlugin(binary, dir) })
+}
+
+// runScripts runs each script of a folder, with the plugins that install puts
+// into the plugin directory.
+func runScripts(t *testing.T, dir string, install func(dir string) error) {
 	testscript.Run(t, testscript.Params{
-		Dir: filepath.Join("testdata", "real"),
+		Dir: filepath.Join("testdata", dir),
 		Setup: func(env *testscript.Env) error {
 			d := &daemons{running: map[string]*daemon{}}
 			env.Values[daemonsKey{}] = d
@@ -30,7 +41,7 @@ func TestReal(t *testing.T) {
 			} {
 				env.Setenv(name, value)
 			}
-			return installToy(filepath.Join(env.WorkDir, "plugins"))
+			return install(filepath.Join(env.WorkDir, "plugins"))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits":      cmdExits,
@@ -46,14 +57,19 @@ func TestReal(t *testing.T) {
 
 // installToy puts the toy plugin into a plugin directory.
 func installToy(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
 	binary, err := exec.LookPath("toy")
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, "toy")
+	return installPlugin(binary, dir)
+}
+
+// installPlugin puts a plugin's binary into a plugin directory.
+func installPlugin(binary, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	path := filepath.Join(dir, filepath.Base(binary))
 	if os.Link(binary, path) != nil {
 		raw, err := os.ReadFile(binary)
 		if err != nil {
