@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -42,11 +44,18 @@ func (r killRow) String() string {
 // killRows draws moments.
 func killRows(seed uint64, n int) []killRow {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	rows := []killRow{{model.PowerCycle, bmc.PowerCycle, true, 0}, {model.PowerCycle, bmc.PowerCycle, false, 0}, {model.PowerReset, bmc.PowerReset, true, 0}}
+	cycle := killRow{model.PowerCycle, bmc.PowerCycle, true, 0}
+	soft := killRow{model.PowerSoft, bmc.PowerSoft, false, 0}
+	// These have no reading of the state while their reply is waited for.
+	reset := killRow{model.PowerReset, bmc.PowerReset, true, 0}
+	interrupt := killRow{model.PowerNMI, bmc.PowerDiag, true, 0}
+	rows := []killRow{cycle, soft, reset, interrupt}
 	for len(rows) < n {
-		r := killRow{model.PowerCycle, bmc.PowerCycle, rng.IntN(2) == 0, rng.IntN(6)}
-		if rng.IntN(4) == 0 { // a reset has no reading of the state while its reply is waited for
-			r = killRow{model.PowerReset, bmc.PowerReset, true, 0}
+		r := []killRow{cycle, cycle, soft, reset, interrupt}[rng.IntN(5)]
+		if r == cycle {
+			r.lost, r.reads = rng.IntN(2) == 0, rng.IntN(6)
+		} else if r == soft {
+			r.reads = rng.IntN(6)
 		}
 		rows = append(rows, r)
 	}
@@ -71,7 +80,7 @@ func TestPluginIsKilledBetweenSendAndOutcome(t *testing.T) {
 		some := rows[:min(perEndpoint, len(rows))]
 		rows = rows[len(some):]
 		t.Run("endpoint", func(t *testing.T) {
-			k := startKillRig(t, plugins, len(some))
+			k := startKillRig(t, plugins, len(some), time.Hour) // the plugin looks out for on until it is killed
 			for i, row := range some {
 				t.Run(row.String(), func(t *testing.T) { k.kill(t, i, row) })
 			}
@@ -114,13 +123,13 @@ type killRig struct {
 	api    *client.Client
 }
 
-// startKillRig starts all that. It ends with the test.
-func startKillRig(t *testing.T, plugins string, machines int) *killRig {
+// startKillRig starts all that. It ends with the test. off is how long a cycle
+// is off.
+func startKillRig(t *testing.T, plugins string, machines int, off time.Duration) *killRig {
 	t.Helper()
 	k := &killRig{plugin: filepath.Join(plugins, "ipmi")}
 	var err error
-	// A cycle stays off: the plugin looks out for on until it is killed.
-	k.fleet, err = bmc.New(bmc.Options{Count: machines, Host: netip.MustParseAddr("127.0.0.1"), On: true, CycleOff: time.Hour})
+	k.fleet, err = bmc.New(bmc.Options{Count: machines, Host: netip.MustParseAddr("127.0.0.1"), On: true, CycleOff: off})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +223,7 @@ func (k *killRig) pid() int {
 // what is said afterwards.
 func (k *killRig) kill(t *testing.T, i int, row killRow) {
 	b := k.fleet.BMC(i)
-	faults := bmc.Faults{}
+	faults := bmc.Faults{SoftIgnored: true}
 	if row.lost {
 		faults.DropReplies = map[string]int{row.executed: bmc.Always}
 	}
@@ -265,7 +274,11 @@ func (k *killRig) checkUnknown(t *testing.T, i int, row killRow) {
 			}
 		}
 	}
-	_, err := k.act(t, i, model.PowerNMI)
+	next, executed := model.PowerNMI, bmc.PowerDiag
+	if row.command == next {
+		next, executed = model.PowerReset, bmc.PowerReset
+	}
+	_, err := k.act(t, i, next)
 	if model.KindOf(err) != model.Conflict || id == "" || !strings.Contains(err.Error(), id) || !strings.Contains(err.Error(), "powerstatus") {
 		t.Errorf("the next action answers %v, want a conflict that names run %q and says what to do", err, id)
 	}
@@ -277,7 +290,46 @@ func (k *killRig) checkUnknown(t *testing.T, i int, row killRow) {
 	if err != nil {
 		t.Errorf("after the state was read: %v", err)
 	}
-	if b := k.fleet.BMC(i); b.Executed(bmc.PowerDiag) != 0 {
+	if b := k.fleet.BMC(i); b.Executed(executed) != 0 {
 		t.Errorf("what was refused was executed")
+	}
+}
+
+// TestRunCarriesItsEvidence: what was seen of a cycle stands in the record of its
+// run, as it was answered, and of one whose reply was lost, too.
+func TestRunCarriesItsEvidence(t *testing.T) {
+	plugins := t.TempDir()
+	buildPlugin(t, filepath.Join(plugins, "ipmi"))
+	k := startKillRig(t, plugins, 1, time.Second)
+	b := k.fleet.BMC(0)
+	for n, lost := range []bool{false, true} {
+		if lost {
+			b.SetFaults(bmc.Faults{DropReplies: map[string]int{bmc.PowerCycle: bmc.Always}})
+		}
+		answer, err := k.act(t, 0, model.PowerCycle)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var run model.Run
+		if err := k.api.Get(t.Context(), "runs/"+answer.Run, &run); err != nil {
+			t.Fatal(err)
+		}
+		var said, kept model.Result
+		if err := errors.Join(json.Unmarshal(answer.Result, &said), json.Unmarshal(run.Result, &kept)); err != nil {
+			t.Fatal(err)
+		}
+		if run.State != model.RunDone || kept.Outcome != model.Verified || kept.Evidence != said.Evidence || kept.Attempts != 1 {
+			t.Errorf("the run is %s with %+v, and %+v was answered", run.State, kept, said)
+		}
+		var off, on float64
+		if _, err := fmt.Sscanf(kept.Evidence, "state off at %fs, on at %fs", &off, &on); err != nil || on <= off || float64(kept.TookMs) < on*1000-100 {
+			t.Errorf("evidence %q in %d ms: %v", kept.Evidence, kept.TookMs, err)
+		}
+		if strings.Contains(kept.Note, "the reply to \"cycle\" was lost") != lost {
+			t.Errorf("reply lost %v, note %q", lost, kept.Note)
+		}
+		if got := b.Executed(bmc.PowerCycle); got != n+1 {
+			t.Errorf("%d cycles were executed, want %d", got, n+1)
+		}
 	}
 }

@@ -53,6 +53,7 @@ var differing = []struct {
 	{regexp.MustCompile(`127\.0\.0\.\d+[:,]\d+`), "ADDRESS"},
 	{regexp.MustCompile(`port-ipmitool:? +\d+`), "PORT"},
 	{regexp.MustCompile(`\b\d+ params?\b`), "PARAMS"},
+	{regexp.MustCompile(`(device-auth: cannot \w+ \S+): .*`), "$1: WHY"}, // the driver's own words
 	{regexp.MustCompile(`"tookMs":\d+`), "TOOK"},
 	{regexp.MustCompile(`\b\d+[smhd] ago|\bnow\b`), "AGE"},
 	{regexp.MustCompile(`\b\d+(\.\d+)?(ms|s|µs)\b`), "DURATION"},
@@ -124,7 +125,7 @@ func startGuide(t *testing.T) func(command string) string {
 		t.Fatal(err)
 	}
 	buildPlugin(t, filepath.Join(plugins, "ipmi"))
-	fleet, err := bmc.New(bmc.Options{Count: 8, Host: netip.MustParseAddr("127.0.0.1"), Password: simulated})
+	fleet, err := bmc.New(bmc.Options{Count: 8, Host: netip.MustParseAddr("127.0.0.1"), Password: simulated, CycleOff: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
