@@ -34,6 +34,9 @@ func times(name string, n int) map[string]int { return map[string]int{name: n} }
 // minute is the timeout of rows that take as long as they take.
 var minute = model.Params{"oob/timeout": 180}
 
+// byDefault has the timeout of an action that nobody gave one.
+var byDefault = model.Params{"oob/timeout": nil}
+
 // brief is that of rows that must run into it.
 var brief = model.Params{"oob/timeout": 2}
 
@@ -55,15 +58,23 @@ var proofRows = []proofRow{
 	},
 	{
 		name: "off, shown 60 s late", faults: bmc.Faults{Tells: bmc.Tells{Behind: time.Minute}}, nightly: true,
-		command: model.PowerOff, params: minute, outcome: model.Verified, says: "state off at 6", done: times(bmc.PowerOff, 1),
+		command: model.PowerOff, params: byDefault, outcome: model.Verified, says: "state off at 6", done: times(bmc.PowerOff, 1),
 	},
 	{
-		name: "cycle, shown 55 s late", faults: bmc.Faults{Tells: bmc.Tells{Behind: 55 * time.Second}}, nightly: true,
-		command: model.PowerCycle, params: minute, outcome: model.Verified, says: "state off at 5", done: times(bmc.PowerCycle, 1),
+		name: "on, shown 60 s late", faults: bmc.Faults{Tells: bmc.Tells{Behind: time.Minute}}, nightly: true, off: true,
+		command: model.PowerOn, params: byDefault, outcome: model.Verified, says: "state on at 6", done: times(bmc.PowerOn, 1),
+	},
+	{
+		name: "soft, shown 60 s late", faults: bmc.Faults{Tells: bmc.Tells{Behind: time.Minute}}, nightly: true,
+		command: model.PowerSoft, params: byDefault, outcome: model.Verified, says: "state off at 6", done: times(bmc.PowerSoft, 1),
+	},
+	{
+		name: "cycle, shown 60 s late", faults: bmc.Faults{Tells: bmc.Tells{Behind: time.Minute}}, nightly: true,
+		command: model.PowerCycle, params: byDefault, outcome: model.Verified, says: "state off at 6", done: times(bmc.PowerCycle, 1),
 	},
 	{
 		name: "off, done 60 s late", faults: bmc.Faults{AppliesLate: time.Minute}, nightly: true,
-		command: model.PowerOff, params: minute, outcome: model.Verified, says: "state off at 6", done: times(bmc.PowerOff, 1),
+		command: model.PowerOff, params: byDefault, outcome: model.Verified, says: "state off at 6", done: times(bmc.PowerOff, 1),
 	},
 	{
 		name: "on, flapping", off: true, faults: bmc.Faults{Tells: bmc.Tells{Flaps: true}},

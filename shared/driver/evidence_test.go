@@ -157,12 +157,12 @@ func TestOneStrayReading(t *testing.T) {
 }
 
 // TestAStateThatIsBehind: a device that shows for a minute what was is waited
-// for, and believed when it has come round.
+// for, by default, and believed when it has come round.
 func TestAStateThatIsBehind(t *testing.T) {
 	for command, want := range map[string]string{
-		model.PowerOff:   "state off at 5",
-		model.PowerCycle: "state off at 5",
-		model.PowerSoft:  "state off at 5",
+		model.PowerOff:   "state off at 60.",
+		model.PowerCycle: "state off at 60.",
+		model.PowerSoft:  "state off at 60.",
 	} {
 		var begin time.Time
 		var history []struct {
@@ -170,7 +170,7 @@ func TestAStateThatIsBehind(t *testing.T) {
 			state driver.Reading
 		}
 		open := telling(func(real driver.Reading) driver.Reading {
-			const behind = 50 * time.Second
+			const behind = time.Minute
 			now := time.Now()
 			history = append(history, struct {
 				at    time.Time
@@ -187,7 +187,7 @@ func TestAStateThatIsBehind(t *testing.T) {
 		withQuirk(t, open, func(r *rig) {
 			begin = time.Now()
 			r.device.CycleOff = 3 * time.Second
-			res, err := r.run(command, model.Params{"oob/timeout": 120})
+			res, err := r.run(command, nil)
 			if err != nil || res.Outcome != model.Verified || !strings.HasPrefix(res.Evidence, want) {
 				r.Errorf("%s: %+v, %v after %v", command, res, err, time.Since(begin))
 			}
@@ -283,6 +283,22 @@ func sign(name, was, is, proof string, after int) func() ([]driver.Sign, error) 
 	}
 }
 
+// lastMoment is a sign that changes when its time is about to be over, so that
+// the reading that confirms it comes later.
+func lastMoment(took string) func() ([]driver.Sign, error) {
+	var begin time.Time
+	return func() ([]driver.Sign, error) {
+		if begin.IsZero() {
+			begin = time.Now()
+		}
+		value := "unknown"
+		if time.Since(begin) > 4550*time.Millisecond {
+			value = took
+		}
+		return []driver.Sign{{Name: "cause", Value: value, Proof: took, Within: 5 * time.Second}}, nil
+	}
+}
+
 // TestSignsOfARestart: a reset is verified by a sign that took the value of a
 // restart by command, and by no other.
 func TestSignsOfARestart(t *testing.T) {
@@ -297,6 +313,7 @@ func TestSignsOfARestart(t *testing.T) {
 	}{
 		{"changed", sign("cause", "unknown", took, took, 2), "", model.Verified, "cause unknown, then took at 0.1s", ""},
 		{"changed late", sign("cause", "unknown", took, took, 9), "", model.Verified, "cause unknown, then took at 2.", ""},
+		{"changed in the last reading in time", lastMoment(took), "", model.Verified, "cause unknown, then took at 5.", ""},
 		{"never changed", sign("cause", "unknown", "unknown", took, 1), "", model.Acknowledged, "", "the device confirmed the reset, but cause still reads unknown"},
 		{"was so before", sign("cause", took, took, took, 1), "", model.Acknowledged, "", ""},
 		{"changed otherwise", sign("cause", "unknown", "watchdog", took, 2), "", model.Acknowledged, "", "still reads unknown"},
@@ -344,13 +361,23 @@ func TestAnInterruptIsNeverVerified(t *testing.T) {
 }
 
 // TestASignThatFlapsProvesNothing: one that shows the proof in every other
-// reading only.
+// reading only, from the first on or from the reset on.
 func TestASignThatFlapsProvesNothing(t *testing.T) {
+	flapsFrom(t, 0)
+	flapsFrom(t, 3)
+}
+
+// flapsFrom resets a machine whose sign flaps from a reading on.
+func flapsFrom(t *testing.T, from int) {
 	n := 0
 	open := func(_ int, s *toy.NativeSession) (driver.Session, error) {
 		return witness{s, func() ([]driver.Sign, error) {
 			n++
-			return []driver.Sign{{Name: "cause", Value: []string{"took", "unknown"}[n%2], Proof: "took", Within: 5 * time.Second}}, nil
+			value := "unknown"
+			if n >= from && n%2 == 0 {
+				value = "took"
+			}
+			return []driver.Sign{{Name: "cause", Value: value, Proof: "took", Within: 5 * time.Second}}, nil
 		}}, nil
 	}
 	withQuirk(t, open, func(r *rig) {

@@ -63,7 +63,7 @@ func (r *run) reach(ctx context.Context, want model.PowerState) (any, error) {
 	if prior != model.StateOn && prior != model.StateOff {
 		return r.concludeReach(want, nil), nil
 	}
-	changed := prior != want
+	changed := true
 	return r.concludeReach(want, &changed), nil
 }
 

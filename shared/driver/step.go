@@ -59,7 +59,7 @@ func (r *run) do(ctx context.Context, st step) error {
 	var last error
 	for try := 1; ; try++ {
 		if err := r.open(ctx); err != nil {
-			return telling(last, err)
+			return stillUnknown(last, telling(last, err))
 		}
 		err := ctx.Err()
 		if err == nil {
@@ -214,6 +214,15 @@ func telling(before, now error) error {
 		return before
 	}
 	return now
+}
+
+// stillUnknown picks the error of a step that cannot be tried again: what may
+// have been executed before stays so.
+func stillUnknown(before, now error) error {
+	if before == nil || now == before || model.KindOf(before) != model.UnknownOutcome {
+		return now
+	}
+	return model.Errorf(model.UnknownOutcome, "%s; then %s", textOf(before), textOf(now))
 }
 
 // errTimeOver marks an error that has no cause but the end of the time.
