@@ -59,7 +59,7 @@ func (r *run) do(ctx context.Context, st step) error {
 	var last error
 	for try := 1; ; try++ {
 		if err := r.open(ctx); err != nil {
-			return stillUnknown(last, telling(last, err))
+			return stillUnknown(last, err)
 		}
 		err := ctx.Err()
 		if err == nil {
@@ -219,8 +219,8 @@ func telling(before, now error) error {
 // stillUnknown picks the error of a step that cannot be tried again: what may
 // have been executed before stays so.
 func stillUnknown(before, now error) error {
-	if before == nil || now == before || model.KindOf(before) != model.UnknownOutcome {
-		return now
+	if model.KindOf(before) != model.UnknownOutcome || errors.Is(now, errTimeOver) {
+		return telling(before, now)
 	}
 	return model.Errorf(model.UnknownOutcome, "%s; then %s", textOf(before), textOf(now))
 }
