@@ -178,6 +178,19 @@ func (a *actions) invoke(ctx context.Context, in invocation) (*outcome, error) {
 	return a.change(ctx, c)
 }
 
+// invokeRead is invoke for what must change nothing.
+func (a *actions) invokeRead(ctx context.Context, in invocation) (*outcome, error) {
+	a.discovery.wait(ctx)
+	c, err := a.resolve(in)
+	if err != nil {
+		return nil, in.refused(err)
+	}
+	if c.info.Class != model.Read {
+		return nil, model.Errorf(model.Invalid, "cannot %s many machines by one request: it is no action that changes nothing", in.command).On(in.prefix, c.subject.id)
+	}
+	return a.read(ctx, c)
+}
+
 // refused words an error of a request that came to nothing as the reference does:
 // it names the object, and as its Type what was asked for, where the status alone
 // says what is wrong.

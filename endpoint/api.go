@@ -162,9 +162,14 @@ func (a *api) recovered(w http.ResponseWriter, r *http.Request) {
 	if v == nil {
 		return
 	}
+	a.write(w, r, failure(a.panicked(r.URL.Path, v)))
+}
+
+// panicked logs a panic and returns the error to answer.
+func (a *api) panicked(path string, v any) error {
 	id := newUUID()
-	a.log.Error("panic in a request", "id", id, "path", r.URL.Path, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-	a.write(w, r, failure(model.Errorf(model.Internal, "internal error %s: see the endpoint's log", id)))
+	a.log.Error("panic in a request", "id", id, "path", path, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	return model.Errorf(model.Internal, "internal error %s: see the endpoint's log", id)
 }
 
 // failure is the reply of an error.

@@ -30,6 +30,7 @@ var rules = map[string]auth.Need{
 	"GET /audit":                           {Scope: "audit", Action: "list"},
 	"GET /audit/check":                     {Scope: "audit", Action: "get"},
 	"GET /info":                            {Scope: open},
+	"POST /reads":                          {Scope: open}, // each machine needs its own claim
 	"GET /ws":                              {Scope: "events", Action: "get"},
 	"GET /events/recent":                   {Scope: "events", Action: "list"},
 	"POST /runs/{key}/cancel":              {Scope: "runs", Action: actCancel, Specific: "{key}"},
@@ -53,6 +54,10 @@ var rules = map[string]auth.Need{
 	"GET /meta/{prefix}/{key...}":          {Scope: "{prefix}", Action: "get", Specific: "{key}"},
 	"PATCH /meta/{prefix}/{key...}":        {Scope: "{prefix}", Action: "update", Specific: "{key}"},
 	"PUT /meta/{prefix}/{key...}":          {Scope: "{prefix}", Action: "update", Specific: "{key}"},
+	"GET /files":                           {Scope: "files", Action: "list"},
+	"GET /files/{path...}":                 {Scope: "files", Action: "get"},
+	"POST /files/{path...}":                {Scope: "files", Action: "create"},
+	"DELETE /files/{path...}":              {Scope: "files", Action: "delete"},
 	"GET /indexes/{prefix}":                {Scope: "indexes", Action: "list"},
 	"GET /indexes/{prefix}/{index}":        {Scope: "indexes", Action: "list"},
 }

@@ -80,6 +80,9 @@ func auditable(r *http.Request, pattern string) bool {
 // onlyReads reports whether a request is for an action that changes nothing,
 // whichever plugin takes it.
 func (a *api) onlyReads(r *http.Request, pattern string) bool {
+	if pattern == readsPattern {
+		return r.URL.Query().Get("token") == ""
+	}
 	if !strings.HasSuffix(pattern, "/actions/{command}") || r.URL.Query().Get("token") != "" {
 		return false
 	}

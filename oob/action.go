@@ -145,6 +145,9 @@ func invokeAll(ctx context.Context, a *app, c *client.Client, inv invocation) er
 	for _, name := range inv.missing {
 		r.add(answer{machine: machine{name: name}, err: model.Errorf(model.NotFound, "no such machine")})
 	}
+	if len(inv.machines) > 1 && !r.patient && readAll(ctx, r, c, inv) {
+		return r.finish()
+	}
 	return fanOut(ctx, r, inv.o.parallel, inv.machines, asMachine, func(ctx context.Context, m machine) answer {
 		return invoke(ctx, c, inv, m)
 	})

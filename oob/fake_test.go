@@ -56,6 +56,7 @@ func startFake(socket, dir string) (*fake, error) {
 	mux.HandleFunc("GET /api/v3/{prefix}", f.list)
 	mux.HandleFunc("GET /api/v3/{prefix}/{key...}", f.show)
 	mux.HandleFunc("POST /api/v3/{prefix}/{key}/actions/{command}", f.action)
+	mux.HandleFunc("POST /api/v3/reads", http.NotFound) // as endpoints that do not know it
 	mux.HandleFunc("/api/v3/", f.change)
 	f.server = &http.Server{Handler: mux}
 	go func() {

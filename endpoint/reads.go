@@ -1,0 +1,221 @@
+package endpoint
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync"
+	"time"
+
+	"provision-plugins/endpoint/auth"
+	"provision-plugins/shared/model"
+)
+
+const (
+	// readsPattern is the route of reads of many machines.
+	readsPattern = "POST " + apiRoot + "/reads"
+	// maxReadKeys bounds the machines of one request.
+	maxReadKeys = 100_000
+	// defaultReads and maxReads bound how many of them are asked at once.
+	defaultReads, maxReads = 64, 4096
+	// silentAfter is when a machine gives up its place among those at work: one
+	// that answers does so sooner.
+	silentAfter = 100 * time.Millisecond
+	// lineDelay is how long a line may wait for those that come after it, to be
+	// sent with them.
+	lineDelay = 3 * time.Millisecond
+)
+
+// reads is a request for one action on many machines: one that changes nothing.
+type reads struct {
+	Command  string
+	Plugin   string   // for all of them; empty: each one's own
+	Machines []string // keys, answered in any order
+	Params   model.Params
+	Parallel int
+}
+
+// readLine is the answer for one machine.
+type readLine struct {
+	Key    string          // as it was asked for
+	Result json.RawMessage `json:",omitempty"`
+	Error  *model.Error    `json:",omitempty"`
+	// RetryAfter is that of the error, in seconds.
+	RetryAfter int `json:",omitempty"`
+}
+
+// parseReads reads a request.
+func parseReads(raw []byte) (*reads, error) {
+	in := &reads{}
+	if err := model.Unmarshal(raw, in); err != nil {
+		return nil, err
+	}
+	switch {
+	case in.Command == "":
+		return nil, model.Errorf(model.Invalid, "cannot read machines: no Command")
+	case len(in.Machines) > maxReadKeys:
+		return nil, model.Errorf(model.Invalid, "cannot read machines: %d are more than %d", len(in.Machines), maxReadKeys)
+	case in.Parallel < 0 || in.Parallel > maxReads:
+		return nil, model.Errorf(model.Invalid, "cannot read machines: Parallel must be 1..%d, not %d", maxReads, in.Parallel)
+	case in.Parallel == 0:
+		in.Parallel = defaultReads
+	}
+	return in, nil
+}
+
+// readMachines answers a line for each of many machines, as they come. Each is
+// asked as a single action is, and needs the same claim.
+func (a *api) readMachines(w http.ResponseWriter, r *http.Request) {
+	err := readBody(w, r)
+	var in *reads
+	if err == nil {
+		in, err = parseReads(body(r))
+	}
+	if err != nil {
+		a.write(w, r, failure(err))
+		return
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	lines := make(chan []byte, defaultReads)
+	go func() { // ends with the machines, or with ctx
+		defer close(lines)
+		fleet := &readFleet{in.Parallel, silentAfter, func(key string) []byte { return a.readOne(ctx, r, in, key) }}
+		fleet.run(ctx, in.Machines, lines)
+	}()
+	if err := sendLines(w, lines); err != nil {
+		a.log.Debug("cannot send answers of machines", "error", err)
+	}
+	cancel()
+	for range lines { // until nothing is at work
+	}
+}
+
+// readOne asks one machine and encodes the answer.
+func (a *api) readOne(ctx context.Context, r *http.Request, in *reads, key string) []byte {
+	line := readLine{Key: key}
+	raw, err := a.askedOf(ctx, invocation{
+		prefix: "machines", key: key, command: in.Command, plugin: in.Plugin,
+		body: in.Params, logLevel: r.Header.Get("X-Log-Request"),
+	})
+	if line.Result = raw; err != nil {
+		line.Result = nil
+		rep := failure(err)
+		line.Error = rep.body.(*model.Error)
+		line.Error.Code = rep.status
+		line.RetryAfter = int((line.Error.RetryAfter + time.Second - 1) / time.Second)
+	}
+	out, err := model.Marshal(line)
+	if err != nil {
+		a.log.Error("cannot encode an answer", "machine", key, "error", err)
+		return nil
+	}
+	return append(out, '\n')
+}
+
+// askedOf runs one action that changes nothing, if the caller may.
+func (a *api) askedOf(ctx context.Context, in invocation) (out json.RawMessage, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			out, err = nil, a.panicked("reads/"+in.command, v)
+		}
+	}()
+	need := auth.Need{Scope: in.prefix, Action: "action:" + in.command, Specific: in.key}
+	need.Specific = a.specific(need)
+	if who := callerOf(ctx); !who.may(need) {
+		return nil, denied(who, need).On("", in.prefix+"/"+in.key+"/actions/"+in.command)
+	}
+	got, err := a.actions.invokeRead(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return got.body, nil
+}
+
+// sendLines sends lines as they come, those of a moment together.
+func sendLines(w http.ResponseWriter, lines <-chan []byte) error {
+	h := w.Header()
+	h.Set("Content-Type", "application/x-ndjson")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	control := http.NewResponseController(w)
+	buf := bufio.NewWriterSize(w, 64<<10)
+	flush := func() error {
+		if err := control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+			return err
+		}
+		if err := buf.Flush(); err != nil {
+			return err
+		}
+		return control.Flush()
+	}
+	if err := flush(); err != nil { // the header: whoever asks sees that this is answered
+		return err
+	}
+	var due <-chan time.Time
+	for {
+		select {
+		case line, more := <-lines:
+			if !more {
+				return flush()
+			}
+			if len(line) > buf.Available() { // it is written through
+				if err := control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+					return err
+				}
+			}
+			if _, err := buf.Write(line); err != nil {
+				return err
+			}
+			if due == nil {
+				due = time.After(lineDelay)
+			}
+		case <-due:
+			due = nil
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// readFleet asks many machines, a bounded number of them at once.
+type readFleet struct {
+	parallel int
+	// patience is how long one keeps its place: one that takes longer lets another
+	// begin beside it, so that machines that are silent hold nobody up. No more
+	// than maxReads are at work, whatever they take.
+	patience time.Duration
+	ask      func(key string) []byte
+}
+
+// run asks all of them, until ctx ends, and sends their lines. All its goroutines
+// have ended when it returns.
+func (f *readFleet) run(ctx context.Context, keys []string, lines chan<- []byte) {
+	places, all := make(chan struct{}, f.parallel), make(chan struct{}, maxReads)
+	var work sync.WaitGroup
+	defer work.Wait()
+	for _, key := range keys {
+		for _, room := range []chan struct{}{places, all} {
+			select {
+			case room <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+		}
+		work.Go(func() {
+			var once sync.Once
+			leave := func() { once.Do(func() { <-places }) }
+			slow := time.AfterFunc(f.patience, leave)
+			line := f.ask(key)
+			select {
+			case lines <- line:
+			case <-ctx.Done():
+			}
+			slow.Stop()
+			leave()
+			<-all
+		})
+	}
+}

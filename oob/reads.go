@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"provision-plugins/shared/client"
+	"provision-plugins/shared/model"
+)
+
+// readAll asks many machines by one request, if the endpoint takes such, and
+// gives r the answers. It reports whether it did: then r is complete.
+func readAll(ctx context.Context, r *report, c *client.Client, inv invocation) bool {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s := &sweep{inv: inv, left: make(map[string][]machine, len(inv.machines)), answers: make(chan client.ReadAnswer, defaultParallel)}
+	for _, m := range inv.machines {
+		s.longest = max(s.longest, inv.bound(m))
+		s.left[m.uuid] = append(s.left[m.uuid], m)
+	}
+	// The endpoint bounds each action; an endpoint that hangs sends no line for
+	// as long as the longest may take.
+	hangs := time.AfterFunc(s.longest, func() { cancel(fmt.Errorf("waited %s", s.longest)) })
+	defer hangs.Stop()
+	ended := make(chan error, 1)
+	go func() {
+		defer close(s.answers)
+		ended <- c.ReadMany(ctx, s.request(), func(a client.ReadAnswer) error {
+			hangs.Reset(s.longest)
+			s.answers <- a // it is taken until it is closed
+			return nil
+		})
+	}()
+	s.take(r)
+	err := <-ended
+	if client.CannotReadMany(err) {
+		return false
+	}
+	s.give(r, err)
+	return true
+}
+
+// sweep is one request for many machines.
+type sweep struct {
+	inv     invocation
+	longest time.Duration
+	left    map[string][]machine // those that are not answered, by UUID
+	answers chan client.ReadAnswer
+}
+
+// request is what is sent.
+func (s *sweep) request() client.ReadRequest {
+	out := client.ReadRequest{
+		Command: s.inv.call.command, Plugin: s.inv.o.plugin, Params: s.inv.call.params,
+		Parallel: s.inv.o.parallel, Machines: make([]string, len(s.inv.machines)),
+	}
+	for i, m := range s.inv.machines {
+		out.Machines[i] = m.uuid
+	}
+	return out
+}
+
+// take gives r the answers as they come.
+func (s *sweep) take(r *report) {
+	ticker := time.NewTicker(tickEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case a, more := <-s.answers:
+			if !more {
+				return
+			}
+			s.answered(r, a)
+		case <-ticker.C:
+			r.progress()
+		}
+	}
+}
+
+// answered gives r one answer; one that nobody waits for is dropped.
+func (s *sweep) answered(r *report, a client.ReadAnswer) {
+	waiting := s.left[a.Key]
+	delete(s.left, a.Key)
+	for _, m := range waiting {
+		out := answer{machine: m, raw: a.Result}
+		if a.Error != nil {
+			out.err = actionError(a.Error, s.inv.call.command, m.name)
+		}
+		r.add(out)
+	}
+}
+
+// errLeftOut is why a machine has no answer although all went well.
+var errLeftOut = errors.New("it left the machine out")
+
+// give gives r the machines that were not answered, and why.
+func (s *sweep) give(r *report, err error) {
+	if err == nil {
+		err = model.Errorf(model.Internal, "cannot tell what the endpoint found: %w", errLeftOut)
+	}
+	for _, m := range s.inv.machines {
+		for range s.left[m.uuid] {
+			failed := *model.AsError(err)
+			r.add(answer{machine: m, err: actionError(&failed, s.inv.call.command, m.name)})
+		}
+		delete(s.left, m.uuid)
+	}
+}
