@@ -28,7 +28,7 @@ const (
 	nightlyEnv = "OOB_NIGHTLY"
 
 	ledgerName = "ledger" // beside the store: one line for every send
-	machines   = 12
+	machines   = 36       // enough for the store to write records together
 )
 
 // writer is the process that gets killed: it stores objects and runs as fast as

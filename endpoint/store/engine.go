@@ -88,12 +88,13 @@ func (s *Store) openStreams(ctx context.Context, found map[string]bool) error {
 		return err
 	}
 	s.records, err = s.openStream(ctx, found, jetstream.StreamConfig{
-		Name:              recordsName,
-		Subjects:          []string{recordSubject + ">"},
-		Storage:           jetstream.FileStorage,
-		Replicas:          1,
-		MaxMsgsPerSubject: recordsPerObject,
-		Discard:           jetstream.DiscardOld,
+		Name:               recordsName,
+		Subjects:           []string{recordSubject + ">"},
+		AllowAtomicPublish: true,
+		Storage:            jetstream.FileStorage,
+		Replicas:           1,
+		MaxMsgsPerSubject:  recordsPerObject,
+		Discard:            jetstream.DiscardOld,
 	})
 	if err != nil {
 		return err

@@ -46,6 +46,7 @@ type Store struct {
 	objects jetstream.Stream // the bucket
 	records jetstream.Stream // ACTIONS
 	audit   jetstream.Stream // AUDIT
+	group   group            // writes run records
 
 	view  *view
 	locks keyLocks // one holder per key between its compare-and-set and its event
@@ -78,6 +79,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		view:   newView(),
 		closed: make(chan struct{}),
 	}
+	s.group.store = s
 	if err := s.start(ctx, o); err != nil {
 		// The first error tells what went wrong; a failed cleanup adds nothing.
 		_ = s.Close()
