@@ -35,17 +35,25 @@ type addOptions struct {
 func newMachineAddCommand(a *app) *cobra.Command {
 	var o addOptions
 	cmd := &cobra.Command{
-		Use:   "add NAME | add --csv FILE",
+		Use:   "add NAME [k=v...] | add --csv FILE [k=v...]",
 		Short: "Add a machine, or all machines of a CSV file",
 		Long: `Add a machine, or all machines of a CSV file.
 
 --address, --port, --username and --password-file set the params that the
-driver's plugin declares for them. The first row of a CSV file names its
-columns: name, driver, address, port, username, password-file, then params.
-A password-file is looked for beside the CSV file.`,
+driver's plugin declares for them. Other params are given as k=v or --param k=v,
+which mean the same; one that nobody declares is set with a warning.
+
+The first row of a CSV file names its columns: name, driver, address, port,
+username, password-file, then params. A password-file is looked for beside the
+CSV file.`,
 		Example: "  oob machine add m1 --driver ipmi --address 10.0.0.5 --username admin --password-file ./pw\n  oob machine add --csv rack1.csv",
-		Args:    wants(0, 1, "the NAME of one machine, or --csv FILE"),
+		Args: func(cmd *cobra.Command, args []string) error {
+			names, _ := splitAssignments(args)
+			return wants(0, 1, "the NAME of one machine, or --csv FILE")(cmd, names)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			args, values := splitAssignments(args)
+			o.params.values = append(o.params.values, values...)
 			return a.withClient(func(c *client.Client) error { return a.addMachines(cmd.Context(), c, args, o) })
 		},
 	}
@@ -91,6 +99,11 @@ func (a *app) addMachines(ctx context.Context, c *client.Client, args []string, 
 	if err != nil {
 		return err
 	}
+	given := []model.Params{common}
+	for i := range rows {
+		given = append(given, rows[i].Params)
+	}
+	a.warnUnknown(ctx, c, given...)
 	r := newReport(a, "machine add", len(rows), false)
 	r.pace, r.patient = o.pace, true
 	return fanOut(ctx, r, o.parallel.parallel, rows, rowMachine, func(ctx context.Context, row inventory.Row) answer {

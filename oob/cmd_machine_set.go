@@ -88,20 +88,22 @@ func newMachineSetCommand(a *app) *cobra.Command {
 		Short: "Set and unset params of machines, give them profiles and take them",
 		Long: `Set and unset params of machines, give them profiles and take them.
 
-A value that is JSON is taken as JSON, unless the param is declared as text.
-A secret is given with --param-file, never on the command line.`,
+A param is given as k=v or as --param k=v. A value that is JSON is taken as
+JSON, unless the param is declared as text. A secret is given with --param-file,
+never on the command line. A param that nobody declares is set with a warning.`,
 		Example: "  oob machine set m1 oob/protected=true\n  oob machine set rack1n[01-16] --param-file ipmi/password=./pw --yes\n  oob machine set m1 --unset oob/timeout",
 
 		ValidArgsFunction: a.completesTargets(),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.edit.sel.args, o.params.values = splitAssignments(args)
+			targets, values := splitAssignments(args)
+			o.edit.sel.args, o.params.values = targets, append(o.params.values, values...)
 			return a.setMachines(cmd.Context(), o)
 		},
 	}
 	fs := cmd.Flags()
 	o.edit.sel.addFlags(fs)
 	o.edit.pace.addFlags(fs)
-	fs.StringArrayVar(&o.params.files, "param-file", nil, "param `k=FILE` with the value in a file, for secrets; - is stdin")
+	o.params.addFlags(fs)
 	fs.StringArrayVar(&o.unset, "unset", nil, "unset this `PARAM` (may be repeated)")
 	fs.StringArrayVar(&o.profiles.add, "add-profile", nil, "give it this `PROFILE` (may be repeated)")
 	fs.StringArrayVar(&o.profiles.remove, "remove-profile", nil, "take this `PROFILE` from it (may be repeated)")
@@ -122,6 +124,7 @@ func (a *app) setMachines(ctx context.Context, o setOptions) error {
 		if err != nil {
 			return err
 		}
+		a.warnUnknown(ctx, c, values)
 		o.edit.call = func(ctx context.Context, c *client.Client, m machine) error {
 			ops, err := paramOps(m.params, values, o.unset)
 			if err != nil {

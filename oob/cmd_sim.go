@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -34,6 +35,8 @@ type simBMCOptions struct {
 	powerDelay   time.Duration
 	cycleOff     time.Duration
 	on           bool
+	watts        uint16
+	odd          []string
 }
 
 // newSimBMCCommand makes "sim bmc".
@@ -59,6 +62,8 @@ its own address, --host and the ones after it, and all share one port.`,
 	fs.DurationVar(&o.powerDelay, "power-delay", 0, "how long after a command the power state changes")
 	fs.DurationVar(&o.cycleOff, "cycle-off", time.Second, "how long a power cycle stays off")
 	fs.BoolVar(&o.on, "on", false, "the machines start switched on")
+	fs.Uint16Var(&o.watts, "watts", 0, "what a machine that is on takes (default: the BMC has no power reading)")
+	fs.StringArrayVar(&o.odd, "odd", nil, "`NAME` of something that is wrong with all of them (may be repeated): "+strings.Join(oddNames(), ", "))
 	return cmd
 }
 
@@ -66,7 +71,7 @@ its own address, --host and the ones after it, and all share one port.`,
 func (a *app) bmcOptions(o simBMCOptions) (bmc.Options, error) {
 	opts := bmc.Options{
 		Count: o.count, Port: o.port, Username: o.username,
-		PowerDelay: o.powerDelay, CycleOff: o.cycleOff, On: o.on,
+		PowerDelay: o.powerDelay, CycleOff: o.cycleOff, On: o.on, Watts: o.watts,
 	}
 	if o.count < 1 {
 		return opts, usage("--count must be at least 1, not %d", o.count)
@@ -97,11 +102,16 @@ func (a *app) simBMC(ctx context.Context, o simBMCOptions) error {
 	if err != nil {
 		return err
 	}
+	faults, err := oddFaults(o.odd)
+	if err != nil {
+		return err
+	}
 	fleet, err := bmc.New(opts)
 	if err != nil {
 		return notListening(err, "--port or --host")
 	}
 	for i := range fleet.Len() {
+		fleet.BMC(i).SetFaults(faults)
 		at := fleet.BMC(i).Addr()
 		if a.flags.json {
 			err = a.printJSON(map[string]string{"address": at.Addr().String(), "port": strconv.Itoa(int(at.Port()))})
