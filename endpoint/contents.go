@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"provision-plugins/endpoint/secret"
-	"provision-plugins/endpoint/semver"
 	"provision-plugins/endpoint/store"
 	"provision-plugins/shared/content"
 	"provision-plugins/shared/model"
@@ -101,7 +100,7 @@ func eachParams(bundle *model.Content, replace func(name string, value any) (any
 func (c *contents) needs(bundle *model.Content) error {
 	name := bundle.Meta.Name
 	if v := bundle.Meta.Version; v != "" {
-		if _, err := semver.Parse(v); err != nil {
+		if _, err := parseVersion(v); err != nil {
 			return model.Errorf(model.Invalid, "Layer %s: %w", name, err).On(contentsPrefix, name)
 		}
 	}
@@ -141,17 +140,17 @@ func (c *catalog) meets(p prerequisite) error {
 	if l == nil {
 		return model.Errorf(model.Invalid, "it needs content %s, which is not there", p.layer)
 	}
-	want, err := semver.ParseRange(p.versions)
+	want, err := parseRange(p.versions)
 	if err != nil {
 		return model.Errorf(model.Invalid, "its prerequisite %s: %w", p.layer, err)
 	}
 	have := l.meta.Version
 	setDefault(&have, "v0.0.0")
-	v, err := semver.Parse(have)
+	v, err := parseVersion(have)
 	if err != nil {
 		return model.Errorf(model.Invalid, "its prerequisite %s: %w", p.layer, err)
 	}
-	if !want.Has(v) {
+	if !want(v) {
 		return model.Errorf(model.Invalid, "it needs content %s in version %s; %s is there", p.layer, p.versions, have)
 	}
 	return nil

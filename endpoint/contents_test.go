@@ -123,7 +123,7 @@ func TestContentInUse(t *testing.T) {
 	r := start(t)
 	site := pack("site", "v1.0.0", "", `"profiles":{"pa":{"Name":"pa"},"pb":{"Name":"pb"}},"stages":{"sa":{"Name":"sa"}}`)
 	r.wantStatus(201, "POST", "/contents", r.e.token, site)
-	r.wantStatus(201, "POST", "/contents", r.e.token, pack("user", "v1.0.0", `,"Prerequisites":"site: >=1.0"`, `"stages":{"sb":{"Name":"sb","Profiles":["pb"]}}`))
+	r.wantStatus(201, "POST", "/contents", r.e.token, pack("user", "v1.0.0", `,"Prerequisites":"site: >=1.0.0"`, `"stages":{"sb":{"Name":"sb","Profiles":["pb"]}}`))
 	if raw := string(r.wantStatus(409, "DELETE", "/contents/site", r.e.token, "")); !strings.Contains(raw, "content user needs it") {
 		t.Errorf("%s", raw)
 	}
