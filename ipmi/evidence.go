@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/bougou/go-ipmi/pkg/command/chassis"
@@ -27,6 +28,12 @@ const (
 	flagsWithin = 30 * time.Second
 )
 
+// The names of the signs.
+const (
+	signCause = "restart cause"
+	signFlags = "boot flags"
+)
+
 // restartCommand is the restart cause of Chassis Control (IPMI 2.0 §28.11). The
 // cause stays after that, so that another restart cannot be told by it.
 const restartCommand chassis.SystemRestartCause = 1
@@ -34,10 +41,16 @@ const restartCommand chassis.SystemRestartCause = 1
 // RestartSigns reads the restart cause and, if they are for one boot, the boot
 // flags. Power-on hours or a lost session are none: a BMC that restarts by
 // itself changes them too.
-func (s *session) RestartSigns(ctx context.Context) ([]driver.Sign, error) {
+func (s *session) RestartSigns(ctx context.Context, names ...string) ([]driver.Sign, error) {
 	var out []driver.Sign
-	for _, read := range []func(context.Context) (driver.Sign, error){s.causeSign, s.flagsSign} {
-		sign, err := read(ctx)
+	for _, known := range []struct {
+		name string
+		read func(context.Context) (driver.Sign, error)
+	}{{signCause, s.causeSign}, {signFlags, s.flagsSign}} {
+		if len(names) > 0 && !slices.Contains(names, known.name) {
+			continue
+		}
+		sign, err := known.read(ctx)
 		kind := model.KindOf(err)
 		switch {
 		case err == nil:
@@ -60,7 +73,7 @@ func (s *session) causeSign(ctx context.Context) (driver.Sign, error) {
 	}
 	const causeMask = 0x0f // the rest is reserved
 	return driver.Sign{
-		Name: "restart cause", Value: (res.SystemRestartCause & causeMask).String(),
+		Name: signCause, Value: (res.SystemRestartCause & causeMask).String(),
 		Proof: restartCommand.String(), Within: causeWithin,
 	}, nil
 }
@@ -85,7 +98,7 @@ func (s *session) flagsSign(ctx context.Context) (driver.Sign, error) {
 	if err != nil {
 		return driver.Sign{}, err
 	}
-	sign := driver.Sign{Name: "boot flags", Value: flagsUnset, Within: flagsWithin}
+	sign := driver.Sign{Name: signFlags, Value: flagsUnset, Within: flagsWithin}
 	switch {
 	case now.Valid:
 		sign.Value = flagsSet

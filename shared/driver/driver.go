@@ -158,9 +158,10 @@ type Sign struct {
 
 // RestartWitness tells that a machine was restarted. It may be retried.
 type RestartWitness interface {
-	// RestartSigns reads the signs now. One that the device does not have is
-	// left out. Error kinds: unreachable, device-auth, timeout.
-	RestartSigns(ctx context.Context) ([]Sign, error)
+	// RestartSigns reads the signs of those names now, all for none. One that the
+	// device does not have is left out. Error kinds: unreachable, device-auth,
+	// timeout.
+	RestartSigns(ctx context.Context, names ...string) ([]Sign, error)
 }
 
 // LocatorReader reads the locator. It may be retried.

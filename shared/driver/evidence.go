@@ -142,18 +142,23 @@ func (r *run) signs(ctx context.Context) []Sign {
 	if len(first) == 0 || !pause(ctx, holdGap) {
 		return nil
 	}
-	second := r.readSigns(ctx)
+	second := r.readSigns(ctx, first...)
 	return slices.DeleteFunc(first, func(s Sign) bool { return !slices.Contains(second, s) })
 }
 
-// readSigns makes one try to read the signs.
-func (r *run) readSigns(ctx context.Context) []Sign {
+// readSigns makes one try to read the signs, only those that were read before if
+// there are any.
+func (r *run) readSigns(ctx context.Context, before ...Sign) []Sign {
 	if r.reopen(ctx) != nil || !has[RestartWitness](r.sess) {
 		return nil
 	}
+	names := make([]string, 0, len(before))
+	for _, b := range before {
+		names = append(names, b.Name)
+	}
 	var out []Sign
 	err := r.take(ctx, step{name: "read signs of a restart", call: with(func(ctx context.Context, s RestartWitness) error {
-		got, err := s.RestartSigns(ctx)
+		got, err := s.RestartSigns(ctx, names...)
 		out = got
 		return err
 	})}, 1)
@@ -169,7 +174,7 @@ func (r *run) readSigns(ctx context.Context) []Sign {
 func (r *run) awaitSign(ctx context.Context, before []Sign) {
 	start, once, before := time.Now(), make(map[string]bool), slices.Clone(before)
 	for gap := firstGap; len(before) > 0; gap = min(gap*3/2, maxGap) {
-		after := r.readSigns(ctx)
+		after := r.readSigns(ctx, before...)
 		for _, b := range before {
 			proved := slices.ContainsFunc(after, func(a Sign) bool { return a.Name == b.Name && a.Value == b.Proof })
 			if proved && once[b.Name] {

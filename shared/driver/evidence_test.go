@@ -269,7 +269,7 @@ type witness struct {
 	signs func() ([]driver.Sign, error)
 }
 
-func (w witness) RestartSigns(context.Context) ([]driver.Sign, error) { return w.signs() }
+func (w witness) RestartSigns(context.Context, ...string) ([]driver.Sign, error) { return w.signs() }
 
 // sign is a sign that reads was, and after so many readings is.
 func sign(name, was, is, proof string, after int) func() ([]driver.Sign, error) {
