@@ -131,6 +131,7 @@ func (e *Endpoint) openRuns(ctx context.Context) error {
 		return err
 	}
 	e.store.OnChange(func(c store.Change) { e.changed(emit, c) })
+	e.prefChanged()
 	e.api = &api{log: e.log, access: e.access, trail: e.trail, contents: e.contents, objects: e.objects, hub: e.hub, power: emit.power, info: e.info, ids: e.ids, ring: e.ring, files: filepath.Join(e.opts.DataDir, "webroot", "files")}
 	e.api.actions = &actions{
 		objects: e.objects, cat: e.cat, runs: e.runs, emit: emit, digest: newDigester(e.token), tails: emit.tails,
@@ -147,6 +148,8 @@ func (e *Endpoint) changed(emit *emitter, c store.Change) {
 	switch {
 	case object.Prefix == "params":
 		e.cat.stored(c)
+	case object.Prefix == "prefs":
+		e.prefChanged()
 	case object.Prefix == "machines" && c.New == nil:
 		emit.power.forget(object.ID)
 	}

@@ -37,6 +37,27 @@ func (a *api) serveFile(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, info.Name(), info.ModTime(), f)
 }
 
+// fileRoutes are those of files, also below the root of the API, where clients of
+// the reference ask for them.
+func (a *api) fileRoutes() map[string]http.HandlerFunc {
+	const one = " " + apiRoot + "/files/{path...}"
+	return map[string]http.HandlerFunc{
+		"GET /files/{path...}":      a.serveFile,
+		"GET" + one:                 a.serveFile,
+		"GET " + apiRoot + "/files": a.refuseFile,
+		http.MethodPost + one:       a.refuseFile,
+		http.MethodDelete + one:     a.refuseFile,
+	}
+}
+
+// refuseFile answers what is not done with files here.
+func (a *api) refuseFile(w http.ResponseWriter, r *http.Request) {
+	e := model.Errorf(model.Unsupported, "files are neither listed nor uploaded here: plugins bring theirs, at /files/plugin_providers/NAME/").On("files", r.PathValue("path"))
+	e.Type = wordOf(r, "-")
+	w.Header().Set("Connection", "close") // the body may be long, and is not read
+	a.write(w, r, failure(e))
+}
+
 // openFile opens a regular file below a directory.
 func openFile(dir, name string) (*os.File, fs.FileInfo, error) {
 	if !filepath.IsLocal(name) || strings.HasPrefix(name, ".") || strings.Contains(name, "/.") {

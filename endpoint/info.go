@@ -15,7 +15,7 @@ import (
 // jobs and the agent are left out, so that clients do without them.
 var features = []string{
 	"api-v3", "sane-exit-codes", "common-blob-size", "profileless-machine", "threaded-log-levels",
-	"plugin-v2", "plugin-v2-safe-config", "workflows", "http-range-header", "roles",
+	"plugin-v2", "plugin-v2-safe-config", "workflows", "default-workflow", "http-range-header", "roles",
 	"secure-params", "secure-param-upgrade", "secure-params-in-content-packs", "separate-meta-api", "slim-objects", "multiarch",
 	"endpoint-refs", "endpoint-proxy", "inline-upgrade", "bundle-objects", "content-prerequisite-version-checking",
 	"partial-objects", "regex-string-filters", "log-has-head-method",

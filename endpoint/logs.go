@@ -25,6 +25,7 @@ const logService = "oob"
 type logRing struct {
 	// publish is told of each line; nil: nobody listens yet.
 	publish atomic.Pointer[func(*model.Line)]
+	level   slog.LevelVar // of the least lines that are kept
 
 	mu    sync.Mutex // guards all below
 	lines []*model.Line
@@ -65,15 +66,17 @@ type logTee struct {
 	group string // of the attributes to come
 }
 
-// Enabled reports whether a line goes anywhere: lines from info on are kept
-// even when nobody else wants them.
+// Enabled reports whether a line goes anywhere: lines from the ring's level on
+// are kept even when nobody else wants them.
 func (t *logTee) Enabled(ctx context.Context, level slog.Level) bool {
-	return level >= slog.LevelInfo || t.next.Enabled(ctx, level)
+	return level >= t.ring.level.Level() || t.next.Enabled(ctx, level)
 }
 
 // Handle keeps a line and hands it on.
 func (t *logTee) Handle(ctx context.Context, r slog.Record) error {
-	t.ring.add(t.line(r))
+	if r.Level >= t.ring.level.Level() {
+		t.ring.add(t.line(r))
+	}
 	if !t.next.Enabled(ctx, r.Level) {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"path"
 	"regexp"
 
 	"provision-plugins/shared/model"
@@ -34,6 +35,8 @@ func checkName(prefix, name string) error {
 		return refused(prefix, name[:32]+"...", "Invalid name: %d bytes long, at most %d are allowed", len(name), maxName)
 	case !rule.MatchString(name):
 		return refused(prefix, name, "Invalid name %q: want %s", name, want)
+	case name != path.Clean(name): // no request could name it
+		return refused(prefix, name, "Invalid name %q: a part between slashes is empty or dots", name)
 	}
 	return nil
 }

@@ -74,17 +74,15 @@ func (o *objects) show(k *kind, found store.Object, decode bool) (json.RawMessag
 
 // create stores a new object.
 func (o *objects) create(ctx context.Context, k *kind, body []byte) (json.RawMessage, error) {
-	object, gen := k.fresh(), o.cat.epoch.Load()
-	if err := model.Unmarshal(body, object); err != nil {
+	gen := o.cat.epoch.Load()
+	object, err := o.begun(k, body)
+	if err != nil {
 		return nil, err
 	}
 	if err := o.accept(ctx, object, nil, store.Object{Prefix: k.prefix}); err != nil {
 		return nil, err
 	}
 	k.tidy(object)
-	if m, ok := object.(*model.Machine); ok {
-		begin(m)
-	}
 	if err := o.validate(k, object, nil); err != nil {
 		return nil, err
 	}
@@ -103,6 +101,21 @@ func (o *objects) create(ctx context.Context, k *kind, body []byte) (json.RawMes
 		return nil, o.taken(err, k, object)
 	}
 	return o.settled(ctx, k, made, gen)
+}
+
+// begun decodes a new object; a machine begins as the preferences say, as far
+// as its maker does not.
+func (o *objects) begun(k *kind, body []byte) (any, error) {
+	object := k.fresh()
+	m, ok := object.(*model.Machine)
+	if ok {
+		m.Stage, m.BootEnv = "", ""
+	}
+	if err := model.Unmarshal(body, object); err != nil || !ok {
+		return object, err
+	}
+	begin(m)
+	return m, o.prefer(m)
 }
 
 // taken words the conflict of a key or a name that is there already.
@@ -163,6 +176,9 @@ func (o *objects) modify(ctx context.Context, k *kind, key string, change edit) 
 func (o *objects) modifyOnce(ctx context.Context, k *kind, id string, change edit) (store.Object, error) {
 	defer o.locks.lock(k.prefix, id, principal(ctx))()
 	found, err := o.find(k, id)
+	if err == nil {
+		err = o.matches(ctx, k, found)
+	}
 	if err != nil {
 		return found, err
 	}
@@ -235,6 +251,9 @@ func (o *objects) remove(ctx context.Context, k *kind, key string) (json.RawMess
 	}
 	defer o.locks.lock(k.prefix, found.ID, principal(ctx))()
 	if found, err = o.find(k, found.ID); err != nil {
+		return nil, err
+	}
+	if err := o.matches(ctx, k, found); err != nil {
 		return nil, err
 	}
 	if err := o.removable(k, found); err != nil {

@@ -19,6 +19,9 @@ func applyPatch(document, body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, model.Errorf(model.Invalid, "cannot parse JSON patch: %w", err)
 	}
+	if patch == nil {
+		return nil, model.Errorf(model.Invalid, "cannot parse JSON patch: null is no list of operations")
+	}
 	if len(patch) > maxPatchOps {
 		return nil, model.Errorf(model.Invalid, "cannot apply JSON patch: %d operations, at most %d are allowed", len(patch), maxPatchOps)
 	}

@@ -14,8 +14,8 @@ type reference struct {
 }
 
 // referencesOf lists the names that an object of the endpoint's own types points
-// to; those of records are only data.
-func referencesOf(object any) []reference {
+// to; those of records are only data, but for preferences.
+func referencesOf(k *kind, object any) []reference {
 	var out []reference
 	var profiles []string
 	switch t := object.(type) {
@@ -24,6 +24,11 @@ func referencesOf(object any) []reference {
 		profiles = t.Profiles
 	case *model.Profile:
 		profiles = t.Profiles
+	case *record:
+		if to, known := prefReferences[t.key]; known && k.prefix == "prefs" {
+			to.name = t.text("Val")
+			out = append(out, to)
+		}
 	}
 	for _, name := range profiles {
 		out = append(out, reference{"profiles", "Profile", name})
@@ -35,8 +40,8 @@ func referencesOf(object any) []reference {
 // object points to already is no reason: it may have gone since, and the object
 // must still be changeable.
 func (o *objects) refersTo(k *kind, object, stored any) error {
-	before := referencesOf(stored)
-	for _, r := range referencesOf(object) {
+	before := referencesOf(k, stored)
+	for _, r := range referencesOf(k, object) {
 		if r.name == "" || slices.Contains(before, r) || o.exists(r) {
 			continue
 		}

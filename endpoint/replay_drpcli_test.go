@@ -22,6 +22,7 @@ const watchTime = 2 * time.Second
 // were recorded, against a server that took everything, with the reason.
 var drpcliExits = map[string]string{
 	"drpcli contents update y":                           "it is refused before it is sent",
+	"drpcli prefs set defaultWorkflow x":                 "there is no such workflow",
 	"drpcli plugin_providers upload /run/comm/blob --re": "the blob is of another provider",
 }
 

@@ -159,6 +159,8 @@ var replayExceptions = map[string]expected{
 	"drpcli plugin_providers upload /run/comm/blob --replace-writable => exit 0|POST /api/v3/plugin_providers/blob?replaceWritable=true": {status: 409, shape: "error"},
 	// There is no param of that name: the reference's answer to drpcli's question.
 	"drpcli profiles set p1 param x to 1 => exit 0|GET /api/v3/params/x": {status: 404, shape: "error"},
+	// There is no workflow of that name, and cannot be: it is too short.
+	"drpcli prefs set defaultWorkflow x => exit 0|POST /api/v3/prefs": {status: 422, shape: "error"},
 	// The value that was recorded is sealed to a key that was not this machine's.
 	"drpcli machines set " + replayMachine + " param ipmi/password to hunter2 => exit 0|POST /api/v3/machines/" + replayMachine + "/params/ipmi/password": {status: 400, shape: "error"},
 }

@@ -311,27 +311,6 @@ func TestMetaOfObjects(t *testing.T) {
 	r.want(409, "PATCH", "/meta/params/toy/port", "[]", nil)
 }
 
-func TestPreferences(t *testing.T) {
-	r := start(t)
-	var prefs map[string]string
-	r.want(200, "GET", "/prefs", "", &prefs)
-	if prefs["defaultStage"] != "none" || prefs["defaultBootEnv"] != "local" {
-		t.Errorf("prefs %v", prefs)
-	}
-	for _, value := range []string{"x", "y"} {
-		r.want(200, "POST", "/prefs", `{"defaultWorkflow":"`+value+`"}`, &prefs)
-		if prefs["defaultWorkflow"] != value || prefs["defaultStage"] != "none" {
-			t.Errorf("prefs %v", prefs)
-		}
-	}
-	r.want(400, "POST", "/prefs", `{"defaultStage":"z","noSuchPref":"x"}`, nil)
-	r.want(400, "POST", "/prefs", `{"defaultStage":7}`, nil)
-	r.want(200, "GET", "/prefs", "", &prefs)
-	if prefs["defaultStage"] != "none" {
-		t.Errorf("a part of a refused request was kept: %v", prefs)
-	}
-}
-
 func TestIndexesAndPrefixes(t *testing.T) {
 	r := start(t)
 	var all map[string]map[string]index

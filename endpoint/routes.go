@@ -1,14 +1,17 @@
 package endpoint
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"provision-plugins/endpoint/query"
 	"provision-plugins/shared/model"
@@ -76,7 +79,7 @@ func (a *api) objectRoutes(k *kind) []route {
 		list = append(list, a.paramRoutes(k)...)
 	}
 	for i, row := range list {
-		list[i].handle = worded(k.prefix, row.handle)
+		list[i].handle = worded(k.prefix, matching(row.handle))
 	}
 	return list
 }
@@ -135,7 +138,11 @@ func (a *api) paramRoutes(k *kind) []route {
 	base := "/" + k.prefix + "/{key}/params"
 	return []route{
 		{"GET " + base, func(r *http.Request) (*reply, error) {
-			params, err := a.objects.paramsShown(k, r.PathValue("key"), r.URL.Query().Get("aggregate") == "true", decode(r))
+			v := viewOf(r.URL.Query())
+			params, err := a.objects.paramsShown(k, r.PathValue("key"), v.aggregate, v.decode)
+			if v.params != nil {
+				params = only(params, v.params)
+			}
 			return ok(params), err
 		}},
 		{"POST " + base, a.changeParams(k, func(_, request []byte) ([]byte, error) { return request, nil })},
@@ -209,17 +216,17 @@ func (a *api) actionRoutes(prefix, base string) []route {
 		})
 	}
 	return []route{
-		{"GET " + base, func(r *http.Request) (*reply, error) {
+		{"GET " + base, worded(prefix, func(r *http.Request) (*reply, error) {
 			all, err := list(r)
 			return ok(all), err
-		}},
-		{"GET " + base + "/{command}", func(r *http.Request) (*reply, error) {
+		})},
+		{"GET " + base + "/{command}", worded(prefix, func(r *http.Request) (*reply, error) {
 			all, err := list(r)
 			if err != nil {
 				return nil, err
 			}
 			return ok(all[0]), nil
-		}},
+		})},
 		{"POST " + base + "/{command}", func(r *http.Request) (*reply, error) { return a.invoke(r, prefix) }},
 	}
 }
@@ -231,7 +238,7 @@ func (a *api) invoke(r *http.Request, prefix string) (*reply, error) {
 		plugin:         r.URL.Query().Get("plugin"),
 		override:       r.URL.Query().Get("override-protected") == "true",
 		idempotencyKey: r.Header.Get("Idempotency-Key"),
-		logLevel:       r.Header.Get("X-Log-Request"),
+		logLevel:       cmp.Or(r.Header.Get("X-Log-Request"), a.objects.pref(prefPlugins)),
 	}
 	if err := model.Unmarshal(body(r), &in.body); err != nil {
 		return nil, err
@@ -362,8 +369,9 @@ func (a *api) rawRoutes() map[string]http.HandlerFunc {
 	list := map[string]http.HandlerFunc{
 		"GET " + apiRoot + "/ws":             a.websocket,
 		"GET " + apiRoot + "/runs/{key}/log": a.runLog,
-		"GET /files/{path...}":               a.serveFile,
+		readsPattern:                         a.readMachines,
 	}
+	maps.Copy(list, a.fileRoutes())
 	for pattern, h := range a.binaryRoutes() {
 		method, path, _ := strings.Cut(pattern, " ")
 		list[method+" "+apiRoot+path] = h
@@ -375,7 +383,21 @@ func (a *api) rawRoutes() map[string]http.HandlerFunc {
 func (a *api) enter(mux *http.ServeMux, list []route) {
 	for _, row := range list {
 		method, path, _ := strings.Cut(row.pattern, " ")
-		mux.HandleFunc(method+" "+apiRoot+path, a.wrap(row.handle))
+		mux.HandleFunc(method+" "+apiRoot+path, a.wrap(queried(row.handle)))
+	}
+}
+
+// queried refuses a query or a path that cannot be read: without the part that is
+// wrong, a filter say, it would ask for something else.
+func queried(h handle) handle {
+	return func(r *http.Request) (*reply, error) {
+		if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
+			return nil, model.Errorf(model.Invalid, "cannot read the query: %w", err)
+		}
+		if !utf8.ValidString(r.URL.Path) {
+			return nil, model.Errorf(model.Invalid, "cannot read the path: it is not UTF-8")
+		}
+		return h(r)
 	}
 }
 

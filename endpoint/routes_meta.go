@@ -1,9 +1,7 @@
 package endpoint
 
 import (
-	"context"
 	"encoding/json"
-	"maps"
 	"net/http"
 	"slices"
 
@@ -19,8 +17,8 @@ func (a *api) metaRoutes() []route {
 		{"GET /indexes/{prefix}", a.getIndexes},
 		{"GET /indexes/{prefix}/{index}", a.getIndex},
 		{"GET /meta/{prefix}/{key...}", a.getMeta},
-		{"PUT /meta/{prefix}/{key...}", a.changeMeta(func(_, request []byte) ([]byte, error) { return request, nil })},
-		{"PATCH /meta/{prefix}/{key...}", a.changeMeta(applyPatch)},
+		{"PUT /meta/{prefix}/{key...}", matching(a.changeMeta(func(_, request []byte) ([]byte, error) { return request, nil }))},
+		{"PATCH /meta/{prefix}/{key...}", matching(a.changeMeta(applyPatch))},
 		{"GET /prefs", a.getPrefs},
 		{"POST /prefs", a.setPrefs},
 	}
@@ -166,70 +164,4 @@ func editMember(raw []byte, name string, change func([]byte) ([]byte, error)) ([
 	}
 	object[name] = next
 	return model.Marshal(object)
-}
-
-// prefDefaults are the preferences that clients know, and what they are when
-// nobody has set them. They are kept and shown; what the endpoint does does not
-// depend on them.
-var prefDefaults = map[string]string{
-	"debugBootEnv": "warn", "debugDhcp": "warn", "debugFrontend": "warn", "debugPlugins": "warn", "debugRenderer": "warn",
-	"defaultBootEnv": "local", "defaultStage": "none", "defaultWorkflow": "", "knownTokenTimeout": "3600", "logLevel": "info",
-	"unknownBootEnv": "ignore", "unknownTokenTimeout": "600",
-}
-
-// pref is one stored preference.
-type pref struct{ Name, Val string }
-
-// prefs returns all preferences.
-func (o *objects) prefs() (map[string]string, error) {
-	out := maps.Clone(prefDefaults)
-	for _, s := range o.store.Snapshot("prefs") {
-		var p pref
-		if err := model.Unmarshal(s.Value, &p); err != nil {
-			return nil, err
-		}
-		out[p.Name] = p.Val
-	}
-	return out, nil
-}
-
-// getPrefs shows the preferences.
-func (a *api) getPrefs(*http.Request) (*reply, error) {
-	all, err := a.objects.prefs()
-	return ok(all), err
-}
-
-// setPrefs sets some preferences and answers all.
-func (a *api) setPrefs(r *http.Request) (*reply, error) {
-	var given map[string]string
-	if err := model.Unmarshal(body(r), &given); err != nil {
-		return nil, err
-	}
-	names := slices.Sorted(maps.Keys(given))
-	for _, name := range names {
-		if _, known := prefDefaults[name]; !known {
-			return nil, model.Errorf(model.Invalid, "Unknown Preference %s", name).On("prefs", name)
-		}
-	}
-	for _, name := range names {
-		if err := a.objects.setPref(r.Context(), pref{name, given[name]}); err != nil {
-			return nil, err
-		}
-	}
-	return a.getPrefs(r)
-}
-
-// setPref stores one preference.
-func (o *objects) setPref(ctx context.Context, p pref) error {
-	raw, err := model.Marshal(p)
-	if err != nil {
-		return err
-	}
-	k := o.kinds.get("prefs")
-	_, err = o.modify(ctx, k, p.Name, func([]byte) ([]byte, error) { return raw, nil })
-	if model.KindOf(err) != model.NotFound {
-		return err
-	}
-	_, err = o.create(ctx, k, raw)
-	return err
 }

@@ -41,7 +41,7 @@ func (o *objects) tagged(k *kind, key string, v view) (raw json.RawMessage, tag 
 	if err != nil {
 		return nil, "", err
 	}
-	tag = `"` + strconv.FormatUint(found.Rev, 10) + `"`
+	tag = revisionTag(found)
 	if ok || v.aggregate || k.prefix == "plugins" { // the revision does not tell of all that is shown
 		tag = sealOf(raw)
 	}

@@ -134,6 +134,7 @@ func TestNames(t *testing.T) {
 		{"machines", "", false}, {"machines", "-x", false}, {"machines", "a/b", false}, {"machines", "a:b", false}, {"machines", "a\x00b", false},
 		{"profiles", "p1", true}, {"profiles", "1p", false}, {"profiles", "p/q", false},
 		{"params", "a/b-c.d", true}, {"params", "/a", false}, {"params", "a*", false},
+		{"params", "a//b", false}, {"params", "a/", false}, {"params", "a/../b", false}, {"params", "a/./b", false}, {"params", "a/..b", true}, {"profiles", "a..b", true},
 		{"plugins", strings.Repeat("x", maxName), true}, {"plugins", strings.Repeat("x", maxName+1), false},
 	} {
 		if err := checkName(c.prefix, c.name); (err == nil) != c.ok {

@@ -1,6 +1,9 @@
 package endpoint
 
 import (
+	"strings"
+	"unicode"
+
 	"provision-plugins/shared/content"
 	"provision-plugins/shared/model"
 )
@@ -16,8 +19,22 @@ func (o *objects) validate(k *kind, object, stored any) error {
 		return err
 	}
 	if params := paramsOf(object); params != nil {
+		if err := checkKeys(*params); err != nil {
+			return err.On(k.prefix, key)
+		}
 		if err := o.cat.checkAll(*params); err != nil {
 			return model.AsError(err).On(k.prefix, key)
+		}
+	}
+	return nil
+}
+
+// checkKeys refuses names of params that no list and no log could show. Params
+// need no declaration, so that else any text is one.
+func checkKeys(params model.Params) *model.Error {
+	for name := range params {
+		if len(name) > maxName || strings.ContainsFunc(name, unicode.IsControl) {
+			return model.Errorf(model.Invalid, "Key %.40q: a param's name has at most %d bytes and no control characters", name, maxName)
 		}
 	}
 	return nil
@@ -46,6 +63,9 @@ func (o *objects) validateNames(k *kind, object any) error {
 		}
 		if err := checkDeclared(k.prefix, t); err != nil {
 			return err
+		}
+		if k.prefix == "prefs" {
+			return validatePref(t)
 		}
 		return o.validateAccess(k, t)
 	}
