@@ -280,3 +280,16 @@ func (row *proofRow) run(t *testing.T) {
 		t.Errorf("the BMC executed set boot %d times, want %d", b.Executed(bmc.SetBoot), want)
 	}
 }
+
+// TestResetReadsWhatCanProveIt: without an override the boot options are looked at
+// before the reset, and not again.
+func TestResetReadsWhatCanProveIt(t *testing.T) {
+	t.Parallel()
+	b := startBMC(t, bmc.Options{On: true})
+	if res := mustAct(t, newProvider(t), model.PowerReset, b.Addr()); res.Outcome != model.Verified {
+		t.Errorf("%+v", res)
+	}
+	if n := b.Executed(bmc.GetBoot); n < 1 || n > 4 { // parameters 5 and 3; on a bad day a read is sent twice
+		t.Errorf("boot options were read %d times, want 2", n)
+	}
+}

@@ -179,3 +179,17 @@ type refusing struct{ told }
 func (refusing) SetPower(context.Context, bool) error {
 	return model.Errorf(model.Conflict, "not in the present state")
 }
+
+// TestBootOrderThatIsLost: an override that reads as it was before is set again.
+func TestBootOrderThatIsLost(t *testing.T) {
+	bubble(t, toy.Native, func(r *rig) {
+		r.device.SetFault(toy.LoseRequest, "setboot")
+		ended := r.start(r.Context(), model.NextBootPXE, nil)
+		after(10 * time.Second)
+		r.device.SetFault("", "")
+		if ans := <-ended; ans.err != nil || ans.res.Outcome != model.Verified || ans.res.Attempts != 2 {
+			r.Errorf("%+v, %v", ans.res, ans.err)
+		}
+		r.wantExecuted(map[string]int{"setboot": 1})
+	})
+}
