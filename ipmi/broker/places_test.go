@@ -183,3 +183,53 @@ func TestLineIsBounded(t *testing.T) {
 		t.Errorf("%d left", len(l.owners))
 	}
 }
+
+// TestJoinsNoneThatEnds: who asks what another has just left waits for an answer
+// of its own, not for that job's end.
+func TestJoinsNoneThatEnds(t *testing.T) {
+	sim := startFleet(t, bmc.Options{}).BMC(0)
+	b := newBroker(t, Options{})
+	o, _, err := b.use(&Target{Peer: sim.Addr(), Login: login, Interval: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.unuse(o)
+	ends, over := make(chan struct{}), make(chan struct{})
+	end := sync.OnceFunc(func() { close(over) })
+	defer end()
+	read := func(work func(ctx context.Context) ([]byte, error)) *job {
+		return &job{shared: true, key: flight{cmd: 1}, work: func(ctx context.Context, _ *place) ([]byte, error) {
+			return work(ctx)
+		}}
+	}
+	first, leave := context.WithCancel(bounded(t))
+	left := make(chan error, 1)
+	go func() {
+		_, err := o.do(first, read(func(ctx context.Context) ([]byte, error) {
+			<-ctx.Done()
+			close(ends)
+			<-over
+			return nil, ctx.Err()
+		}))
+		left <- err
+	}()
+	eventually(t, "it is under way", func() bool { return callers(b, sim, true) == 1 })
+	leave()
+	<-ends
+	told := make(chan string, 1)
+	go func() {
+		got, err := o.do(bounded(t), read(func(context.Context) ([]byte, error) { return []byte("new"), nil }))
+		if err != nil {
+			t.Error(err)
+		}
+		told <- string(got.data)
+	}()
+	eventually(t, "another waits", func() bool { return queued(b, sim) == 1 })
+	end()
+	if err := <-left; err == nil {
+		t.Error("who left was answered")
+	}
+	if got := <-told; got != "new" {
+		t.Errorf("the answer is %q", got)
+	}
+}
