@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"sync"
 	"testing"
 
@@ -67,5 +68,18 @@ func TestHealthyDoctorsTogether(t *testing.T) {
 	all.Wait()
 	if n := b.Executed(bmc.SessionOpen); n != 1 {
 		t.Errorf("%d logins", n)
+	}
+}
+
+// Boot flags that are not valid are no override.
+func TestDoctorOfFlagsThatAreNotValid(t *testing.T) {
+	b := startBMC(t, bmc.Options{On: true})
+	p := newProvider(t)
+	b.SetFaults(bmc.Faults{Tells: bmc.Tells{NotValid: true}})
+	if _, err := act(p, model.NextBootPXE, b.Addr(), model.Params{"oob/timeout": 2}); err == nil {
+		t.Error("flags that are not valid are taken for an override")
+	}
+	if check := examine(t, p, b).Check("boot flags"); check.Verdict != model.VerdictOK || !strings.Contains(check.Found, "no override in effect: pxe") {
+		t.Errorf("%+v", check)
 	}
 }

@@ -165,3 +165,22 @@ func TestQuirksOfWhoWasThere(t *testing.T) {
 		t.Errorf("the restart cause does not count: %+v", res)
 	}
 }
+
+// The restart cause of another machine is no proof of a reset whose reply was lost.
+func TestRestartCauseOfWhoIsThereNow(t *testing.T) {
+	t.Parallel()
+	m := newMoving(t, bmc.Options{})
+	p := newProvider(t)
+	mustAct(t, p, model.PowerReset, m.to.Addr())
+	m.from.SetFaults(bmc.Faults{DropReplies: map[string]int{bmc.PowerReset: bmc.Always}})
+	var res model.Result
+	var err error
+	var done sync.WaitGroup
+	done.Go(func() { res, err = act(p, model.PowerReset, m.proxy.Addr(), m.pin) })
+	waitUntil(t, "the reset is executed", func() bool { return m.from.Executed(bmc.PowerReset) > 0 })
+	m.proxy.Move(m.to.Addr())
+	done.Wait()
+	if model.KindOf(err) != model.UnknownOutcome || m.to.Executed(bmc.PowerReset) != 1 {
+		t.Errorf("%+v, %v", res, err)
+	}
+}

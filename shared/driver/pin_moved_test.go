@@ -164,3 +164,19 @@ func TestPinsApart(t *testing.T) {
 		}
 	})
 }
+
+// What the other machine is set to boot from proves nothing, even if it is what was
+// asked for.
+func TestOverrideOfADeviceThatMoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, other := newMovedRig(t, "setboot", false)
+		p := driver.NewProvider(&toy.Driver{Dial: other.Dial}, driver.Options{})
+		if _, err := p.Action(t.Context(), r.action(model.NextBootPXE, nil)); err != nil {
+			t.Fatal(err)
+		}
+		res, err := r.pinnedTo("TOY-1", model.NextBootPXE, nil)
+		if model.KindOf(err) != model.UnknownOutcome || other.Executed("setboot") != 1 {
+			t.Errorf("%+v, %v", res, err)
+		}
+	})
+}
