@@ -149,6 +149,7 @@ const accessTable = "testdata/access.txt"
 // Every role on every route: the answer is Access Denied exactly where the table
 // in testdata says no, and without a caller it is always 401.
 func TestEveryRoleOnEveryRoute(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	tokens := map[string]string{}
 	roles := []string{"nobody", "viewer", "operator", "admin"}
@@ -209,6 +210,7 @@ func checkGolden(t *testing.T, path, got string) {
 // No route is without a rule of its own: one that is would be for superusers
 // only, which nobody meant.
 func TestEveryRouteHasARule(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	for _, pattern := range r.routePatterns() {
 		method, path, _ := strings.Cut(pattern, " ")
@@ -228,6 +230,7 @@ func TestEveryRouteHasARule(t *testing.T) {
 
 // The tests make passwords cheap; nobody else does.
 func TestPasswordsAreCostly(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	e, err := New(r.opts)
 	if err != nil || e.hashCost != (auth.Cost{Memory: 19 << 10, Passes: 2}) {
@@ -236,6 +239,7 @@ func TestPasswordsAreCostly(t *testing.T) {
 }
 
 func TestFirstUser(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	path := filepath.Join(r.opts.DataDir, passwordFile)
 	info, err := os.Stat(path)
@@ -281,6 +285,7 @@ func TestFirstUser(t *testing.T) {
 }
 
 func TestTokensExpireAndAreRevoked(t *testing.T) {
+	t.Parallel()
 	r, clock := startAt(t)
 	r.user("alice", "viewer")
 	short, long := r.login("alice", "?ttl=60"), r.login("alice", "?ttl=7200")
@@ -313,6 +318,7 @@ func TestTokensExpireAndAreRevoked(t *testing.T) {
 // What a clock does that is set back or forward: a token's time is the wall
 // clock's, so it ends early or late with it, and never lives on once revoked.
 func TestTokensWhenTheClockJumps(t *testing.T) {
+	t.Parallel()
 	r, clock := startAt(t)
 	r.user("alice", "viewer")
 	token := r.login("alice", "?ttl=7200")
@@ -328,6 +334,7 @@ func TestTokensWhenTheClockJumps(t *testing.T) {
 }
 
 func TestWhatVoidsTokens(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	ctx := t.Context()
 	r.user("alice", "viewer")
@@ -358,6 +365,7 @@ func TestWhatVoidsTokens(t *testing.T) {
 }
 
 func TestScopedTokens(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	one, two := r.machine("m1", nil), r.machine("m2", nil)
 	r.user("alice", "admin")
@@ -393,6 +401,7 @@ func TestScopedTokens(t *testing.T) {
 // A token that is renewed again and again ends all the same, a while after its
 // login.
 func TestTokensAreNotRenewedForEver(t *testing.T) {
+	t.Parallel()
 	r, clock := startAt(t)
 	r.user("alice", "viewer")
 	token := r.login("alice", "?ttl=864000")
@@ -406,6 +415,7 @@ func TestTokensAreNotRenewedForEver(t *testing.T) {
 }
 
 func TestUsersOfTheirOwn(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	r.user("alice", "viewer")
 	r.user("bob", "viewer")
@@ -423,6 +433,7 @@ func TestUsersOfTheirOwn(t *testing.T) {
 
 // Hashes and Secrets are neither shown nor taken from a writer.
 func TestPasswordsAreNotObjects(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	r.user("alice", "viewer")
 	for _, body := range []string{`[{"op":"add","path":"/PasswordHash","from":"","value":"x"}]`, `[{"op":"add","path":"/Description","from":"","value":"x"}]`} {
@@ -450,6 +461,7 @@ func TestPasswordsAreNotObjects(t *testing.T) {
 }
 
 func TestRolesOfOnesOwn(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	one, two := r.machine("m1", nil), r.machine("m2", nil)
 	role := fmt.Sprintf(`{"Name":"keeper","Claims":[{"scope":"machines","action":"get,update,action","specific":%q},{"scope":"machines","action":"list","specific":"*"}]}`, one)
@@ -480,6 +492,7 @@ func TestRolesOfOnesOwn(t *testing.T) {
 
 // A protected machine takes a claim of its own to act on, which operators lack.
 func TestOverrideNeedsAClaim(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	uuid := r.machine("m1", model.Params{paramProtected: true})
 	r.user("op", "operator")
@@ -494,6 +507,7 @@ func TestOverrideNeedsAClaim(t *testing.T) {
 
 // Whatever fails over the network, the socket and the admin's token go on.
 func TestBruteForceLocksOutNobodyLocal(t *testing.T) {
+	t.Parallel()
 	r, clock := startAt(t)
 	r.user("alice", "viewer")
 	var last *http.Response
@@ -523,6 +537,7 @@ func TestBruteForceLocksOutNobodyLocal(t *testing.T) {
 }
 
 func TestStrangeCredentials(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	for _, header := range []string{
 		"Basic", "Basic ", "Basic !!!", "Basic " + strings.Repeat("QUJD", 2000), "Basic Og==", "Basic cm9ja2V0c2thdGVz", "Bearer", "Bearer ", "bearer x", "Digest x",
@@ -551,6 +566,7 @@ func TestStrangeCredentials(t *testing.T) {
 }
 
 func TestPluginGrants(t *testing.T) {
+	t.Parallel()
 	claims := func(text string) *model.PluginProvider {
 		return &model.PluginProvider{Name: "p", MetaData: model.MetaData{Meta: map[string]string{model.MetaClaims: text}}}
 	}

@@ -18,6 +18,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 // TestBadRequests is what a wrong request gets: one line that says what, where
 // and what to do.
 func TestBadRequests(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy", "other")
 	r.ready("other")
 	r.machine("m1", model.Params{"oob/driver": "toy"})
@@ -62,6 +63,7 @@ func TestBadRequests(t *testing.T) {
 }
 
 func TestParamsAreResolvedInOrder(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	ctx := t.Context()
 	for name, params := range map[string]model.Params{
@@ -123,6 +125,7 @@ func TestParamsAreResolvedInOrder(t *testing.T) {
 }
 
 func TestProtectionReachesThePluginUnlessOverridden(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	ctx := t.Context()
 	if err := r.c.Post(ctx, "profiles", model.Profile{Name: "precious", Params: model.Params{"oob/protected": true}}, nil); err != nil {
@@ -148,6 +151,7 @@ func TestProtectionReachesThePluginUnlessOverridden(t *testing.T) {
 }
 
 func TestWithoutWaiting(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.machine("m1", nil)
 	r.put("hold", "")
@@ -193,6 +197,7 @@ func (r *rig) newestRun() *model.Run {
 }
 
 func TestBusyIsPassedOn(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.machine("m1", nil)
 	_, err := r.act("m1", "powerreset", nil)
@@ -207,6 +212,7 @@ func TestBusyIsPassedOn(t *testing.T) {
 }
 
 func TestSecretsStayInside(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.machine("m1", nil)
 	_, err := r.act("m1", "leak", model.Params{"toy/password": "s3cr3t-body", "toy/address": "192.0.2.2"})
@@ -234,6 +240,7 @@ func TestSecretsStayInside(t *testing.T) {
 }
 
 func TestReadsAreKeptInMemory(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.machine("m1", nil)
 	_, err := r.act("m1", "powerstatus", nil)
@@ -255,6 +262,7 @@ func TestReadsAreKeptInMemory(t *testing.T) {
 }
 
 func TestPowerLastSeen(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	uuid := r.machine("m1", nil)
 	look := func() model.Observed {
@@ -290,6 +298,7 @@ func TestPowerLastSeen(t *testing.T) {
 }
 
 func TestActionsOfAPluginObject(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	reply, err := r.c.Invoke(t.Context(), client.ActionRequest{Prefix: "plugins", Key: "toy", Command: "getInventory"})
 	if err != nil || string(reply.Result) != `{"plugin":"toy"}` {
@@ -300,6 +309,7 @@ func TestActionsOfAPluginObject(t *testing.T) {
 }
 
 func TestActionListing(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.machine("m1", nil)
 	r.machine("bare", model.Params{"toy/password": nil})
@@ -325,6 +335,7 @@ func TestActionListing(t *testing.T) {
 }
 
 func TestAskingForAPlugin(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy", "other")
 	r.ready("other")
 	r.machine("m1", model.Params{"other/id": "x"})

@@ -21,15 +21,8 @@ import (
 // do sends a request over https, the certificate verified, and reads the reply.
 func (r *rig) do(req *http.Request, token string) (*http.Response, []byte) {
 	r.t.Helper()
-	pem, err := os.ReadFile(filepath.Join(r.opts.DataDir, certFile))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		r.t.Fatal("no certificate in " + certFile)
-	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}
+	r.trust.Do(r.readCertificate)
+	transport := &http.Transport{TLSClientConfig: r.trusts}
 	defer transport.CloseIdleConnections()
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
@@ -48,6 +41,21 @@ func (r *rig) do(req *http.Request, token string) (*http.Response, []byte) {
 	return resp, raw
 }
 
+// readCertificate has the requests of a rig trust the endpoint's certificate.
+// Sessions are resumed: the tests make thousands of connections.
+func (r *rig) readCertificate() {
+	r.t.Helper()
+	pem, err := os.ReadFile(filepath.Join(r.opts.DataDir, certFile))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		r.t.Fatal("no certificate in " + certFile)
+	}
+	r.trusts = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(0)}
+}
+
 // ask sends a request over https.
 func (r *rig) ask(method, path, token, body string) (*http.Response, []byte) {
 	r.t.Helper()
@@ -59,6 +67,7 @@ func (r *rig) ask(method, path, token, body string) (*http.Response, []byte) {
 }
 
 func TestAccess(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	plugin := r.e.sup.tokens.issue("somebody", readerGrant())
 	for _, c := range []struct {
@@ -101,6 +110,7 @@ func TestAccess(t *testing.T) {
 }
 
 func TestPrivateFiles(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	for file, want := range map[string]os.FileMode{
 		"": 0o700, tokenFile: 0o600, keyFile: 0o600, "oob.sock": 0o600,
@@ -113,6 +123,7 @@ func TestPrivateFiles(t *testing.T) {
 }
 
 func TestOldTLSIsRefused(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	conn, err := tls.Dial("tcp", r.e.Addr(), &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
 	if err == nil {
@@ -121,6 +132,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 }
 
 func TestBodiesAreBounded(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	resp, raw := r.ask("POST", "/api/v3/machines", r.e.token, strings.Repeat("x", model.MaxBody+1))
 	if resp.StatusCode != 413 || !strings.Contains(string(raw), "larger than") {
@@ -135,6 +147,7 @@ func TestBodiesAreBounded(t *testing.T) {
 }
 
 func TestHeadersAreBounded(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "unix", r.e.Socket())
 	if err != nil {
@@ -153,6 +166,7 @@ func TestHeadersAreBounded(t *testing.T) {
 }
 
 func TestInfo(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	var info model.Info
 	if err := r.c.Get(t.Context(), "info", &info); err != nil {
@@ -165,6 +179,7 @@ func TestInfo(t *testing.T) {
 }
 
 func TestTheClientOverHTTPS(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	c, err := client.New(client.Options{Endpoint: "https://" + r.e.Addr(), Token: r.e.token})
 	if err != nil {
@@ -181,6 +196,7 @@ func TestTheClientOverHTTPS(t *testing.T) {
 }
 
 func TestAPanicIsOneErrorWithAnID(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.build()
 	a := &api{log: r.opts.Logger, tokens: newTokens("admin-token-of-tests"), mux: http.NewServeMux()}

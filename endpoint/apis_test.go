@@ -16,6 +16,7 @@ import (
 // What a caller sends below /plugin-apis/ reaches the plugin as it is, but for
 // the caller's credentials.
 func TestAPluginsOwnAPI(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	for _, path := range []string{"/plugin-apis/toy", "/plugin-apis/toy/", "/plugin-apis/toy/a//b/../c%2Fd/?x=1&y=%20z"} {
 		resp, raw := r.ask("PUT", path, r.e.token, "body")
@@ -38,6 +39,7 @@ func TestAPluginsOwnAPI(t *testing.T) {
 
 // Who may not reach consoles does not reach the plugin.
 func TestAPluginsOwnAPINeedsAClaim(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	for _, c := range []struct {
 		name   string
@@ -60,6 +62,7 @@ func TestAPluginsOwnAPINeedsAClaim(t *testing.T) {
 }
 
 func TestAPluginsOwnWebsocket(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	d := websocket.Dialer{NetDialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", r.e.Socket())
@@ -84,6 +87,7 @@ func TestAPluginsOwnWebsocket(t *testing.T) {
 
 // While its plugin is away an API says so.
 func TestTheAPIOfABrokenPlugin(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "needy")
 	r.start()
 	eventually(t, "param missed", func() bool { return strings.Contains(r.pluginErrors("needy"), "missing param") })

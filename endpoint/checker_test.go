@@ -11,6 +11,7 @@ import (
 // TestCheckersFollowTheirParams checks values by a declaration that changes, goes
 // and comes back: the one of now counts.
 func TestCheckersFollowTheirParams(t *testing.T) {
+	t.Parallel()
 	c := newCatalog(slog.New(slog.DiscardHandler))
 	declare := func(schema string) {
 		o := &store.Object{Prefix: "params", ID: "x/n", Value: json.RawMessage(`{"Name":"x/n","Schema":` + schema + `}`)}

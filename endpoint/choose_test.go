@@ -36,6 +36,7 @@ func offered(plugin, provider string, required ...string) offer {
 }
 
 func TestWhichPlugin(t *testing.T) {
+	t.Parallel()
 	c := garage(t)
 	car, bike, second := offered("car", "car", "car/address", "car/key"), offered("bike", "bike", "bike/lock"), offered("car-two", "car", "car/address", "car/key")
 	full := chain{{"car/address": "a", "car/key": "k"}}
@@ -79,6 +80,7 @@ func TestWhichPlugin(t *testing.T) {
 }
 
 func TestActionParams(t *testing.T) {
+	t.Parallel()
 	c := garage(t)
 	of := offered("car", "car", "car/address", "car/key")
 	stored := chain{{"car/address": "stored", "car/key": "k1", "oob/driver": "car", "oob/wait": false, "oob/timeout": 5, "other": 1}, {"car/gear": 4}}
@@ -123,6 +125,7 @@ func TestActionParams(t *testing.T) {
 }
 
 func TestTornTargetsAreRefused(t *testing.T) {
+	t.Parallel()
 	of := offered("car", "car")
 	of.provider.Meta[model.MetaTargets] = "{"
 	_, err := garage(t).actionParams(of, model.Params{}, nil)
@@ -132,6 +135,7 @@ func TestTornTargetsAreRefused(t *testing.T) {
 
 // The toy does not know of protection.
 func TestAProtectedMachineIsGuardedByTheEndpoint(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	ctx := t.Context()
 	if err := errors.Join(
@@ -162,6 +166,7 @@ func TestAProtectedMachineIsGuardedByTheEndpoint(t *testing.T) {
 }
 
 func TestProtectionInTheModel(t *testing.T) {
+	t.Parallel()
 	for _, x := range []struct {
 		own, profile any
 		override     bool

@@ -11,6 +11,7 @@ import (
 
 // TestClientObjects takes one object through all that a client can do with it.
 func TestClientObjects(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	ctx, profiles := t.Context(), r.c.Profiles()
 	made, err := profiles.Create(ctx, &model.Profile{Name: "rack", Params: model.Params{"a/b": 1}})
@@ -43,6 +44,7 @@ func TestClientObjects(t *testing.T) {
 
 // TestClientLists asks for parts of a list.
 func TestClientLists(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	ctx, machines := t.Context(), r.c.Machines()
 	for _, name := range []string{"m3", "m1", "m4", "m2"} {
@@ -80,6 +82,7 @@ func TestClientLists(t *testing.T) {
 
 // TestClientParams sets, reads and unsets params.
 func TestClientParams(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	ctx, machines := t.Context(), r.c.Machines()
 	if _, err := machines.Create(ctx, model.NewMachine("m1")); err != nil {
@@ -119,6 +122,7 @@ func TestClientParams(t *testing.T) {
 
 // TestClientActions reads what can be done to a machine.
 func TestClientActions(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.machine("m1", nil)
 	ctx, machines := t.Context(), r.c.Machines()
@@ -140,6 +144,7 @@ func TestClientActions(t *testing.T) {
 // TestClientPatternRefused registers for a pattern that the endpoint does not
 // take.
 func TestClientPatternRefused(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	err := r.c.Events(t.Context(), []string{"machines.*.*", "nonsense"}, nil)
 	wantError(t, err, model.Invalid, `refused to register "nonsense"`)

@@ -19,6 +19,7 @@ func colourParam(schema string, secure bool) string {
 }
 
 func TestContentLife(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	site := pack("site", "v1.0.0", `,"Description":"of this site"`, colourParam(`{"type":"string","default":"red"}`, false)+
 		`,"profiles":{"site-all":{"Name":"site-all","Params":{"site/colour":"blue"}}},"stages":{"site-stage":{"Name":"site-stage","Profiles":["site-all"]}}`)
@@ -71,6 +72,7 @@ func TestContentLife(t *testing.T) {
 }
 
 func TestContentThatIsRefused(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.wantStatus(201, "POST", "/contents", r.e.token, pack("site", "v1.2.0", "", `"profiles":{"shared":{"Name":"shared"}}`))
 	r.wantStatus(201, "POST", "/profiles", r.e.token, `{"Name":"mine"}`)
@@ -120,6 +122,7 @@ func TestContentThatIsRefused(t *testing.T) {
 }
 
 func TestContentInUse(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	site := pack("site", "v1.0.0", "", `"profiles":{"pa":{"Name":"pa"},"pb":{"Name":"pb"}},"stages":{"sa":{"Name":"sa"}}`)
 	r.wantStatus(201, "POST", "/contents", r.e.token, site)
@@ -146,6 +149,7 @@ func TestContentInUse(t *testing.T) {
 
 // Layers that need each other come up again in whatever order they are stored.
 func TestContentIsLoadedInItsOrder(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	r.wantStatus(201, "POST", "/contents", r.e.token, pack("zz", "v1.0.0", "", ""))
 	r.wantStatus(201, "POST", "/contents", r.e.token, pack("mm", "v1.0.0", `,"Prerequisites":"zz"`, ""))
@@ -157,6 +161,7 @@ func TestContentIsLoadedInItsOrder(t *testing.T) {
 // A schema that changes has the stored values looked at: what no longer fits is
 // marked and told, and fits again when it is set anew.
 func TestChangedSchemaMarksValues(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	text, enum := colourParam(`{"type":"string"}`, false), colourParam(`{"type":"string","enum":["red","blue"]}`, false)
 	r.wantStatus(201, "POST", "/contents", r.e.token, pack("site", "v1.0.0", "", text))
@@ -182,6 +187,7 @@ func TestChangedSchemaMarksValues(t *testing.T) {
 // Content that declares a param Secure has its stored values sealed, and those
 // in the content itself too.
 func TestSecureParamsInContent(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	r.wantStatus(201, "POST", "/machines", r.e.token, `{"Name":"m1","Uuid":"`+referenceUUID+`","Params":{"site/colour":"ultraviolet"}}`)
 	made := r.wantStatus(201, "POST", "/contents", r.e.token,
@@ -215,6 +221,7 @@ func TestSecureParamsInContent(t *testing.T) {
 // With replaceWritable the objects of the store that the content has too give
 // way to it.
 func TestContentReplacesWritable(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	r.wantStatus(201, "POST", "/profiles", r.e.token, `{"Name":"pa","Description":"mine"}`)
 	site := pack("site", "v1.0.0", "", `"profiles":{"pa":{"Name":"pa","Description":"of the site"}}`)
@@ -229,6 +236,7 @@ func TestContentReplacesWritable(t *testing.T) {
 
 // A plugin whose content meets uploaded content is listed with both names.
 func TestPluginMeetsUploadedContent(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	r.wantStatus(201, "POST", "/contents", r.e.token, pack("site", "v1.0.0", "", `"params":{"toy/port":{"Name":"toy/port","Schema":{}}}`))
 	r.install("toy", "toy")

@@ -11,6 +11,7 @@ import (
 // TestDeclaredSecretIsNotShown: a param whose name says nothing is as secret as
 // its declaration says, wherever a machine is shown.
 func TestDeclaredSecretIsNotShown(t *testing.T) {
+	t.Parallel()
 	const name, value = "site/rack-phrase", "correct-horse-battery"
 	r := start(t)
 	ctx := t.Context()

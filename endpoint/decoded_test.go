@@ -12,6 +12,7 @@ import (
 // TestDecodedObjects gives an object back for the very text and the epoch that it
 // was decoded in only, and keeps so many.
 func TestDecodedObjects(t *testing.T) {
+	t.Parallel()
 	var d decodedObjects
 	raw := json.RawMessage(`{"Name":"x"}`)
 	same := append(json.RawMessage(nil), raw...)
@@ -42,6 +43,7 @@ func TestDecodedObjects(t *testing.T) {
 // TestActionsSeeProfilesAsTheyAre changes the profiles that an action's params
 // come from, between actions: each sees what is stored then, secrets too.
 func TestActionsSeeProfilesAsTheyAre(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	ctx := t.Context()
 	r.machine("m1", nil)

@@ -14,6 +14,7 @@ import (
 )
 
 func TestBadBinariesAreListedAndDisturbNothing(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "toy", "garbage", "failing", "hanging", "future", "badname")
 	r.build()
 	r.e.timing.define = 3 * time.Second
@@ -46,6 +47,7 @@ func TestBadBinariesAreListedAndDisturbNothing(t *testing.T) {
 }
 
 func TestProviderListing(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	p := r.provider("toy", stateLoaded)
 	if p.Content != "" || p.Version != "v1.0.0" || p.Meta["Description"] != "a toy" || p.Meta["Type"] != "plugin" {
@@ -67,6 +69,7 @@ func TestProviderListing(t *testing.T) {
 }
 
 func TestTwoBinariesOfOneProvider(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	path := r.install("copy", "toy")
 	p := r.provider("copy", stateFailed)
@@ -83,6 +86,7 @@ func TestTwoBinariesOfOneProvider(t *testing.T) {
 }
 
 func TestTwoLayersWithOneKeyAreRefused(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.install("clash", "clash")
 	p := r.provider("clash", stateFailed)
@@ -92,6 +96,7 @@ func TestTwoLayersWithOneKeyAreRefused(t *testing.T) {
 }
 
 func TestAStoredObjectIsALayerToo(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.start()
 	if err := r.c.Post(t.Context(), "params", model.Param{Name: "toy/port", Schema: map[string]any{"type": "string"}}, nil); err != nil {
@@ -108,6 +113,7 @@ func TestAStoredObjectIsALayerToo(t *testing.T) {
 }
 
 func TestAChangedBinaryIsReplaced(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	first := pidOf(t, r, "toy")
 	r.install("toy", "v2")
@@ -123,6 +129,7 @@ func TestAChangedBinaryIsReplaced(t *testing.T) {
 }
 
 func TestAChangedBinaryThatFailsLeavesTheOldOne(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.install("toy", "failing")
 	p := r.provider("toy", stateFailed)
@@ -136,6 +143,7 @@ func TestAChangedBinaryThatFailsLeavesTheOldOne(t *testing.T) {
 }
 
 func TestARemovedBinaryIsRetired(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.machine("m1", nil)
 	if err := os.Remove(filepath.Join(r.opts.PluginDir, "toy")); err != nil {
@@ -157,6 +165,7 @@ func TestARemovedBinaryIsRetired(t *testing.T) {
 }
 
 func TestWhatOthersCanChangeIsRefused(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "toy")
 	path := filepath.Join(r.opts.PluginDir, "toy")
 	if err := os.Chmod(path, 0o777); err != nil {
@@ -180,6 +189,7 @@ func TestWhatOthersCanChangeIsRefused(t *testing.T) {
 }
 
 func TestForeignFilesAreRefused(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give files away")
 	}
@@ -195,6 +205,7 @@ func TestForeignFilesAreRefused(t *testing.T) {
 }
 
 func TestALinkIsAsSafeAsItsTarget(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "toy")
 	open := filepath.Join(filepath.Dir(r.opts.PluginDir), "open")
 	if err := os.Mkdir(open, 0o755); err != nil {
@@ -215,6 +226,7 @@ func TestALinkIsAsSafeAsItsTarget(t *testing.T) {
 }
 
 func TestWhatIsNoPluginIsNotListed(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "toy")
 	for name, mode := range map[string]os.FileMode{"README": 0o644, ".hidden": 0o755} {
 		if err := os.WriteFile(filepath.Join(r.opts.PluginDir, name), []byte("#!/bin/sh\n"), mode); err != nil {
@@ -238,6 +250,7 @@ func TestWhatIsNoPluginIsNotListed(t *testing.T) {
 }
 
 func TestAFileIsLeftAloneWhileItChanges(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -297,6 +310,7 @@ func TestAFileIsLeftAloneWhileItChanges(t *testing.T) {
 }
 
 func TestAnOldFileIsNotWatchedFirst(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "toy")
 	r.opts.ScanInterval = time.Hour
 	old := time.Now().Add(-3 * time.Hour)

@@ -9,6 +9,7 @@ import (
 
 // The table of routes in docs/api.md is the table of the code.
 func TestTheDocumentedRoutes(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("../docs/api.md")
 	if err != nil {
 		t.Fatal(err)
@@ -51,6 +52,7 @@ func TestTheDocumentedRoutes(t *testing.T) {
 
 // Every operator and every parameter that is no filter stands in the text.
 func TestTheDocumentedParameters(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("../docs/api.md")
 	if err != nil {
 		t.Fatal(err)

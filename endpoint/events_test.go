@@ -60,6 +60,7 @@ func hear(t *testing.T, conn *websocket.Conn) *model.Event {
 func name(e *model.Event) string { return e.Type + "." + e.Action + "." + e.Key }
 
 func TestEventsOfAnActionInOrder(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	uuid := r.machine("m1", nil)
 	r.put("state", "off")
@@ -112,6 +113,7 @@ func TestEventsOfAnActionInOrder(t *testing.T) {
 }
 
 func TestEventsOfObjects(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	conn := r.dial()
 	say(t, conn, "register machines.create,update,save,delete.*")
@@ -141,6 +143,7 @@ func TestEventsOfObjects(t *testing.T) {
 }
 
 func TestStreamCommands(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	conn := r.dial()
 	if e := say(t, conn, "register nonsense"); e.Type != "websocket" || e.Action != "error" || e.Object == nil {
@@ -175,6 +178,7 @@ func TestStreamCommands(t *testing.T) {
 }
 
 func TestAStreamWithAHugeFrameEnds(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	conn := r.dial()
 	if err := conn.WriteMessage(websocket.TextMessage, []byte(strings.Repeat("x", 2*maxFrame))); err != nil {
@@ -189,6 +193,7 @@ func TestAStreamWithAHugeFrameEnds(t *testing.T) {
 }
 
 func TestABrowserOfAnotherOriginGetsNoStream(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	d := websocket.Dialer{NetDialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", r.e.Socket())
@@ -204,6 +209,7 @@ func TestABrowserOfAnotherOriginGetsNoStream(t *testing.T) {
 
 // A client that was suspended does not read what it is sent.
 func TestStopDoesNotWaitForAStreamThatIsNotRead(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.build()
 	if err := r.e.Start(t.Context()); err != nil {
@@ -211,7 +217,7 @@ func TestStopDoesNotWaitForAStreamThatIsNotRead(t *testing.T) {
 	}
 	conn := r.dial()
 	say(t, conn, "register bulk.*.*")
-	filler := json.RawMessage(`"` + string(make32k()) + `"`)
+	filler := json.RawMessage(`"` + strings.Repeat("x", 32<<10) + `"`)
 	for range 1_000 { // 32 MB: more than the sockets hold
 		r.e.hub.Publish(&model.Event{Type: "bulk", Action: "x", Object: filler})
 	}
@@ -225,6 +231,7 @@ func TestStopDoesNotWaitForAStreamThatIsNotRead(t *testing.T) {
 }
 
 func TestStopEndsStreams(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.build()
 	if err := r.e.Start(t.Context()); err != nil {
@@ -249,6 +256,7 @@ func TestStopEndsStreams(t *testing.T) {
 }
 
 func TestRecentEvents(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	for _, key := range []string{"1", "2", "3"} {
 		if err := r.c.Post(t.Context(), "events", model.Event{Type: "t", Action: "a", Key: key}, nil); err != nil {
@@ -263,6 +271,7 @@ func TestRecentEvents(t *testing.T) {
 }
 
 func TestAListeningPluginGetsEverythingInOrder(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy", "listener")
 	r.ready("listener")
 	r.machine("m1", nil)
@@ -283,6 +292,7 @@ func TestAListeningPluginGetsEverythingInOrder(t *testing.T) {
 // What happens while a listening plugin is away waits for it, and what happens
 // while the endpoint stops still reaches it.
 func TestAListeningPluginMissesNothing(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "toy", "listener")
 	r.build()
 	if err := r.e.Start(t.Context()); err != nil {

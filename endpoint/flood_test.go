@@ -14,6 +14,7 @@ import (
 
 // A flood is let through up to its bound, told of once, and counted at its end.
 func TestAFloodIsBoundedAndToldOfOnce(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var text logBuffer
 		log := slog.New(slog.NewTextHandler(&text, nil))
@@ -56,6 +57,7 @@ func TestAFloodIsBoundedAndToldOfOnce(t *testing.T) {
 // A plugin that logs and publishes without end costs a bounded number of lines
 // and events, and its actions go on.
 func TestAPluginThatFloods(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.machine("m1", nil)
 	sub, err := r.e.hub.Subscribe("flood.*.*")
@@ -87,6 +89,7 @@ func TestAPluginThatFloods(t *testing.T) {
 // The secrets of a machine are kept out of what plugins log, print and publish, for
 // a while after its action too.
 func TestAHush(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var h hush
 		end := h.begin([]string{"s3cr3t-1"})
@@ -115,6 +118,7 @@ func TestAHush(t *testing.T) {
 }
 
 func TestADiscreetLog(t *testing.T) {
+	t.Parallel()
 	var text logBuffer
 	log := slog.New(&discreet{slog.NewTextHandler(&text, nil), func(s string) string { return strings.ReplaceAll(s, "s3cr3t", model.Masked) }})
 	log.With("a", 1).WithGroup("g").Info("it printed s3cr3t", "b", 2)

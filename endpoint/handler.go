@@ -77,14 +77,21 @@ func (h *handler) tie(group int64, run string) bool {
 		return false
 	}
 	h.mu.Lock()
-	h.groups[group] = l
-	h.mu.Unlock()
-	l.tie(func() {
+	defer h.mu.Unlock()
+	if h.groups[group] == l {
+		return true
+	}
+	tied := l.tie(func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		delete(h.groups, group)
+		if h.groups[group] == l {
+			delete(h.groups, group)
+		}
 	})
-	return true
+	if tied {
+		h.groups[group] = l
+	}
+	return tied
 }
 
 // Publish hands a plugin's event to everybody, under the plugin's name.

@@ -10,6 +10,7 @@ import (
 )
 
 func TestWhatAPluginSendsOfItsOwnAccord(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.machine("m1", nil)
 	if err := r.c.Post(t.Context(), "plugins/toy/params/toy%2Fpassword", "plug-s3cr3t", nil); err != nil {
@@ -47,6 +48,7 @@ func TestWhatAPluginSendsOfItsOwnAccord(t *testing.T) {
 }
 
 func TestAPluginListsObjects(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.machine("m1", nil)
 	h := &handler{unit: r.e.sup.unit("toy")}
@@ -59,6 +61,7 @@ func TestAPluginListsObjects(t *testing.T) {
 }
 
 func TestLogLevels(t *testing.T) {
+	t.Parallel()
 	for word, want := range map[string]slog.Level{
 		"trace": slog.LevelDebug, "debug": slog.LevelDebug, "": slog.LevelDebug, "info": slog.LevelInfo, "audit": slog.LevelInfo,
 		"warn": slog.LevelWarn, "error": slog.LevelError, "fatal": slog.LevelError, "panic": slog.LevelError,

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"os"
@@ -28,6 +29,9 @@ type rig struct {
 	e    *Endpoint
 	c    *client.Client // on the unix socket
 	log  *logBuffer
+
+	trust  sync.Once
+	trusts *tls.Config // knows the endpoint's certificate; made by trust
 }
 
 // logBuffer is a log that can be read while it is written.

@@ -40,6 +40,7 @@ func idle(t *testing.T) (*exec.Cmd, <-chan struct{}) {
 }
 
 func TestALeftoverIsWaitedForBeforeALaunch(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "toy")
 	cmd, _ := idle(t)
 	state := filepath.Join(r.opts.DataDir, "state", "toy")
@@ -58,6 +59,7 @@ func TestALeftoverIsWaitedForBeforeALaunch(t *testing.T) {
 }
 
 func TestALeftoverThatStaysIsKilled(t *testing.T) {
+	t.Parallel()
 	cmd, done := idle(t)
 	dir := t.TempDir()
 	if err := noteProcess(dir, cmd.Process.Pid); err != nil {
@@ -70,6 +72,7 @@ func TestALeftoverThatStaysIsKilled(t *testing.T) {
 }
 
 func TestWaitingForALeftoverEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	cmd, _ := idle(t)
 	dir := t.TempDir()
 	if err := noteProcess(dir, cmd.Process.Pid); err != nil {
@@ -84,6 +87,7 @@ func TestWaitingForALeftoverEndsWithItsContext(t *testing.T) {
 }
 
 func TestWhatIsNoLeftover(t *testing.T) {
+	t.Parallel()
 	for name, text := range map[string]string{
 		"empty": "", "words": "hello world", "init": "1 1", "negative": "-5 7",
 		"another process with that pid": fmt.Sprintf("%d 1", os.Getpid()), "no start": fmt.Sprint(os.Getpid()),

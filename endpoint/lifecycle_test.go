@@ -16,6 +16,7 @@ import (
 // TestBadSurroundings is what an endpoint says that cannot start: one line, and
 // nothing is left behind.
 func TestBadSurroundings(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -83,11 +84,13 @@ func TestBadSurroundings(t *testing.T) {
 }
 
 func TestALongSocketPathIsRefused(t *testing.T) {
+	t.Parallel()
 	_, err := New(Options{DataDir: "/" + strings.Repeat("x", maxSocketPath)})
 	wantError(t, err, model.Invalid, "longer than 107", "--socket")
 }
 
 func TestASecondEndpointOnTheData(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	other := newRig(t)
 	other.opts.DataDir = r.opts.DataDir
@@ -100,6 +103,7 @@ func TestASecondEndpointOnTheData(t *testing.T) {
 }
 
 func TestASocketThatIsServedIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	other := newRig(t)
 	other.opts.Socket = r.e.Socket()
@@ -111,6 +115,7 @@ func TestASocketThatIsServedIsLeftAlone(t *testing.T) {
 }
 
 func TestRestartKeepsWhatWasStored(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "toy")
 	r.build()
 	if err := r.e.Start(t.Context()); err != nil {
@@ -145,6 +150,7 @@ func TestRestartKeepsWhatWasStored(t *testing.T) {
 }
 
 func TestStartAndStopTwice(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.build()
 	if err := r.e.Start(t.Context()); err != nil {
@@ -160,6 +166,7 @@ func TestStartAndStopTwice(t *testing.T) {
 }
 
 func TestRunEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "toy")
 	r.build()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -173,6 +180,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 }
 
 func TestStopWaitsForRuns(t *testing.T) {
+	t.Parallel()
 	for _, role := range []string{"toy", "both"} { // one that acts, one that listens too
 		t.Run(role, func(t *testing.T) { stopInMidAction(t, role) })
 	}
@@ -210,6 +218,7 @@ func stopInMidAction(t *testing.T, role string) {
 }
 
 func TestTeardown(t *testing.T) {
+	t.Parallel()
 	var order []string
 	var down teardown
 	for _, n := range []string{"a", "b", "c"} {

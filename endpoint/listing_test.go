@@ -32,6 +32,7 @@ func (r *rig) listed(path string) string {
 // A machine shows what it has the params for, wherever they come from, once for
 // each provider.
 func TestWhichActionsAMachineShows(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy", "other")
 	r.ready("other")
 	if err := r.c.Post(t.Context(), "plugins", model.Plugin{Name: "toy-two", Provider: "toy"}, nil); err != nil {
@@ -63,6 +64,7 @@ func TestWhichActionsAMachineShows(t *testing.T) {
 
 // The reference's clients know errors of actions by these words.
 func TestTheWordsOfRefusals(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	uuid := r.machine("m1", nil)
 	for _, c := range []struct{ method, path, body, want string }{
@@ -82,6 +84,7 @@ func TestTheWordsOfRefusals(t *testing.T) {
 
 // A request may ask for more of the plugin's log than the endpoint keeps.
 func TestARequestMayAskForMoreLog(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "old")
 	r.start()
 	if err := r.c.Post(t.Context(), "plugins", model.Plugin{Name: "old", Provider: "old", Params: model.Params{"old/token": "t0ken-value"}}, nil); err != nil {
@@ -105,6 +108,7 @@ func TestARequestMayAskForMoreLog(t *testing.T) {
 // From the first moment of a stop no action is taken; one that was sent before
 // still ends as it should.
 func TestNoNewActionsDuringAStop(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "toy")
 	r.build()
 	if err := r.e.Start(t.Context()); err != nil {
@@ -146,6 +150,7 @@ func TestNoNewActionsDuringAStop(t *testing.T) {
 
 // A path that lacks its last word is none: nothing is redirected.
 func TestAPathWithoutItsNameIsNoRoute(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	uuid := r.machine("m1", nil)
 	for _, path := range []string{"/machines/" + uuid + "/params", "/machines/" + uuid + "/params/", "/plugin_providers/toy/trust/", "/runs/"} {

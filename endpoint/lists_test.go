@@ -35,6 +35,7 @@ func (r *rig) fleet(n int) {
 }
 
 func TestListsOfMachines(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	r.fleet(6)
 	r.want(201, "POST", "/profiles", `{"Name":"site","Params":{"where":"here"}}`, nil)
@@ -64,6 +65,7 @@ func TestListsOfMachines(t *testing.T) {
 }
 
 func TestSlimLists(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	r.fleet(1)
 	for _, path := range []string{"/machines/Name:m0", "/machines"} {
@@ -114,6 +116,7 @@ func TestSlimLists(t *testing.T) {
 // What is listed is encoded once for each revision, and again when what is
 // secret may have changed.
 func TestListsShowWhatIsThereNow(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	r.fleet(2)
 	r.want(200, "POST", "/machines/Name:m0/params/site/code", `"c0d3-1234"`, nil)
@@ -141,6 +144,7 @@ func TestListsShowWhatIsThereNow(t *testing.T) {
 
 // A list of one machine by its name does not look at the others.
 func TestCandidates(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	r.fleet(3)
 	k := r.e.objects.kinds.get("machines")

@@ -9,6 +9,7 @@ import (
 )
 
 func TestLinesOfTheLog(t *testing.T) {
+	t.Parallel()
 	var text logBuffer
 	log, ring := keepLog(slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	log.Debug("unheard")
@@ -39,6 +40,7 @@ func TestLinesOfTheLog(t *testing.T) {
 }
 
 func TestTheLogIsBounded(t *testing.T) {
+	t.Parallel()
 	ring := &logRing{}
 	told := 0
 	publish := func(*model.Line) { told++ }
@@ -58,6 +60,7 @@ func TestTheLogIsBounded(t *testing.T) {
 }
 
 func TestLevelWords(t *testing.T) {
+	t.Parallel()
 	for level, want := range map[slog.Level]string{-8: "debug", slog.LevelDebug: "debug", slog.LevelInfo: "info", slog.LevelWarn: "warn", slog.LevelError: "error", 12: "error"} {
 		if got := levelWord(level); got != want {
 			t.Errorf("%v: %s, want %s", level, got, want)

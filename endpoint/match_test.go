@@ -8,6 +8,7 @@ import (
 
 // A change with an If-Match is made of nothing but what it names.
 func TestChangesOfWhatIsNamed(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	uuid := r.machine("m1", nil)
 	const patch = `[{"op":"replace","path":"/Description","value":"x"}]`
@@ -60,6 +61,7 @@ func TestChangesOfWhatIsNamed(t *testing.T) {
 
 // Of writers who all saw the same revision, one writes.
 func TestOneOfManyWritersWins(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	r.fleet(1)
 	resp, _ := r.askLocal("GET", "/machines/Name:m0", "")

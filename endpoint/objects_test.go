@@ -12,6 +12,7 @@ import (
 )
 
 func TestMachineLife(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	ctx := t.Context()
 	var made, got, changed, patched, deleted model.Machine
@@ -44,6 +45,7 @@ func TestMachineLife(t *testing.T) {
 }
 
 func TestBadObjects(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.machine("taken", nil)
 	long := strings.Repeat("x", maxName+1)
@@ -78,6 +80,7 @@ func TestBadObjects(t *testing.T) {
 }
 
 func TestReadOnlyContent(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	var p model.Param
 	if err := r.c.Get(t.Context(), "params/toy%2Fport", &p); err != nil || !p.ReadOnly || p.Bundle != "toy" {
@@ -93,6 +96,7 @@ func TestReadOnlyContent(t *testing.T) {
 }
 
 func TestSecretsAreMaskedAndKept(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	ctx := t.Context()
 	uuid := r.machine("m1", model.Params{"nested": map[string]any{"password": "deep-secret", "plain": "x"}, "list": []any{map[string]any{"token": "list-secret"}}})
@@ -158,6 +162,7 @@ func (r *rig) stored(uuid string) (*model.Machine, error) {
 }
 
 func TestParamsOfObjects(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	ctx := t.Context()
 	uuid := r.machine("m1", nil)
@@ -194,6 +199,7 @@ func TestParamsOfObjects(t *testing.T) {
 }
 
 func TestFilters(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	ctx := t.Context()
 	for i := range 4 {
@@ -214,6 +220,7 @@ func TestFilters(t *testing.T) {
 }
 
 func TestConcurrentChangesAllCount(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	if err := r.c.Post(t.Context(), "machines", json.RawMessage(`{"Name":"m1"}`), nil); err != nil {
 		t.Fatal(err)
@@ -233,6 +240,7 @@ func TestConcurrentChangesAllCount(t *testing.T) {
 }
 
 func TestRenamingAMachine(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	ctx := t.Context()
 	for _, name := range []string{"m1", "m2"} {
@@ -251,6 +259,7 @@ func TestRenamingAMachine(t *testing.T) {
 }
 
 func TestWhatIsNeededIsNotDeleted(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	ctx := t.Context()
 	if err := errors.Join(
@@ -271,6 +280,7 @@ func TestWhatIsNeededIsNotDeleted(t *testing.T) {
 // A machine that is deleted while an action on it is asked for is either gone,
 // and has no run, or stays.
 func TestADeleteBesideANewRun(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.put("hold", "")
 	for i := range 5 {
@@ -306,6 +316,7 @@ func TestADeleteBesideANewRun(t *testing.T) {
 }
 
 func TestUnknownIndex(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	wantError(t, r.c.Get(t.Context(), "machines/Address:x", nil), model.Invalid, "Address", "no such index")
 	if err := r.c.Get(t.Context(), "profiles/Name:global", nil); err != nil {

@@ -12,6 +12,7 @@ import (
 // Whatever lies in the plugin directory is listed with what is wrong with it, or
 // not at all, within bounds; a plugin beside it works, and no process is left.
 func TestOddThingsBesideAPlugin(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "toy")
 	at := func(name string) string { return filepath.Join(r.opts.PluginDir, name) }
 	alive := filepath.Join(r.dir, "alive")

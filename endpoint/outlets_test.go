@@ -49,6 +49,7 @@ func (r *rig) plant() (uuid string) {
 // Whatever leaves the endpoint without getSecure, by any route that is read, in
 // events, in the log or on the disk, shows none of the secrets.
 func TestNoOutletShowsASecret(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	all := r.watch(bearer(r.e.token), "")
 	uuid := r.plant()

@@ -26,6 +26,7 @@ func TestDefaultDataDir(t *testing.T) {
 }
 
 func TestPrivateWrites(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
 	if err := errors.Join(writePrivate(path, []byte("one")), writePrivate(path, []byte("two"))); err != nil {
@@ -44,6 +45,7 @@ func TestPrivateWrites(t *testing.T) {
 }
 
 func TestRuntimeDirs(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	stale := filepath.Join(t.TempDir(), runtimePrefix+"stale")
 	if err := errors.Join(os.Mkdir(stale, 0o700), os.WriteFile(filepath.Join(data, runtimeNote), []byte(stale), 0o600)); err != nil {
@@ -78,6 +80,7 @@ func TestRuntimeDirs(t *testing.T) {
 }
 
 func TestOnlyRuntimeDirectoriesAreStale(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	note, precious := filepath.Join(dir, "note"), filepath.Join(dir, "precious")
 	if err := os.Mkdir(precious, 0o700); err != nil {

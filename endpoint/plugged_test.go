@@ -10,6 +10,7 @@ import (
 
 // TestPlugged reads the plugins of a snapshot once, and those of another anew.
 func TestPlugged(t *testing.T) {
+	t.Parallel()
 	of := func(texts ...string) []*store.Object {
 		var out []*store.Object
 		for _, text := range texts {

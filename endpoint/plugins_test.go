@@ -25,6 +25,7 @@ func (r *rig) pluginErrors(name string) string {
 }
 
 func TestCircuitOpensAfterCrashesAndAnUpdateClosesIt(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "crashy")
 	r.start()
 	sub, err := r.e.hub.Subscribe("plugins.fault.crashy")
@@ -57,6 +58,7 @@ func TestCircuitOpensAfterCrashesAndAnUpdateClosesIt(t *testing.T) {
 }
 
 func TestAPluginThatDoesNotComeUp(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "mute")
 	r.start()
 	eventually(t, "circuit open", func() bool { return strings.Contains(r.pluginErrors("mute"), "5 crashes") })
@@ -67,6 +69,7 @@ func TestAPluginThatDoesNotComeUp(t *testing.T) {
 }
 
 func TestACrashedPluginComesBack(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	first := pidOf(t, r, "toy")
 	proc, err := os.FindProcess(first)
@@ -83,6 +86,7 @@ func TestACrashedPluginComesBack(t *testing.T) {
 }
 
 func TestARefusedConfigIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "refusing")
 	r.start()
 	eventually(t, "refused", func() bool {
@@ -97,6 +101,7 @@ func TestARefusedConfigIsTriedAgain(t *testing.T) {
 }
 
 func TestConfigHasTheParamsInClear(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "needy")
 	r.start()
 	eventually(t, "param missed", func() bool { return strings.Contains(r.pluginErrors("needy"), "missing param needy/key") })
@@ -129,6 +134,7 @@ func TestConfigHasTheParamsInClear(t *testing.T) {
 
 // A plugin object may be made a moment after its provider's binary was copied.
 func TestAPluginWaitsForABinaryThatIsNew(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.opts.ScanInterval = time.Hour
 	r.start()
@@ -157,6 +163,7 @@ func TestAPluginWaitsForABinaryThatIsNew(t *testing.T) {
 }
 
 func TestADeletedPluginObjectStops(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	first := pidOf(t, r, "toy")
 	if err := r.c.Delete(t.Context(), "plugins/toy", nil); err != nil {
@@ -174,6 +181,7 @@ func TestADeletedPluginObjectStops(t *testing.T) {
 // A read may come before the supervisor has looked at a plugin that was made a
 // moment ago.
 func TestAReadOfANewPluginWaitsForIt(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.e.sup.close() // it looks no more
 	if err := r.c.Post(t.Context(), "plugins", model.Plugin{Name: "second", Provider: "toy"}, nil); err != nil {
@@ -187,6 +195,7 @@ func TestAReadOfANewPluginWaitsForIt(t *testing.T) {
 }
 
 func TestTwoPluginsOfOneProvider(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	if err := r.c.Post(t.Context(), "plugins", model.Plugin{Name: "toy-two", Provider: "toy"}, nil); err != nil {
 		t.Fatal(err)
@@ -204,6 +213,7 @@ func TestTwoPluginsOfOneProvider(t *testing.T) {
 }
 
 func TestPluginEnvironmentAndFolders(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	raw, err := os.ReadFile(filepath.Join("/proc", itoa(pidOf(t, r, "toy")), "environ"))
 	if err != nil {

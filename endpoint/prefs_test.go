@@ -9,6 +9,7 @@ import (
 )
 
 func TestPreferences(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	var prefs map[string]string
 	r.want(200, "GET", "/prefs", "", &prefs)
@@ -42,6 +43,7 @@ func TestPreferences(t *testing.T) {
 // What a new machine's maker leaves open is as the preferences say; what stands
 // in the request stays.
 func TestPreferencesOfNewMachines(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	for path, name := range map[string]string{"stages": "ready", "bootenvs": "sledge", "workflows": "discover"} {
 		r.want(201, "POST", "/"+path, `{"Name":"`+name+`"}`, nil)
@@ -71,6 +73,7 @@ func TestPreferencesOfNewMachines(t *testing.T) {
 // The kept log has the lines from its preference's level on, at once and after a
 // restart.
 func TestThePreferenceOfTheLog(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	heard := func(text string) bool {
 		return slices.ContainsFunc(r.e.ring.all(), func(l *model.Line) bool { return l.Message == text })

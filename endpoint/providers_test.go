@@ -46,6 +46,7 @@ func (r *rig) upload(name, binary, token string) (int, string) {
 }
 
 func TestUploadReplaceDownloadRemove(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.start()
 	first := r.binaryOf("toy")
@@ -100,6 +101,7 @@ func (r *rig) download(name, want string) {
 
 // A bad upload changes nothing and leaves nothing behind.
 func TestBadUploads(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	pid := pidOf(t, r, "toy")
 	for _, c := range []struct {
@@ -148,6 +150,7 @@ func (r *rig) onlyFiles(want ...string) {
 
 // An upload is bounded, and one that breaks off leaves nothing.
 func TestUploadsThatAreNotWhole(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	_, _, err := receiveFile(dir, "big", http.MaxBytesReader(nil, io.NopCloser(strings.NewReader("more than four")), 4))
 	wantError(t, err, model.Invalid, "larger than 256 MiB")
@@ -163,6 +166,7 @@ func TestUploadsThatAreNotWhole(t *testing.T) {
 // What a killed endpoint left of an upload goes at the next start; one that may
 // be going on stays.
 func TestRestsOfUploadsAreRemoved(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "toy")
 	left, fresh := filepath.Join(r.opts.PluginDir, uploadPrefix+"toy-1"), filepath.Join(r.opts.PluginDir, uploadPrefix+"toy-2")
 	long := time.Now().Add(-3 * uploadTimeout)
@@ -182,6 +186,7 @@ func (*tornReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 // Uploads of one name at once end with one of them, whole.
 func TestUploadsAtOnce(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.start()
 	versions := []string{r.binaryOf("toy"), r.binaryOf("v2")}
@@ -208,6 +213,7 @@ func TestUploadsAtOnce(t *testing.T) {
 
 // Which of two files of one provider is used depends on their names alone.
 func TestWhichOfTwoFilesWins(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		files []string // in the order in which they come
 		wins  string

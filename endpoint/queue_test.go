@@ -27,6 +27,7 @@ func slow(t *testing.T) *rig {
 }
 
 func TestAnActionWaitsForItsPlugin(t *testing.T) {
+	t.Parallel()
 	r := slow(t)
 	reply, err := r.act("m1", "powercycle", model.Params{"oob/wait": false})
 	if err != nil {
@@ -43,6 +44,7 @@ func TestAnActionWaitsForItsPlugin(t *testing.T) {
 }
 
 func TestAQueuedRunCanBeCancelled(t *testing.T) {
+	t.Parallel()
 	r := slow(t)
 	reply, err := r.act("m1", "powercycle", model.Params{"oob/wait": false})
 	if err != nil {
@@ -67,12 +69,14 @@ func TestAQueuedRunCanBeCancelled(t *testing.T) {
 }
 
 func TestAReadDoesNotWaitForEver(t *testing.T) {
+	t.Parallel()
 	r := slow(t)
 	_, err := r.act("m1", "powerstatus", nil)
 	wantError(t, err, model.Unreachable, "plugin slow", "starting", "nothing was sent")
 }
 
 func TestAnActionOnABrokenPluginIsNeverSent(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.machine("m1", nil)
 	if err := r.c.Post(t.Context(), "plugins", model.Plugin{Name: "lame", Provider: "toy"}, nil); err != nil {

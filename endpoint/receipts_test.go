@@ -31,6 +31,7 @@ func (s *script) Read([]byte) (int, error) {
 }
 
 func TestWhatAConnectionTellsOfAReply(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name          string
 		before, after []error // what is read between the reply and arm, and after arm
@@ -66,6 +67,7 @@ func TestWhatAConnectionTellsOfAReply(t *testing.T) {
 }
 
 func TestANewReplyForgetsTheOneBefore(t *testing.T) {
+	t.Parallel()
 	conn := &watchedConn{Conn: &script{reads: []error{syscall.ECONNRESET}}}
 	first, second := &tally{}, &tally{}
 	conn.listen()

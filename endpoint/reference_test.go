@@ -90,6 +90,7 @@ func referenceExchanges() []exchange {
 }
 
 func TestTheReferencesRequests(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	for _, x := range referenceExchanges() {
 		resp, raw := r.ask(x.method, apiRoot+x.path, r.e.token, x.body)
@@ -111,6 +112,7 @@ func TestTheReferencesRequests(t *testing.T) {
 }
 
 func TestHeadsAreCountsAndProofs(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	for _, n := range []string{"m1", "m2", "m3"} {
 		if err := r.c.Post(t.Context(), "machines", model.NewMachine(n), nil); err != nil {

@@ -46,6 +46,7 @@ func (r *rig) oldMachine(name string) {
 // What an old binary declares is there as soon as it is loaded: its files, its
 // params, its actions with empty lists, its types of object.
 func TestAnOldPluginIsTakenUp(t *testing.T) {
+	t.Parallel()
 	r := old(t)
 	p := r.provider("old", stateLoaded)
 	if p.Version != "v1.2.3" || p.Content != "" || p.Meta["Type"] != "plugin" || p.Meta["Description"] != "an old plugin" || len(p.AvailableActions) != 9 {
@@ -78,6 +79,7 @@ func TestAnOldPluginIsTakenUp(t *testing.T) {
 // A type of object whose fields are declared takes those that fit; the rest is
 // free.
 func TestDeclaredFields(t *testing.T) {
+	t.Parallel()
 	r := old(t)
 	for _, c := range []struct {
 		body   string
@@ -106,6 +108,7 @@ func TestDeclaredFields(t *testing.T) {
 }
 
 func TestAnOldPluginsConfig(t *testing.T) {
+	t.Parallel()
 	r := old(t)
 	if err := r.c.Post(t.Context(), "plugins", model.Plugin{Name: "mine", Provider: "old"}, nil); err != nil {
 		t.Fatal(err)
@@ -136,6 +139,7 @@ func TestAnOldPluginsConfig(t *testing.T) {
 }
 
 func TestAnOldPluginActs(t *testing.T) {
+	t.Parallel()
 	r := oldReady(t)
 	act := func(command string, body model.Params) string {
 		t.Helper()
@@ -175,6 +179,7 @@ func TestAnOldPluginActs(t *testing.T) {
 
 // Each line of an action is in the log of its run, and of no other.
 func TestAnOldPluginsLinesAreInTheirRuns(t *testing.T) {
+	t.Parallel()
 	r := oldReady(t)
 	r.oldMachine("m2")
 	for _, m := range []string{"m1", "m2"} {
@@ -201,6 +206,7 @@ func TestAnOldPluginsLinesAreInTheirRuns(t *testing.T) {
 }
 
 func TestActionsOnTheSystemAndOnDeclaredObjects(t *testing.T) {
+	t.Parallel()
 	r := oldReady(t)
 	var list []model.AvailableAction
 	if err := r.c.Get(t.Context(), "system/actions", &list); err != nil || len(list) != 2 || list[0].Command != "incrstatus" || list[0].Provider != "old" {
@@ -233,6 +239,7 @@ func TestActionsOnTheSystemAndOnDeclaredObjects(t *testing.T) {
 // An undeclared provider reads until an admin says that it is trusted, and again
 // when the trust is taken back.
 func TestTrustIsGivenAndTaken(t *testing.T) {
+	t.Parallel()
 	r := oldReady(t)
 	what := func() (got struct{ Read, Write, Machines int }) {
 		t.Helper()
@@ -278,6 +285,7 @@ func TestTrustIsGivenAndTaken(t *testing.T) {
 
 // It ends before it answers to stop; that is an end in order.
 func TestAnOldPluginsEnd(t *testing.T) {
+	t.Parallel()
 	r := oldReady(t)
 	pid := pidOf(t, r, "old")
 	if err := r.c.Delete(t.Context(), "plugins/old", nil); err != nil {

@@ -11,6 +11,7 @@ import (
 )
 
 func TestARepeatJoinsTheRunInFlight(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.machine("m1", nil)
 	r.put("hold", "")
@@ -18,26 +19,23 @@ func TestARepeatJoinsTheRunInFlight(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan string, 1)
-	go func() {
-		second, err := r.act("m1", "powercycle", nil)
-		if err != nil {
-			done <- err.Error()
-			return
-		}
-		done <- second.Run
-	}()
 	eventually(t, "one execution", func() bool { return len(r.executed()) == 1 })
-	r.put("go", "")
-	if got := <-done; got != first.Run {
-		t.Errorf("the repeat got %s, want run %s", got, first.Run)
+	second, err := r.act("m1", "powercycle", model.Params{"oob/wait": false})
+	if err != nil {
+		t.Fatal(err)
 	}
+	if second.Run != first.Run {
+		t.Errorf("the repeat got %s, want run %s", second.Run, first.Run)
+	}
+	r.put("go", "")
+	eventually(t, "its end", func() bool { return r.newestRun().State == model.RunDone })
 	if got := r.executed(); len(got) != 1 {
 		t.Errorf("executed %v", got)
 	}
 }
 
 func TestADeliveredReplyEndsTheRepeat(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.machine("m1", nil)
 	seen := map[string]bool{}
@@ -54,6 +52,7 @@ func TestADeliveredReplyEndsTheRepeat(t *testing.T) {
 }
 
 func TestAnOrderlyCloseOverTLSIsDelivery(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	uuid := r.machine("m1", nil)
 	post := func() string {
@@ -75,6 +74,7 @@ func TestAnOrderlyCloseOverTLSIsDelivery(t *testing.T) {
 // A client that is killed, or whose network breaks, may post again: it must find
 // its run and not start another.
 func TestAResetIsNoDelivery(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	uuid := r.machine("m1", nil)
 	post := func() string {
@@ -107,6 +107,7 @@ func TestAResetIsNoDelivery(t *testing.T) {
 }
 
 func TestAnIdempotencyKeyFindsItsRun(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	uuid := r.machine("m1", nil)
 	post := func(key, body string) (string, int) {
@@ -141,6 +142,7 @@ func TestAnIdempotencyKeyFindsItsRun(t *testing.T) {
 }
 
 func TestAPluginKilledInMidActionLeavesAnUnknownRun(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.machine("m1", nil)
 	r.put("state", "on")
@@ -171,6 +173,7 @@ func TestAPluginKilledInMidActionLeavesAnUnknownRun(t *testing.T) {
 }
 
 func TestAfterUnknownReleases(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.machine("m1", nil)
 	first := pidOf(t, r, "toy")

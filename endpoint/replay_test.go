@@ -307,6 +307,7 @@ func (r *replay) send(q recordedRequest) (*http.Response, []byte) {
 // TestEveryRequestOfTheReferenceClient sends each recorded request as it is and
 // looks whether the answer is one that the reference client can decode.
 func TestEveryRequestOfTheReferenceClient(t *testing.T) {
+	t.Parallel()
 	r := &replay{rig: newRig(t), tt: t}
 	r.opts.Site = replayID
 	r.install("ipmi", "drp")
@@ -470,6 +471,7 @@ func hasType(want string, raw []byte) error {
 
 // TestTheRecordedRequestsAreRead guards the test above against reading nothing.
 func TestTheRecordedRequestsAreRead(t *testing.T) {
+	t.Parallel()
 	all := readRecorded(t)
 	requests, bodies, headers := 0, 0, 0
 	for _, one := range all {

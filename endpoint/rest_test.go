@@ -83,6 +83,7 @@ func (r *rig) want(status int, method, path, body string, out any) *http.Respons
 // Each kind that is data can be made, read, changed and deleted, and has every
 // field that its shape names.
 func TestEveryKindOfRecord(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	for prefix, s := range recordShapes() {
 		if slices.Contains([]string{"users", "roles", "prefs"}, prefix) { // these mean something, and have tests of their own
@@ -132,6 +133,7 @@ func TestEveryKindOfRecord(t *testing.T) {
 }
 
 func TestObjectsOfLayersAreFilledAndReadOnly(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	var stage, param map[string]any
 	r.want(200, "GET", "/stages/none", "", &stage)
@@ -158,6 +160,7 @@ func TestObjectsOfLayersAreFilledAndReadOnly(t *testing.T) {
 
 // A new machine is what the reference makes of it, whatever its maker sent.
 func TestANewMachine(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	for _, body := range []string{`{"Name":"m1"}`, strings.NewReplacer("NAME", "m2", "UUID", "", `"Runnable":true`, `"Runnable":false`).Replace(emptyMachine)} {
 		var m model.Machine
@@ -181,6 +184,7 @@ func TestANewMachine(t *testing.T) {
 
 // What a machine points to must be there when it is set, and may go afterwards.
 func TestNamesThatPointNowhere(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	r.fleet(1)
 	for field, word := range map[string]string{"Stage": "Stage", "BootEnv": "BootEnv", "Workflow": "Workflow"} {
@@ -200,6 +204,7 @@ func TestNamesThatPointNowhere(t *testing.T) {
 }
 
 func TestTagsTellOfChanges(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	uuid := r.machine("m1", nil)
 	for _, path := range []string{"/machines/" + uuid, "/machines/Name:m1", "/profiles/global", "/stages/none", "/plugins/toy"} {
@@ -232,6 +237,7 @@ func TestTagsTellOfChanges(t *testing.T) {
 // Who waits for a change has it as soon as it is there; so has who waits when
 // the object goes.
 func TestAWaitEndsWithTheChange(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	r.want(201, "POST", "/profiles", `{"Name":"a.b"}`, nil)
 	for _, step := range []struct {
@@ -256,6 +262,7 @@ func TestAWaitEndsWithTheChange(t *testing.T) {
 
 // Patches of one object at the same time are all there in the end.
 func TestConcurrentPatches(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	r.fleet(1)
 	const writers, each = 8, 12
@@ -288,6 +295,7 @@ func TestConcurrentPatches(t *testing.T) {
 }
 
 func TestMetaOfObjects(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	uuid := r.machine("m1", nil)
 	var meta map[string]string
@@ -312,6 +320,7 @@ func TestMetaOfObjects(t *testing.T) {
 }
 
 func TestIndexesAndPrefixes(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	var all map[string]map[string]index
 	r.want(200, "GET", "/indexes", "", &all)
@@ -347,6 +356,7 @@ func TestIndexesAndPrefixes(t *testing.T) {
 }
 
 func TestTheLogIsKept(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	var lines []model.Line
 	r.want(200, "GET", "/logs", "", &lines)
@@ -381,6 +391,7 @@ func TestTheLogIsKept(t *testing.T) {
 // Who asks for everything gets no log lines: a plugin that logs each event would
 // never end.
 func TestLogEventsAreForThoseWhoAskForThem(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	conn := r.dial()
 	say(t, conn, "register *.*.*")
@@ -397,6 +408,7 @@ func TestLogEventsAreForThoseWhoAskForThem(t *testing.T) {
 }
 
 func TestFilesArePlainAndBelowTheirDirectory(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	dir := filepath.Join(r.opts.DataDir, "webroot", "files")
 	if err := errors.Join(
@@ -436,6 +448,7 @@ func TestFilesArePlainAndBelowTheirDirectory(t *testing.T) {
 // A client that speaks through a proxy puts the endpoint's id before the path. A
 // request for another endpoint is never taken for one's own.
 func TestRequestsThroughAProxy(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.opts.Site = "ep1"
 	r.start()
@@ -454,6 +467,7 @@ func TestRequestsThroughAProxy(t *testing.T) {
 }
 
 func TestInfoHasWhatClientsTestFor(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	var info model.Info
 	r.want(200, "GET", "/info", "", &info)

@@ -11,6 +11,7 @@ import (
 )
 
 func TestNeedsOfRequests(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		pattern, path, query string
 		want                 []string
@@ -60,6 +61,7 @@ func TestNeedsOfRequests(t *testing.T) {
 
 // A key that looks like a name of the table's own is a key all the same.
 func TestKeysAreNotTemplates(t *testing.T) {
+	t.Parallel()
 	const pattern = "POST /api/v3/machines/{key}/actions/{command}"
 	got := needsOf(pattern, pathValues(pattern, "/api/v3/machines/x/actions/%7Bkey%7D"), nil)
 	if len(got) != 1 || got[0].Scope != "machines" || !strings.HasPrefix(got[0].Action, "action:") || got[0].Specific != "x" {
@@ -68,6 +70,7 @@ func TestKeysAreNotTemplates(t *testing.T) {
 }
 
 func TestPathValues(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		pattern, path string
 		want          map[string]string
@@ -88,6 +91,7 @@ func TestPathValues(t *testing.T) {
 
 // A limited token is not its user's own session.
 func TestOwnThings(t *testing.T) {
+	t.Parallel()
 	viewer := auth.Grant{auth.Viewer()}
 	limited := append(auth.Grant{auth.All()}, auth.Viewer())
 	for _, c := range []struct {
@@ -111,6 +115,7 @@ func TestOwnThings(t *testing.T) {
 }
 
 func TestFieldsOfBodies(t *testing.T) {
+	t.Parallel()
 	for body, want := range map[string][]string{
 		`{"b":1,"a":{"c":2}}`: {"a", "b"},
 		`[{"op":"test","path":"/a"},{"op":"add","path":"/Params/x~1y","value":"secret"},{"op":"remove","path":"/b"}]`: {"/Params/x~1y", "/b"},
@@ -127,6 +132,7 @@ func TestFieldsOfBodies(t *testing.T) {
 }
 
 func TestPrerequisites(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string][]prerequisite{
 		"": nil, " , ": nil, "base": {{"base", ""}}, "base, site : >=1.0.0 <2": {{"base", ""}, {"site", ">=1.0.0 <2"}},
 	} {

@@ -75,6 +75,7 @@ func (r *rig) onDisk(text string) (where []string) {
 }
 
 func TestSecureParams(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	uuid := r.machine("m1", model.Params{"toy/password": "first-secret"})
 	path := "/machines/" + uuid
@@ -118,6 +119,7 @@ func TestSecureParams(t *testing.T) {
 // A value of another type than the schema's is refused before it is sealed, and
 // no message shows it.
 func TestSealedValuesAreChecked(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	one, two := r.machine("m1", nil), r.machine("m2", nil)
 	raw := string(r.wantStatus(400, "POST", "/machines/"+one+"/params/toy/password", r.e.token, string(r.sealFor("machines/"+one, []string{"hunter2-in-a-list"}))))
@@ -142,6 +144,7 @@ func TestSealedValuesAreChecked(t *testing.T) {
 
 // What was shown may be written back, sealed or masked, and changes nothing.
 func TestSealedValuesWrittenBack(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	uuid := r.machine("m1", model.Params{"undeclared-password": "by its name"})
 	path := "/machines/" + uuid
@@ -165,6 +168,7 @@ func TestSealedValuesWrittenBack(t *testing.T) {
 }
 
 func TestSettingSecureValuesNeedsAClaim(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	uuid := r.machine("m1", nil)
 	r.wantStatus(201, "POST", "/roles", r.e.token, `{"Name":"editor","Claims":[{"scope":"machines","action":"get,update","specific":"*"}]}`)
@@ -186,6 +190,7 @@ func TestSettingSecureValuesNeedsAClaim(t *testing.T) {
 // The first look at an object's public key makes it, once, and tells nobody that
 // the object has changed.
 func TestPublicKeys(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	if err := r.c.Post(t.Context(), "profiles", map[string]any{"Name": "pr"}, nil); err != nil {
 		t.Fatal(err)
@@ -211,6 +216,7 @@ func TestPublicKeys(t *testing.T) {
 // Values of a profile are sealed to the profile's key, and reach the plugins of
 // its machines in clear.
 func TestSecureParamsOfProfiles(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	uuid := r.machine("m1", nil)
 	r.wantStatus(201, "POST", "/profiles", r.e.token, `{"Name":"pr","Params":{"toy/password":"of the profile"}}`)
@@ -264,6 +270,7 @@ func (r *rig) isSealed(prefix, id, param string) bool {
 // A data directory of an endpoint that did not seal is upgraded at the start:
 // what is secret by its name at once, what a plugin declares with the plugin.
 func TestOldDataIsSealedAtTheStart(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	r.plain("machines", referenceUUID, `{"Name":"`+referenceUUID[:8]+`","Uuid":"`+referenceUUID+`","Params":{"toy/address":"192.0.2.1","toy/password":"old-secret-1","x/pin":"1234567"}}`)
 	r.plain("profiles", "pr", `{"Name":"pr","Params":{"my-token":"old-secret-2"}}`)
@@ -305,6 +312,7 @@ func TestOldDataIsSealedAtTheStart(t *testing.T) {
 // With another master key no secret could be read: the start is refused, and
 // says which key was tried.
 func TestAnotherMasterKey(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	path := filepath.Join(r.opts.DataDir, secret.KeyFile)
 	raw, err := os.ReadFile(path)
@@ -332,6 +340,7 @@ func TestAnotherMasterKey(t *testing.T) {
 // Events and runs go to many: they hold neither a secret nor its sealed form,
 // also of a param that only its declaration tells to be one.
 func TestEventsHideSealedSecrets(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.wantStatus(201, "POST", "/params", r.e.token, `{"Name":"x/pin","Secure":true,"Schema":{"type":"string"}}`)
 	uuid := r.machine("m1", model.Params{"x/pin": "1234567"})

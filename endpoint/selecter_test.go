@@ -163,6 +163,7 @@ func (r *rig) wantCreated(want ...string) {
 // TestASelecterLosesItsStream has a plugin select its events over a stream that
 // is cut and comes back.
 func TestASelecterLosesItsStream(t *testing.T) {
+	t.Parallel()
 	r, line := underCable(t)
 	first := r.add("m1")
 	r.told(first)
@@ -182,6 +183,7 @@ func TestASelecterLosesItsStream(t *testing.T) {
 // TestASelecterDies kills a plugin while it is subscribed: the one after it is
 // told of everything once.
 func TestASelecterDies(t *testing.T) {
+	t.Parallel()
 	r, _ := underCable(t)
 	first := r.add("m1")
 	r.told(first)

@@ -8,6 +8,7 @@ import (
 )
 
 func TestOneActionOverTheSocket(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.machine("m1", nil)
 	reply, err := r.act("m1", "poweron", nil)

@@ -8,6 +8,7 @@ import (
 // What would be taken for something else is refused, in the words that the
 // reference's clients know.
 func TestOddRequests(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	uuid := r.machine("m1", nil)
 	one := "/machines/" + uuid

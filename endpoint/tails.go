@@ -11,8 +11,13 @@ import (
 	"provision-plugins/shared/model"
 )
 
-// maxTail bounds the log that is kept of one run.
-const maxTail = 16 << 10
+const (
+	// maxTail bounds the log that is kept of one run.
+	maxTail = 16 << 10
+	// maxTies bounds the groups of lines that are kept with one run: a request to
+	// a plugin is one.
+	maxTies = 100
+)
 
 // tails are the logs of the runs that have not ended.
 type tails struct {
@@ -90,11 +95,16 @@ func (l *tail) add(line string) {
 	l.wake()
 }
 
-// tie has undo called at the run's end.
-func (l *tail) tie(undo func()) {
+// tie has undo called at the run's end. It reports whether the run still goes on
+// and has not been tied too often.
+func (l *tail) tie(undo func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.ended || len(l.untie) >= maxTies {
+		return false
+	}
 	l.untie = append(l.untie, undo)
+	return true
 }
 
 // end marks the end of the run.

@@ -37,6 +37,7 @@ func (r *rig) followLog(run string) *bufio.Reader {
 
 // The log of a run can be read while it goes on, and ends with it.
 func TestALogIsFollowed(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.machine("m1", nil)
 	r.put("hold", "")
@@ -71,6 +72,7 @@ func TestALogIsFollowed(t *testing.T) {
 
 // Who follows a log does not keep the endpoint from stopping.
 func TestAFollowerDoesNotHoldAStop(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "toy")
 	r.build()
 	if err := r.e.Start(t.Context()); err != nil {
@@ -96,6 +98,7 @@ func TestAFollowerDoesNotHoldAStop(t *testing.T) {
 }
 
 func TestACancelledScan(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "scanner")
 	r.start()
 	r.ready("toy")
@@ -129,6 +132,7 @@ func TestACancelledScan(t *testing.T) {
 }
 
 func TestTailsAreBounded(t *testing.T) {
+	t.Parallel()
 	book := newTails()
 	run := &model.Run{ID: "r1", Plugin: "toy", State: model.RunSent}
 	book.follow(nil, run)
@@ -149,7 +153,9 @@ func TestTailsAreBounded(t *testing.T) {
 		t.Errorf("a huge line leaves %d bytes", len(got))
 	}
 	undone := 0
-	l.tie(func() { undone++ })
+	if !l.tie(func() { undone++ }) {
+		t.Error("not tied")
+	}
 	ended := *run
 	ended.State = model.RunDone
 	book.follow(run, &ended)
@@ -165,6 +171,7 @@ func TestTailsAreBounded(t *testing.T) {
 }
 
 func TestLogLines(t *testing.T) {
+	t.Parallel()
 	at := time.Date(2026, 11, 20, 12, 0, 0, 5e6, time.UTC)
 	got := logLine(&model.Line{Time: at, Level: "warn"}, "a\x1b[31m\tb\nc\x00")
 	if got != "12:00:00.005 warn a [31m\tb\nc \n" {
@@ -177,6 +184,7 @@ func TestLogLines(t *testing.T) {
 
 // Only the plugin that a run was sent to writes into its log.
 func TestAForeignTokenTiesNothing(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	u := r.e.sup.unit("toy")
 	book := r.e.sup.tails
@@ -193,5 +201,44 @@ func TestAForeignTokenTiesNothing(t *testing.T) {
 	book.follow(nil, &model.Run{ID: "r2", State: model.RunDone})
 	if len(h.groups) != 0 {
 		t.Errorf("left: %v", h.groups)
+	}
+}
+
+// A plugin that says for ever that its lines belong to a run grows nothing, and a
+// run that ends meanwhile keeps none of them.
+func TestTiesAreBounded(t *testing.T) {
+	t.Parallel()
+	r := start(t, "toy")
+	book := r.e.sup.tails
+	book.follow(nil, &model.Run{ID: "r1", Plugin: "toy", State: model.RunSent})
+	h := newHandler(r.e.sup.unit("toy"))
+	say := func(group int64, text string) { h.Log(&model.Line{Group: group, Level: "info", Message: text}) }
+	l := book.get("r1")
+	for range 3 * maxTies { // the same one
+		say(1, "Log token: r1")
+	}
+	if len(l.untie) != 1 || len(h.groups) != 1 {
+		t.Errorf("one group is tied %d times, %d groups", len(l.untie), len(h.groups))
+	}
+	for group := range int64(3 * maxTies) {
+		say(group, "Log token: r1")
+	}
+	if len(l.untie) != maxTies || len(h.groups) != maxTies {
+		t.Errorf("tied %d times, %d groups", len(l.untie), len(h.groups))
+	}
+	for range 3 * lineBurst { // what is not taken as a tie is a line as any other
+		say(5*maxTies, "Log token: r1")
+	}
+	if got := strings.Count(r.log.String(), "Log token: r1"); got < lineBurst/2 || got > 2*lineBurst {
+		t.Errorf("%d lines logged", got)
+	}
+	book.follow(nil, &model.Run{ID: "r2", Plugin: "toy", State: model.RunSent})
+	say(1, "Log token: r2") // the group is used again
+	book.follow(nil, &model.Run{ID: "r1", State: model.RunDone})
+	if len(h.groups) != 1 || h.groups[1] != book.get("r2") {
+		t.Errorf("after the end of the first: %d groups", len(h.groups))
+	}
+	if l.tie(func() {}) {
+		t.Error("a run that has ended is tied")
 	}
 }

@@ -28,6 +28,7 @@ func (r *rig) trailOf(query string) []audit.Record {
 }
 
 func TestAuditTrail(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	r.user("op", "operator")
 	token := r.login("op", "")
@@ -83,6 +84,7 @@ func TestAuditTrail(t *testing.T) {
 
 // Who is on the socket is named by the user of the system.
 func TestAuditOfTheSocket(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	if err := r.c.Post(t.Context(), "profiles", map[string]any{"Name": "pr"}, nil); err != nil {
 		t.Fatal(err)
@@ -106,6 +108,7 @@ func (noLog) LastAudit(context.Context) ([]byte, uint64, error) { return nil, 0,
 
 // What cannot be recorded is not done.
 func TestNothingIsDoneWithoutARecord(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	uuid := r.machine("m1", nil)
 	good := r.e.api.trail

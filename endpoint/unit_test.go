@@ -21,6 +21,7 @@ import (
 )
 
 func TestTokens(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	first, err := adminToken(dir)
 	if err != nil || len(first) < 40 {
@@ -59,6 +60,7 @@ func TestTokens(t *testing.T) {
 }
 
 func TestDigests(t *testing.T) {
+	t.Parallel()
 	a, b := newDigester("token-a"), newDigester("token-b")
 	sum := func(d digester, v any) string {
 		t.Helper()
@@ -86,6 +88,7 @@ func TestDigests(t *testing.T) {
 }
 
 func TestCertificateIsKeptAndRenewed(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	first, err := certificate(dir, "192.0.2.7:8092")
 	if err != nil {
@@ -110,6 +113,7 @@ func TestCertificateIsKeptAndRenewed(t *testing.T) {
 }
 
 func TestCertificateNames(t *testing.T) {
+	t.Parallel()
 	for listen, want := range map[string]string{"bmc.example:1": "bmc.example", "[::]:1": "localhost", "0.0.0.0:1": "localhost", "": "localhost"} {
 		certPEM, keyPEM, err := selfSigned(listen)
 		if err != nil {
@@ -126,6 +130,7 @@ func TestCertificateNames(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		prefix, name string
 		ok           bool
@@ -144,6 +149,7 @@ func TestNames(t *testing.T) {
 }
 
 func TestNewUUIDs(t *testing.T) {
+	t.Parallel()
 	seen := map[string]bool{}
 	for range 100 {
 		id := newUUID()
@@ -155,6 +161,7 @@ func TestNewUUIDs(t *testing.T) {
 }
 
 func TestChains(t *testing.T) {
+	t.Parallel()
 	c := chain{{"a": 1, "n": nil}, {"a": 2, "b": 2, "n": 3}}
 	if v, ok := c.lookup("a"); v != 1 || !ok {
 		t.Errorf("a is %v", v)
@@ -171,6 +178,7 @@ func TestChains(t *testing.T) {
 }
 
 func TestProfilesThatNameEachOther(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	ctx := t.Context()
 	for _, body := range []string{`{"Name":"aa"}`, `{"Name":"bb","Profiles":["aa"],"Params":{"from/b":1}}`} {
@@ -188,6 +196,7 @@ func TestProfilesThatNameEachOther(t *testing.T) {
 }
 
 func TestLayersOfContent(t *testing.T) {
+	t.Parallel()
 	c := newCatalog(slog.New(slog.DiscardHandler))
 	bundle := func(key string) *model.Content {
 		return &model.Content{Sections: map[string]map[string]map[string]any{
@@ -233,6 +242,7 @@ func TestLayersOfContent(t *testing.T) {
 }
 
 func TestSchemaDefaults(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		p    *model.Param
 		want any
@@ -248,6 +258,7 @@ func TestSchemaDefaults(t *testing.T) {
 }
 
 func TestRedaction(t *testing.T) {
+	t.Parallel()
 	secrets := []string{`tr"icky`, "12345", "pa55"}
 	for in, want := range map[string]string{
 		`{"n":12345,"s":"code 12345"}`: `{"n":12345,"s":"code ******"}`,
@@ -286,6 +297,7 @@ func FuzzRedactJSON(f *testing.F) {
 }
 
 func TestMachineSecretIsMasked(t *testing.T) {
+	t.Parallel()
 	c := newCatalog(slog.New(slog.DiscardHandler))
 	m := &model.Machine{Secret: "boot-secret", Params: model.Params{"x/password": "pw"}}
 	c.mask(m)
@@ -305,6 +317,7 @@ func TestMachineSecretIsMasked(t *testing.T) {
 }
 
 func TestPowerBook(t *testing.T) {
+	t.Parallel()
 	var b powerBook
 	if all := b.all(); all == nil || len(all) != 0 {
 		t.Errorf("at first %v", all)
@@ -327,6 +340,7 @@ func TestPowerBook(t *testing.T) {
 }
 
 func TestPowerInResults(t *testing.T) {
+	t.Parallel()
 	for raw, want := range map[string]model.PowerState{
 		`{"power":"on","raw":"r"}`: model.StateOn, `{"power":"unknown"}`: model.StateUnknown,
 		`{"power":"sideways"}`: "", `{"power":7}`: "", `{}`: "", `"Chassis Power is on\n"`: "", ``: "", `null`: "",
@@ -338,6 +352,7 @@ func TestPowerInResults(t *testing.T) {
 }
 
 func TestKeyLocks(t *testing.T) {
+	t.Parallel()
 	var k keyLocks
 	unlock := k.lock("machines", "a", "user:x")
 	if k.holder("machines", "a") != "user:x" || k.holder("machines", "b") != "" {
@@ -361,6 +376,7 @@ func TestKeyLocks(t *testing.T) {
 }
 
 func TestFailures(t *testing.T) {
+	t.Parallel()
 	rep := failure(errors.New("torn\npage\x1b[31m"))
 	e, ok := rep.body.(*model.Error)
 	if !ok || rep.status != 500 || strings.ContainsAny(e.Text(), "\n\x1b") {
@@ -375,6 +391,7 @@ func TestFailures(t *testing.T) {
 }
 
 func TestRetryAfter(t *testing.T) {
+	t.Parallel()
 	h := http.Header{}
 	setHeaders(h, &reply{status: 429, body: model.Errorf(model.Busy, "x").After(1500 * time.Millisecond), run: "r1"}, 5)
 	if h.Get("Retry-After") != "2" || h.Get(RunHeader) != "r1" || h.Get("Content-Length") != "5" {

@@ -16,6 +16,7 @@ import (
 // A name that is deleted leaves nothing, however often it comes and goes; what is
 // made again while the old one still ends is started after it.
 func TestADeletedNameLeavesNothing(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	for i := range 5 {
 		name := fmt.Sprint("brief-", i)
@@ -44,6 +45,7 @@ func goroutinesIn(function string) int {
 }
 
 func TestANameThatIsMadeAgainAtOnce(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	first := pidOf(t, r, "toy")
 	for range 3 {
@@ -68,6 +70,7 @@ func TestANameThatIsMadeAgainAtOnce(t *testing.T) {
 // A provider that is away for a moment, as in a replacement by hand, takes its
 // units along.
 func TestAPluginOutlivesItsFilesAbsence(t *testing.T) {
+	t.Parallel()
 	r := start(t, "toy")
 	first := pidOf(t, r, "toy")
 	path := filepath.Join(r.opts.PluginDir, "toy")
@@ -86,6 +89,7 @@ func TestAPluginOutlivesItsFilesAbsence(t *testing.T) {
 // An event that may have been seen is not handed on a second time: a plugin that
 // dies over one is not fed it again.
 func TestAnEventThatKillsIsNotRepeated(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "fragile")
 	r.start()
 	r.ready("fragile")
@@ -101,6 +105,7 @@ func TestAnEventThatKillsIsNotRepeated(t *testing.T) {
 
 // An event that nobody can have seen waits for the plugin.
 func TestAnEventWaitsForAPluginThatIsAway(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "listener")
 	r.build()
 	r.e.timing.backoffMin, r.e.timing.backoffMax = 500*time.Millisecond, time.Second

@@ -6,6 +6,7 @@ import (
 )
 
 func TestOrderOfVersions(t *testing.T) {
+	t.Parallel()
 	order := []string{"v0.0.0", "0.0.1-1", "0.0.1-2", "0.0.1-10", "0.0.1-alpha", "0.0.1-alpha.1", "0.0.1-alpha.beta", "0.0.1-beta", "0.0.1", "0.2", "v0.10.0", "1", "v4.8.0-alpha00", "4.8.0+build", "v4.8.1"}
 	for i, a := range order {
 		for j, b := range order {
@@ -22,6 +23,7 @@ func TestOrderOfVersions(t *testing.T) {
 }
 
 func TestBadVersions(t *testing.T) {
+	t.Parallel()
 	for _, text := range []string{"", "v", "1.2.foo", "1.2.3.4", "-1", "1..2", "1.2.3-", "1.2.3-a..b", "99999999999999999999", "1 2", strings.Repeat("1", maxVersion+1)} {
 		if v, err := parseVersion(text); err == nil || !strings.HasPrefix(err.Error(), "invalid: invalid version") {
 			t.Errorf("%q: %v, %v", text, v, err)
@@ -30,6 +32,7 @@ func TestBadVersions(t *testing.T) {
 }
 
 func TestRanges(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ text, in, out string }{
 		{"", "0.0.0 1.2.3", ""},
 		{"  ", "0.0.0 1.2.3", ""},
@@ -62,6 +65,7 @@ func TestRanges(t *testing.T) {
 }
 
 func TestBadRanges(t *testing.T) {
+	t.Parallel()
 	for _, text := range []string{
 		">=", ">=foo", "~1.2.3", ">>1.0.0", "1", "1.2.3 ||<", "|| 1.2.3", "1.2.3 ||", "1.0.0 || || 2.0.0", "1.0.0 | 2.0.0", "! 1.0.0", "1.0.0 5", ">=1.0.0 || 5",
 		strings.Repeat(" ", maxVersion+1),

@@ -55,6 +55,7 @@ func next(t *testing.T, conn *websocket.Conn, types ...string) model.Event {
 // A caller sees the events of what it may get, on the stream and in the list of
 // recent ones.
 func TestEventsAreForThoseWhoMayGetTheObject(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	r.wantStatus(201, "POST", "/roles", r.e.token, `{"Name":"one","Claims":[{"scope":"events","action":"get,list","specific":"*"},{"scope":"machines","action":"get","specific":"`+referenceUUID+`"}]}`)
 	r.user("viewer", "viewer")
@@ -87,6 +88,7 @@ func TestEventsAreForThoseWhoMayGetTheObject(t *testing.T) {
 
 // A stream ends with the token it was opened with.
 func TestStreamsEndWithTheirToken(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	r.user("viewer", "viewer")
 	conn := r.watch(bearer(r.login("viewer", "")), "")
