@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -41,31 +42,37 @@ func noSuchContent(name string) *model.Error {
 	return model.Errorf(model.NotFound, "No such content store").On(contentsPrefix, name)
 }
 
-// load takes the stored content into use at the start. Layers that need each
-// other come in any order, so what is refused is tried again after the rest;
-// what is refused in the end is logged, and stays stored.
-func (c *contents) load() {
-	waiting := c.objects.store.List(contentsPrefix)
+// load takes the stored content into use that is not yet: at the start, and when
+// a plugin has brought what it may need. Layers that need each other come in any
+// order, so what is refused is tried again after the rest; what is refused in the
+// end is logged, and stays stored. It reports whether anything was taken.
+func (c *contents) load(ctx context.Context) (taken bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	waiting := slices.DeleteFunc(c.objects.store.List(contentsPrefix), func(o store.Object) bool {
+		return c.cat.source(o.ID) == sourceUpload
+	})
 	for len(waiting) > 0 {
 		var refused []store.Object
-		var last error
+		var why []error
 		for _, o := range waiting {
-			if err := c.loadOne(o); err != nil {
-				refused, last = append(refused, o), err
+			if err := c.loadOne(ctx, o); err != nil {
+				refused, why = append(refused, o), append(why, err)
 			}
 		}
 		if len(refused) == len(waiting) {
-			for _, o := range refused {
-				c.cat.log.Error("cannot load stored content", "content", o.ID, "error", last)
+			for i, o := range refused {
+				c.cat.log.Error("cannot load stored content", "content", o.ID, "error", why[i])
 			}
-			return
+			return taken
 		}
-		waiting = refused
+		waiting, taken = refused, true
 	}
+	return taken
 }
 
 // loadOne takes one stored bundle into use.
-func (c *contents) loadOne(o store.Object) error {
+func (c *contents) loadOne(ctx context.Context, o store.Object) error {
 	bundle := &model.Content{}
 	if err := model.Unmarshal(o.Value, bundle); err != nil {
 		return err
@@ -76,7 +83,19 @@ func (c *contents) loadOne(o store.Object) error {
 	if err := c.needs(bundle); err != nil {
 		return err
 	}
-	return c.cat.putFrom(sourceUpload, o.ID, bundle)
+	params, err := content.Params(bundle)
+	if err != nil {
+		return err
+	}
+	// What it replaced goes here, if the upload was cut off before it went.
+	if err := c.cat.putOver(sourceUpload, o.ID, bundle); err != nil {
+		return err
+	}
+	if err := c.give(ctx, bundle); err != nil {
+		return err
+	}
+	_, err = c.objects.adopted(ctx, o.ID, params)
+	return err
 }
 
 // eachParams replaces every param value in a bundle's objects.
@@ -110,48 +129,13 @@ func (c *contents) needs(bundle *model.Content) error {
 		}
 	}
 	for _, p := range prerequisites(bundle.Meta.Prerequisites) {
-		if err := c.cat.meets(p); err != nil {
+		err := c.cat.meets(p)
+		if err == nil && (p.layer == name || c.cat.leadsTo(p.layer, name)) {
+			err = model.Errorf(model.Invalid, "content %s needs it in turn: neither could be loaded first", p.layer)
+		}
+		if err != nil {
 			return model.Errorf(model.Invalid, "Layer %s: %w", name, err).On(contentsPrefix, name)
 		}
-	}
-	return nil
-}
-
-// prerequisite is a layer that another one needs, in a range of versions.
-type prerequisite struct{ layer, versions string }
-
-// prerequisites reads "name, name: range".
-func prerequisites(text string) []prerequisite {
-	var out []prerequisite
-	for item := range strings.SplitSeq(text, ",") {
-		layer, versions, _ := strings.Cut(item, ":")
-		if layer = strings.TrimSpace(layer); layer != "" {
-			out = append(out, prerequisite{layer, strings.TrimSpace(versions)})
-		}
-	}
-	return out
-}
-
-// meets reports how a prerequisite is not met by the layers that there are.
-func (c *catalog) meets(p prerequisite) error {
-	c.mu.RLock()
-	l := c.layers[p.layer]
-	c.mu.RUnlock()
-	if l == nil {
-		return model.Errorf(model.Invalid, "it needs content %s, which is not there", p.layer)
-	}
-	want, err := parseRange(p.versions)
-	if err != nil {
-		return model.Errorf(model.Invalid, "its prerequisite %s: %w", p.layer, err)
-	}
-	have := l.meta.Version
-	setDefault(&have, "v0.0.0")
-	v, err := parseVersion(have)
-	if err != nil {
-		return model.Errorf(model.Invalid, "its prerequisite %s: %w", p.layer, err)
-	}
-	if !want(v) {
-		return model.Errorf(model.Invalid, "it needs content %s in version %s; %s is there", p.layer, p.versions, have)
 	}
 	return nil
 }
@@ -189,11 +173,17 @@ func (c *contents) put(ctx context.Context, in change) (*model.ContentSummary, e
 		return nil, err
 	}
 	before, _ := c.cat.bundle(bundle.Meta.Name)
-	if err := c.cat.putFrom(sourceUpload, bundle.Meta.Name, bundle); err != nil {
+	if err := c.cat.putOver(sourceUpload, bundle.Meta.Name, bundle); err != nil {
 		return nil, model.AsError(err).On(contentsPrefix, bundle.Meta.Name)
 	}
+	if err := c.replaces(in, bundle); err != nil { // somebody has written meanwhile
+		return nil, errors.Join(err, c.restore(bundle, before))
+	}
 	if err := c.save(ctx, found, clear); err != nil {
-		return nil, errors.Join(err, c.restore(bundle.Meta.Name, before))
+		return nil, errors.Join(err, c.restore(bundle, before))
+	}
+	if err := c.give(ctx, bundle); err != nil { // the next start does it
+		return nil, err
 	}
 	warnings, err := c.objects.adopted(ctx, bundle.Meta.Name, params)
 	if err != nil {
@@ -253,24 +243,46 @@ func (c *contents) fits(ctx context.Context, in change, bundle *model.Content) e
 	if err := c.unneeded(bundle.Meta.Name, bundle); err != nil {
 		return err
 	}
-	return c.free(ctx, in, bundle)
+	if err := c.cat.suffices(bundle); err != nil {
+		return err
+	}
+	if err := c.objects.reveals(ctx, bundle); err != nil {
+		return err
+	}
+	return c.replaces(in, bundle)
 }
 
-// free refuses keys that objects of the store have, or removes these where the
-// writer wants them replaced.
-func (c *contents) free(ctx context.Context, in change, bundle *model.Content) error {
-	for _, section := range slices.Sorted(maps.Keys(bundle.Sections)) {
-		for _, key := range slices.Sorted(maps.Keys(bundle.Sections[section])) {
-			if _, err := c.objects.store.Get(section, key); err != nil {
-				continue
+// replaces refuses keys that objects of the store have, unless the writer wants
+// these replaced.
+func (c *contents) replaces(in change, bundle *model.Content) error {
+	for at := range c.shadowed(bundle) {
+		if !in.replace {
+			return model.Errorf(model.Conflict, "cannot load content %s: %s/%s is in %s too", bundle.Meta.Name, at.Prefix, at.ID, writableLayer).
+				On(contentsPrefix, bundle.Meta.Name)
+		}
+	}
+	return nil
+}
+
+// shadowed yields the objects of the store whose keys a bundle has too.
+func (c *contents) shadowed(bundle *model.Content) iter.Seq[store.Object] {
+	return func(yield func(store.Object) bool) {
+		for _, section := range slices.Sorted(maps.Keys(bundle.Sections)) {
+			for _, key := range slices.Sorted(maps.Keys(bundle.Sections[section])) {
+				if found, err := c.objects.store.Get(section, key); err == nil && !yield(found) {
+					return
+				}
 			}
-			if !in.replace {
-				return model.Errorf(model.Conflict, "cannot load content %s: %s/%s is in %s too", bundle.Meta.Name, section, key, writableLayer).
-					On(contentsPrefix, bundle.Meta.Name)
-			}
-			if _, err := c.objects.store.Delete(ctx, section, key, 0); err != nil {
-				return err
-			}
+		}
+	}
+}
+
+// give removes the objects of the store that a bundle is there in place of. That
+// is done last, so that nothing is lost with an upload that is refused.
+func (c *contents) give(ctx context.Context, bundle *model.Content) error {
+	for at := range c.shadowed(bundle) {
+		if _, err := c.objects.store.Delete(ctx, at.Prefix, at.ID, 0); err != nil && model.KindOf(err) != model.NotFound {
+			return err
 		}
 	}
 	return nil
@@ -311,13 +323,21 @@ func (c *contents) save(ctx context.Context, at store.Object, clear []byte) erro
 	return err
 }
 
-// restore puts a layer back to what it was.
-func (c *contents) restore(name string, before *model.Content) error {
-	if before == nil {
+// restore puts a layer back to what it was, and the params of the store that
+// the bundle was to be in place of.
+func (c *contents) restore(bundle, before *model.Content) error {
+	var err error
+	if name := bundle.Meta.Name; before == nil {
 		c.cat.remove(name)
-		return nil
+	} else {
+		err = c.cat.putFrom(sourceUpload, name, before)
 	}
-	return c.cat.putFrom(sourceUpload, name, before)
+	for at := range c.shadowed(bundle) {
+		if at.Prefix == "params" {
+			c.cat.stored(store.Change{New: &at})
+		}
+	}
+	return err
 }
 
 // remove takes an uploaded layer out of use.
@@ -346,21 +366,7 @@ func (c *contents) remove(ctx context.Context, name string) (*model.ContentSumma
 		c.cat.remove(name)
 	}
 	c.changed()
-	return summary, nil
-}
-
-// unneeded refuses to take a layer away that another one has as a prerequisite.
-func (c *catalog) unneeded(name string) error {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	for _, other := range slices.Sorted(maps.Keys(c.layers)) {
-		for _, p := range prerequisites(c.layers[other].meta.Prerequisites) {
-			if p.layer == name && other != name {
-				return model.Errorf(model.Conflict, "cannot remove: content %s needs it", other).On(contentsPrefix, name)
-			}
-		}
-	}
-	return nil
+	return summary, c.objects.disown(ctx, name)
 }
 
 // show returns a layer with its objects; secrets only for those who may see

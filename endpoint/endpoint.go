@@ -188,7 +188,7 @@ func (e *Endpoint) openPlugins(context.Context) error {
 		wake: make(chan struct{}, 1), binaries: map[string]*binary{}, units: map[string]*unit{},
 	}
 	e.objects.overlay, e.contents.changed = e.sup.overlay, e.sup.look
-	load := &loader{log: e.log, cat: e.cat, sup: e.sup, objects: e.objects, timing: e.timing, dirs: dirs, files: map[string]string{}, kinds: map[string]brought{}}
+	load := &loader{log: e.log, cat: e.cat, sup: e.sup, objects: e.objects, contents: e.contents, timing: e.timing, dirs: dirs, files: map[string]string{}, kinds: map[string]brought{}}
 	e.discovery = newDiscovery(e.opts, load)
 	e.sup.unread = e.discovery.unread
 	e.api.tokens, e.api.discovery = e.sup.tokens, e.discovery

@@ -39,6 +39,7 @@ type catalog struct {
 	layers map[string]*layer
 	owner  map[string]string       // "section/key" to the layer that has it
 	params map[string]*model.Param // of all layers and of the store
+	sealed map[string]bool         // params that were declared Secure last
 
 	checking sync.Mutex // guards checkers
 	checkers map[string]checker
@@ -52,7 +53,7 @@ type checker struct {
 
 // newCatalog makes an empty catalog.
 func newCatalog(log *slog.Logger) *catalog {
-	return &catalog{log: log, layers: map[string]*layer{}, owner: map[string]string{}, params: map[string]*model.Param{}, checkers: map[string]checker{}}
+	return &catalog{log: log, layers: map[string]*layer{}, owner: map[string]string{}, params: map[string]*model.Param{}, sealed: map[string]bool{}, checkers: map[string]checker{}}
 }
 
 // newLayer encodes a bundle's objects and marks them as read-only.
@@ -85,6 +86,16 @@ func (c *catalog) put(name string, bundle *model.Content) error {
 // putFrom adds a layer, or replaces the one of that name from the same source.
 // A key that another layer has is refused with both names, and nothing changes.
 func (c *catalog) putFrom(source, name string, bundle *model.Content) error {
+	return c.add(source, name, bundle, false)
+}
+
+// putOver is putFrom for content that takes the place of objects of the store.
+func (c *catalog) putOver(source, name string, bundle *model.Content) error {
+	return c.add(source, name, bundle, true)
+}
+
+// add is putFrom, and with over putOver.
+func (c *catalog) add(source, name string, bundle *model.Content, over bool) error {
 	l, err := newLayer(name, bundle)
 	if err != nil {
 		return err
@@ -97,7 +108,7 @@ func (c *catalog) putFrom(source, name string, bundle *model.Content) error {
 	}
 	for section, objects := range l.objects {
 		for key := range objects {
-			if other, taken := c.owner[section+"/"+key]; taken && other != name {
+			if other, taken := c.owner[section+"/"+key]; taken && other != name && (!over || other != writableLayer) {
 				return model.Errorf(model.Conflict, "cannot load content %s: %s/%s is in %s too", name, section, key, other)
 			}
 		}
@@ -111,9 +122,30 @@ func (c *catalog) putFrom(source, name string, bundle *model.Content) error {
 		}
 	}
 	for key, p := range l.params {
-		c.params[key] = p
+		c.declare(key, p)
 	}
 	return nil
+}
+
+// declare notes a param's declaration; the caller holds the lock.
+func (c *catalog) declare(name string, p *model.Param) {
+	c.params[name] = p
+	if p.Secure {
+		c.sealed[name] = true
+	} else {
+		delete(c.sealed, name)
+	}
+}
+
+// remember notes that params were Secure when they were last declared: until
+// somebody declares them again, they are.
+func (c *catalog) remember(names []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer c.epoch.Add(1)
+	for _, name := range names {
+		c.sealed[name] = true
+	}
 }
 
 // remove takes a layer away.
@@ -160,7 +192,7 @@ func (c *catalog) stored(change store.Change) {
 		return
 	}
 	c.owner["params/"+object.ID] = writableLayer
-	c.params[object.ID] = p
+	c.declare(object.ID, p)
 }
 
 // forget removes a param that was in the store.
@@ -168,6 +200,7 @@ func (c *catalog) forget(section, key string) {
 	if c.owner[section+"/"+key] == writableLayer {
 		delete(c.owner, section+"/"+key)
 		delete(c.params, key)
+		delete(c.sealed, key)
 	}
 }
 
@@ -178,10 +211,22 @@ func (c *catalog) param(name string) *model.Param {
 	return c.params[name]
 }
 
-// secure reports whether a param is declared Secure.
+// secure reports whether a param is declared Secure, or was so by who is not
+// there at the moment: a plugin that has not been started yet, or was removed.
 func (c *catalog) secure(name string) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if p := c.params[name]; p != nil {
+		return p.Secure
+	}
+	return c.sealed[name]
+}
+
+// open reports whether a param is declared as one whose values everybody may see.
+// One that nobody declares is neither open nor Secure.
+func (c *catalog) open(name string) bool {
 	p := c.param(name)
-	return p != nil && p.Secure
+	return p != nil && !p.Secure && !model.SecretName(name)
 }
 
 // secret reports whether a param's values are secret, declared so or not.

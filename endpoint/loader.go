@@ -14,12 +14,13 @@ import (
 
 // loader turns a file of the plugin directory into a provider in use.
 type loader struct {
-	log     *slog.Logger
-	cat     *catalog
-	sup     *supervisor
-	objects *objects
-	timing  timing
-	dirs    pluginDirs
+	log      *slog.Logger
+	cat      *catalog
+	sup      *supervisor
+	objects  *objects
+	contents *contents
+	timing   timing
+	dirs     pluginDirs
 
 	kinds map[string]brought // by provider; guarded by mu
 
@@ -88,7 +89,13 @@ func (l *loader) adopt(ctx context.Context, b *binary) error {
 		}
 	}
 	b.meta = shownMeta(b.provider, bundle)
-	return l.objects.provided(ctx, b.provider.Name, bundle)
+	if err := l.objects.provided(ctx, b.provider.Name, bundle); err != nil {
+		return err
+	}
+	if l.contents.load(ctx) { // what was uploaded may have waited for it
+		l.contents.changed()
+	}
+	return nil
 }
 
 // checkProvider refuses a definition that the endpoint could not work with.

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"provision-plugins/endpoint/secret"
 	"provision-plugins/endpoint/store"
@@ -21,6 +22,9 @@ const (
 	// seenPrefix is where it is stored which declarations of params the stored
 	// values were last compared with, by layer.
 	seenPrefix = "seen"
+	// seenLayer begins the notes of what layers declare; securePrefix the digests
+	// of what is Secure.
+	seenLayer, securePrefix = "layer ", "secure "
 	// seenSecrets is the note that no secret is stored in clear any more.
 	seenSecrets = "secrets"
 	// seenMaster holds what only the master key opens.
@@ -43,8 +47,42 @@ func declarationsOf(params map[string]*model.Param) (declarations, error) {
 		}
 		sum := sha256.Sum256(raw)
 		out[name] = base64.RawStdEncoding.EncodeToString(sum[:12])
+		if p.Secure {
+			out[name] = securePrefix + out[name]
+		}
 	}
 	return out, nil
+}
+
+// recall has the catalog know which params were Secure when the endpoint ended:
+// plugins declare theirs only when they have been asked.
+func (o *objects) recall() {
+	var names []string
+	for _, s := range o.store.List(seenPrefix) {
+		seen := declarations{}
+		if !strings.HasPrefix(s.ID, seenLayer) {
+			continue
+		}
+		if err := model.Unmarshal(s.Value, &seen); err != nil {
+			o.cat.log.Error("cannot read which params a layer declared", "id", s.ID, "error", err)
+		}
+		for name, sum := range seen {
+			if strings.HasPrefix(sum, securePrefix) {
+				names = append(names, name)
+			}
+		}
+	}
+	o.cat.remember(names)
+}
+
+// disown forgets what a layer declared that somebody removed. Its values stay
+// sealed: nobody has said that they may be seen.
+func (o *objects) disown(ctx context.Context, layer string) error {
+	_, err := o.store.Delete(ctx, seenPrefix, seenLayer+layer, 0)
+	if model.KindOf(err) == model.NotFound {
+		return nil
+	}
+	return err
 }
 
 // adopted compares the stored values with a layer's params, where these are not
@@ -56,7 +94,7 @@ func (o *objects) adopted(ctx context.Context, layer string, params map[string]*
 		return nil, err
 	}
 	before := declarations{}
-	seen, err := o.store.Get(seenPrefix, "layer "+layer)
+	seen, err := o.store.Get(seenPrefix, seenLayer+layer)
 	if err == nil {
 		if err := model.Unmarshal(seen.Value, &before); err != nil {
 			return nil, err
@@ -75,7 +113,7 @@ func (o *objects) adopted(ctx context.Context, layer string, params map[string]*
 	if err != nil {
 		return warnings, err
 	}
-	seen.Prefix, seen.ID = seenPrefix, "layer "+layer
+	seen.Prefix, seen.ID = seenPrefix, seenLayer+layer
 	return warnings, o.note(ctx, seen, now)
 }
 
@@ -240,7 +278,7 @@ func (o *objects) refreshed(k *kind, found store.Object) (store.Object, []string
 		if err != nil { // it was not sealed here
 			value = params[name]
 		}
-		if secret.Parse(params[name]) != nil && !o.cat.secret(name) {
+		if secret.Parse(params[name]) != nil && o.cat.open(name) {
 			params[name] = value
 		}
 		if err := o.cat.checkAll(model.Params{name: value}); err != nil {

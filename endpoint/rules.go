@@ -94,14 +94,21 @@ func needsOf(pattern string, values map[string]string, query url.Values) []auth.
 	if n.Scope == open {
 		return nil
 	}
+	// All at once: a key that looks like a name of the table's own is a key.
+	var names []string
+	for name, value := range values {
+		names = append(names, "{"+name+"}", value)
+	}
+	fill := strings.NewReplacer(names...)
 	for _, field := range []*string{&n.Scope, &n.Action, &n.Specific} {
-		for name, value := range values {
-			*field = strings.ReplaceAll(*field, "{"+name+"}", value)
-		}
+		*field = fill.Replace(*field)
 	}
 	needs := []auth.Need{n}
 	if query.Get("decode") == "true" {
 		needs = append(needs, auth.Need{Scope: n.Scope, Action: actGetSecure, Specific: n.Specific})
+		if query.Get("aggregate") == "true" { // who may change a machine could give it any profile
+			needs = append(needs, auth.Need{Scope: "profiles", Action: actGetSecure}, auth.Need{Scope: "stages", Action: actGetSecure})
+		}
 	}
 	if query.Get("override-protected") == "true" {
 		needs = append(needs, auth.Need{Scope: n.Scope, Action: actOverride, Specific: n.Specific})

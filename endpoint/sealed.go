@@ -137,6 +137,11 @@ func (o *objects) sealed(object any, next store.Object) (store.Object, error) {
 // value that is the stored one stand for what is stored; what a client sealed
 // is opened, to be checked. Setting a Secure value takes a claim of its own.
 func (o *objects) accept(ctx context.Context, object, stored any, found store.Object) error {
+	if p, ok := object.(*model.Param); ok && !p.Secure {
+		if err := o.reveal(ctx, p.Name); err != nil {
+			return err
+		}
+	}
 	now, old := paramsOf(object), model.Params{}
 	if before := paramsOf(stored); before != nil {
 		old = *before
@@ -161,9 +166,10 @@ func (o *objects) accept(ctx context.Context, object, stored any, found store.Ob
 }
 
 // unchanged is a sealed value that a writer left as it is. One of a param that
-// is no longer Secure is opened, so that it can be checked and stored as such.
+// is declared, and no longer Secure, is opened, so that it can be checked and
+// stored as such.
 func (o *objects) unchanged(name string, value any, of store.Object) any {
-	if o.cat.secret(name) {
+	if !o.cat.open(name) {
 		return value
 	}
 	if opened, err := o.openValue(name, value, of); err == nil {
@@ -197,9 +203,10 @@ func (o *objects) shown(k *kind, found store.Object, decode bool) (any, error) {
 
 // layerShown is shown for an object of a content layer.
 func (o *objects) layerShown(k *kind, raw json.RawMessage, decode bool) (json.RawMessage, error) {
-	if decode || paramsOf(k.fresh()) == nil {
+	if decode && k.hasParams() {
 		return raw, nil
 	}
+	// What the kind does not name is not shown: nothing else knows its secrets.
 	object, err := o.shown(k, store.Object{Value: raw}, false)
 	if err != nil {
 		return nil, err

@@ -18,6 +18,7 @@ func (e *Endpoint) openContent(ctx context.Context) error {
 	e.publishLog()
 	e.cat = newCatalog(e.log)
 	e.objects = &objects{store: e.store, cat: e.cat, kinds: newKinds(), vault: newVault(e.master), overlay: func(any) {}}
+	e.objects.recall()
 	base, err := bundles.Base()
 	if err != nil {
 		return err
@@ -41,7 +42,7 @@ func (e *Endpoint) openContent(ctx context.Context) error {
 		e.cat.stored(store.Change{New: &o})
 	}
 	e.contents = &contents{objects: e.objects, cat: e.cat, features: features, changed: func() {}}
-	e.contents.load()
+	e.contents.load(ctx)
 	if err := e.upgrade(ctx); err != nil {
 		return err
 	}

@@ -136,8 +136,8 @@ func secretSum(user *record) string {
 // login is the caller of a name and a password.
 func (x *access) login(ctx context.Context, in auth.Login) (caller, error) {
 	user, err := x.user(in.User)
-	if err == nil {
-		in.Hash = user.text("PasswordHash")
+	if err == nil { // a user has one count of failed logins, by whatever index it is named
+		in.User, in.Hash = user.key, user.text("PasswordHash")
 	}
 	if err := x.logins.Check(ctx, in); err != nil {
 		return caller{}, err
