@@ -253,7 +253,8 @@ func TestReferencePages(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if !want[e.Name()] {
+		// The other kind of page there is the command line's, which oob's tests hold.
+		if filepath.Ext(e.Name()) == ".rst" && !want[e.Name()] {
 			t.Errorf("docs/reference/%s is the page of no content", e.Name())
 		}
 	}
