@@ -22,7 +22,6 @@ import (
 
 // TestDefinition holds what define says of the actions and of the params.
 func TestDefinition(t *testing.T) {
-	t.Parallel()
 	def := definition(driver.NewProvider(newDriver(), driver.Options{}))
 	var want, got []string
 	for _, info := range model.Actions() {
@@ -53,7 +52,6 @@ func TestDefinition(t *testing.T) {
 
 // TestBoot sets each override and looks at it on the device.
 func TestBoot(t *testing.T) {
-	t.Parallel()
 	for command, want := range map[string]model.BootOverride{
 		model.NextBootPXE:   {Device: model.BootPXE, Valid: true},
 		model.NextBootDisk:  {Device: model.BootDisk, Valid: true},
@@ -91,7 +89,6 @@ func TestBoot(t *testing.T) {
 
 // TestBootOverride reads answers of other makers, too.
 func TestBootOverride(t *testing.T) {
-	t.Parallel()
 	for name, tc := range map[string]struct {
 		data    []byte
 		invalid bool
@@ -114,7 +111,6 @@ func TestBootOverride(t *testing.T) {
 
 // TestIdentify lights the locator and puts it out.
 func TestIdentify(t *testing.T) {
-	t.Parallel()
 	b := startBMC(t, bmc.Options{On: true})
 	p := newProvider(t)
 	mustAct(t, p, model.Identify, b.Addr(), model.Params{paramIdentify: 90})
@@ -133,7 +129,6 @@ func TestIdentify(t *testing.T) {
 
 // TestWarmSession: a second action within seconds is one round trip.
 func TestWarmSession(t *testing.T) {
-	t.Parallel()
 	b := startBMC(t, bmc.Options{On: true})
 	p := newProvider(t)
 	mustAct(t, p, model.PowerStatus, b.Addr())
@@ -150,7 +145,6 @@ func TestWarmSession(t *testing.T) {
 // TestManyAtOnce runs reads and changes of a fleet side by side, several of each
 // machine.
 func TestManyAtOnce(t *testing.T) {
-	t.Parallel()
 	const n = 40
 	f := startFleet(t, bmc.Options{Count: n})
 	p := newProvider(t)
@@ -181,7 +175,6 @@ func TestManyAtOnce(t *testing.T) {
 
 // TestBusyBMC is asked again until it is not.
 func TestBusyBMC(t *testing.T) {
-	t.Parallel()
 	b := startBMC(t, bmc.Options{})
 	b.SetFaults(bmc.Faults{Busy: map[string]int{bmc.ChassisStatus: 2, bmc.PowerOn: 2}})
 	p := newProvider(t)
@@ -196,7 +189,6 @@ func TestBusyBMC(t *testing.T) {
 // TestRefusedBecauseSoAlready: a BMC that refuses off because the machine is off
 // has nothing to be told; one that refuses it while the machine is on has failed.
 func TestRefusedBecauseSoAlready(t *testing.T) {
-	t.Parallel()
 	b := startBMC(t, bmc.Options{})
 	b.SetFaults(bmc.Faults{Refuse: map[string]int{bmc.PowerOn: bmc.Always, bmc.PowerOff: bmc.Always}})
 	d := newDriver()

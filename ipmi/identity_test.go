@@ -20,7 +20,6 @@ func identityOf(tb testing.TB, b *bmc.BMC) (model.Identity, error) {
 
 // The simulator sends its GUID as SMBIOS stores it, as many BMCs do.
 func TestIdentity(t *testing.T) {
-	t.Parallel()
 	b := startBMC(t, bmc.Options{Seed: 7})
 	id, err := identityOf(t, b)
 	if err != nil || id.Source != "system GUID" || len(id.Aliases) != 2 {
@@ -62,7 +61,6 @@ func answering(code uint8, names ...string) bmc.Odd {
 }
 
 func TestIdentityOfOddBMCs(t *testing.T) {
-	t.Parallel()
 	byWords := withSerials("ZM11-22", "", "")
 	byWords.FRUWords = true
 	for name, tc := range map[string]struct {
@@ -107,7 +105,6 @@ func TestIdentityOfOddBMCs(t *testing.T) {
 // A BMC that is busy, or just starting, may have what it does not tell now:
 // nothing else is taken for its identity meanwhile.
 func TestIdentityOfBusyBMC(t *testing.T) {
-	t.Parallel()
 	for name, odd := range map[string]bmc.Odd{
 		"busy": answering(0xc0, bmc.SystemGUID), "starting": answering(0xd2, bmc.SystemGUID), "in doubt": answering(0xff, bmc.SystemGUID),
 		"busy at the second": {NilGUID: true, Codes: map[string]uint8{bmc.DeviceGUID: 0xc0}},
@@ -131,7 +128,6 @@ func TestIdentityOfBusyBMC(t *testing.T) {
 
 // A machine is pinned by its serial number, too.
 func TestPinnedBySerial(t *testing.T) {
-	t.Parallel()
 	b := startBMC(t, bmc.Options{On: true})
 	b.SetFaults(bmc.Faults{Odd: withSerials("ZM11-22", "", "")})
 	mustAct(t, newProvider(t), model.PowerOff, b.Addr(), model.Params{model.ParamIdentity: "zm11-22"})
@@ -152,7 +148,6 @@ func TestIdentityOfSilentBMC(t *testing.T) {
 }
 
 func TestGUIDSpelling(t *testing.T) {
-	t.Parallel()
 	for name, tc := range map[string]struct {
 		wire, id string
 		dud      bool
@@ -191,7 +186,6 @@ func TestGUIDSpelling(t *testing.T) {
 
 // One reading of the identity for an action, however many commands it takes.
 func TestPinnedPowerCycle(t *testing.T) {
-	t.Parallel()
 	b := startBMC(t, bmc.Options{On: true})
 	id, err := identityOf(t, b)
 	if err != nil {
