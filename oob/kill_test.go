@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -75,6 +76,7 @@ func TestPluginIsKilledBetweenSendAndOutcome(t *testing.T) {
 	t.Logf("seed %d", seed)
 	plugins := t.TempDir()
 	buildPlugin(t, filepath.Join(plugins, "ipmi"))
+	t.Parallel()
 	rows := killRows(seed, n)
 	for len(rows) > 0 {
 		some := rows[:min(perEndpoint, len(rows))]
@@ -88,10 +90,9 @@ func TestPluginIsKilledBetweenSendAndOutcome(t *testing.T) {
 	}
 }
 
-// buildPlugin builds the ipmi plugin. What it is made of is read here, so that
-// a result of this test is not kept when that changes.
-func buildPlugin(t *testing.T, path string) {
-	t.Helper()
+// ipmiBinary is the ipmi plugin, built once for all tests. What it is made of is
+// read here, so that a result of a test is not kept when that changes.
+var ipmiBinary = sync.OnceValues(func() ([]byte, error) {
 	for _, dir := range []string{"ipmi", "shared"} {
 		err := filepath.WalkDir(filepath.Join("..", dir), func(name string, d fs.DirEntry, err error) error {
 			if err == nil && strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
@@ -100,17 +101,30 @@ func buildPlugin(t *testing.T, path string) {
 			return err
 		})
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 	}
-	if out, err := exec.Command("go", "build", "-o", path, "provision-plugins/ipmi").CombinedOutput(); err != nil {
-		t.Fatalf("cannot build the plugin: %v\n%s", err, out)
+	dir, err := os.MkdirTemp("", "oob-test")
+	if err != nil {
+		return nil, err
 	}
-	old := time.Unix(1_000_000_000, 0) // a file that was changed a moment ago is watched for a second first
-	if err := os.Chmod(path, 0o755); err != nil {
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "ipmi")
+	if out, err := exec.Command("go", "build", "-o", path, "provision-plugins/ipmi").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("cannot build the plugin: %w\n%s", err, out)
+	}
+	return os.ReadFile(path)
+})
+
+// buildPlugin puts the ipmi plugin into a file that nobody else has.
+func buildPlugin(t *testing.T, path string) {
+	t.Helper()
+	binary, err := ipmiBinary()
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chtimes(path, old, old); err != nil {
+	old := time.Unix(1_000_000_000, 0) // a file that was changed a moment ago is watched for a second first
+	if err := errors.Join(os.WriteFile(path, binary, 0o700), os.Chmod(path, 0o755), os.Chtimes(path, old, old)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -300,6 +314,7 @@ func (k *killRig) checkUnknown(t *testing.T, i int, row killRow) {
 func TestRunCarriesItsEvidence(t *testing.T) {
 	plugins := t.TempDir()
 	buildPlugin(t, filepath.Join(plugins, "ipmi"))
+	t.Parallel()
 	k := startKillRig(t, plugins, 1, time.Second)
 	b := k.fleet.BMC(0)
 	for n, lost := range []bool{false, true} {

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,8 +32,9 @@ func TestWhole(t *testing.T) {
 // runScripts runs each script of a folder, with the plugins that install puts
 // into the plugin directory.
 func runScripts(t *testing.T, dir string, install func(dir string) error) {
+	here := newInProcess(t)
 	testscript.Run(t, testscript.Params{
-		Dir: filepath.Join("testdata", dir),
+		Dir: filepath.Join(here.home, "testdata", dir),
 		Setup: func(env *testscript.Env) error {
 			d := &daemons{running: map[string]*daemon{}}
 			env.Values[daemonsKey{}] = d
@@ -44,11 +47,11 @@ func runScripts(t *testing.T, dir string, install func(dir string) error) {
 			return install(filepath.Join(env.WorkDir, "plugins"))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits":      cmdExits,
+			"exits":      here.cmdExits,
 			"start":      cmdStart,
 			"term":       cmdTerm,
-			"eventually": cmdEventually,
-			"until":      cmdUntil,
+			"eventually": here.cmdEventually,
+			"until":      here.cmdUntil,
 			"setoutput":  cmdSetOutput,
 			"setstdout":  cmdSetStdout,
 		},
@@ -213,38 +216,47 @@ func cmdSetStdout(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], found[1])
 }
 
-// cmdEventually runs a command again and again until its output matches:
-// eventually REGEXP COMMAND...
-func cmdEventually(ts *testscript.TestScript, _ bool, args []string) {
-	repeat(ts, args[0], args[1:], func() string { return ts.ReadFile("stdout") + ts.ReadFile("stderr") })
+// cmdEventually runs oob again and again until its output matches:
+// eventually REGEXP oob ARGS...
+func (p *inProcess) cmdEventually(ts *testscript.TestScript, _ bool, args []string) {
+	p.repeat(ts, args, func(printed string) string { return printed })
 }
 
-// cmdUntil runs a command again and again until the output of a daemon
-// matches: until NAME REGEXP COMMAND...
-func cmdUntil(ts *testscript.TestScript, _ bool, args []string) {
-	p := ts.Value(daemonsKey{}).(*daemons).running[args[0]]
-	repeat(ts, args[1], args[2:], func() string {
-		text, _ := p.lines.look()
+// cmdUntil runs oob again and again until the output of a daemon matches:
+// until NAME REGEXP oob ARGS...
+func (p *inProcess) cmdUntil(ts *testscript.TestScript, _ bool, args []string) {
+	d := ts.Value(daemonsKey{}).(*daemons).running[args[0]]
+	p.repeat(ts, args[1:], func(string) string {
+		text, _ := d.lines.look()
 		return text
 	})
 }
 
-// repeat runs a command until output matches a regexp.
-func repeat(ts *testscript.TestScript, want string, command []string, output func() string) {
-	wanted := regexp.MustCompile("(?m)" + want)
+// repeat runs oob, whether or not it fails, until what output makes of what it
+// printed matches. %ATTEMPT in an argument is how often it was run: what is set
+// to the value that it has is no event.
+func (p *inProcess) repeat(ts *testscript.TestScript, args []string, output func(printed string) string) {
+	if len(args) < 3 || args[1] != "oob" {
+		ts.Fatalf("want REGEXP oob ARGS..., not %q", args)
+	}
+	wanted := regexp.MustCompile("(?m)" + args[0])
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	timeout := time.After(bound)
-	for {
-		// Its error shows in its output; what counts is that it ends.
-		_ = ts.Exec(command[0], command[1:]...)
-		if wanted.MatchString(output()) {
+	for attempt := 1; ; attempt++ {
+		command := slices.Clone(args[2:])
+		for i := range command {
+			command[i] = strings.ReplaceAll(command[i], "%ATTEMPT", strconv.Itoa(attempt))
+		}
+		_, stdout, stderr := p.run(ts, command)
+		if wanted.MatchString(output(stdout + stderr)) {
+			show(ts, stdout, stderr)
 			return
 		}
 		select {
 		case <-tick.C:
 		case <-timeout:
-			ts.Fatalf("%s: never %s, but:\n%s", strings.Join(command, " "), want, output())
+			ts.Fatalf("%s: never %s, but:\n%s", strings.Join(args[1:], " "), args[0], output(stdout+stderr))
 		}
 	}
 }

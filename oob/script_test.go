@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
+	"strconv"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -35,8 +35,9 @@ const noExitSleep = "atexit_sleep_ms=0"
 // TestScripts runs each script against a fake endpoint that serves the
 // script's own files.
 func TestScripts(t *testing.T) {
+	here := newInProcess(t)
 	testscript.Run(t, testscript.Params{
-		Dir: filepath.Join("testdata", "fake"),
+		Dir: filepath.Join(here.home, "testdata", "fake"),
 		Setup: func(env *testscript.Env) error {
 			f, err := startFake(filepath.Join(env.WorkDir, "oob.sock"), env.WorkDir)
 			if err != nil {
@@ -52,7 +53,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits":  cmdExits,
+			"exits":  here.cmdExits,
 			"sent":   cmdSent,
 			"forget": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Value(fakeKey{}).(*fake).takeSent() },
 		},
@@ -62,18 +63,16 @@ func TestScripts(t *testing.T) {
 // fakeKey is the key of a script's fake endpoint.
 type fakeKey struct{}
 
-// cmdExits runs oob and wants it to exit with a code: exits CODE ARGS...
-func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
+// cmdExits runs oob in this process and wants it to exit with a code:
+// exits CODE oob ARGS...
+func (p *inProcess) cmdExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 || args[1] != "oob" {
 		ts.Fatalf("usage: exits CODE oob ARGS...")
 	}
-	err := ts.Exec(args[1], args[2:]...)
-	got := "0"
-	if err != nil {
-		got = strings.TrimPrefix(err.Error(), "exit status ")
-	}
-	if got != args[0] {
-		ts.Fatalf("exit code %s, want %s", got, args[0])
+	code, stdout, stderr := p.run(ts, args[2:])
+	show(ts, stdout, stderr)
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
 	}
 }
 
