@@ -3,7 +3,6 @@ package endpoint
 import (
 	"context"
 	"net/http"
-	"strings"
 
 	"provision-plugins/shared/plugin"
 )
@@ -18,7 +17,7 @@ const (
 // pluginAPI passes a request on to a plugin, as it is but for the caller's
 // credentials. That the caller may was settled by the table of rules.
 func (a *api) pluginAPI(w http.ResponseWriter, r *http.Request) {
-	name, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, apisRoot), "/")
+	name := pathValues(apisPattern, r.URL.EscapedPath())["plugin"] // as it was authorised
 	u := a.actions.sup.unit(name)
 	if u == nil {
 		a.write(w, r, failure(notFound("plugins", name)))

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"provision-plugins/shared/model"
@@ -82,7 +84,7 @@ func (a *api) takeBinary(w http.ResponseWriter, r *http.Request) (*uploaded, err
 	}
 	path := filepath.Join(a.discovery.dir, name)
 	if err = a.discovery.examine(r.Context(), part, name); err == nil {
-		err = os.Rename(part, path)
+		err = putInPlace(part, path)
 	}
 	if err != nil {
 		return nil, errors.Join(err, os.Remove(part))
@@ -95,6 +97,19 @@ func (a *api) takeBinary(w http.ResponseWriter, r *http.Request) (*uploaded, err
 		err = model.Errorf(model.Conflict, "%s was uploaded and is %s: %s", name, state, fault)
 	}
 	return &uploaded{Path: name, Size: size}, err
+}
+
+// putInPlace gives a file its name, in place of a file that has it. A directory
+// stays.
+func putInPlace(part, path string) error {
+	err := os.Rename(part, path)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrExist), errors.Is(err, syscall.EISDIR):
+		return model.Errorf(model.Conflict, "cannot put the binary in place: there is a directory of its name; remove it first")
+	}
+	return model.Errorf(model.Internal, "cannot put the binary in place: %w", cause(err))
 }
 
 // receiveFile writes a body to a hidden, executable file of a directory.
