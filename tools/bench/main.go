@@ -38,6 +38,8 @@ type bench struct {
 	bin  string // folder of the built programs
 	dir  string // temporary
 	runs int
+	// machines are those of the endpoint whose API is measured.
+	machines int
 }
 
 // figures are all the figures, in the order they are printed.
@@ -88,11 +90,12 @@ func measure(ctx context.Context) (err error) {
 	only := flag.String("only", "", "measure only figures whose name begins with `PREFIX`")
 	bin := flag.String("bin", "bin", "`folder` of the built programs")
 	runs := flag.Int("runs", 5, "runs of each figure")
+	machines := flag.Int("machines", 100_000, "machines of the figures of the API, in thousands")
 	flag.Parse()
 	if flag.NArg() > 0 || *runs < 1 {
 		return errors.New("cannot measure: want no arguments and at least one run")
 	}
-	b := &bench{runs: *runs}
+	b := &bench{runs: *runs, machines: *machines}
 	if b.bin, err = filepath.Abs(*bin); err != nil {
 		return fmt.Errorf("cannot find the programs: %w", err)
 	}
