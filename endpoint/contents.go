@@ -225,11 +225,20 @@ func builtin(name, source string) error {
 	return model.Errorf(model.Conflict, "readonly: it comes with %s", from).On(contentsPrefix, name)
 }
 
+// notContent are the sections that a bundle must not have: what the endpoint
+// keeps for itself, who may do what in it, and what it acts on.
+func notContent() []string { return append(reserved(), usersPrefix, "machines", "plugins", "prefs") }
+
 // fits refuses a bundle that the endpoint could not work with beside what it
 // has.
 func (c *contents) fits(ctx context.Context, in change, bundle *model.Content) error {
 	if err := c.needs(bundle); err != nil {
 		return err
+	}
+	for _, section := range slices.Sorted(maps.Keys(bundle.Sections)) {
+		if slices.Contains(notContent(), section) {
+			return model.Errorf(model.Invalid, "cannot load content %s: %s are no content", bundle.Meta.Name, section).On(contentsPrefix, bundle.Meta.Name)
+		}
 	}
 	err := eachParams(bundle, func(name string, value any) (any, error) {
 		if secret.Parse(value) != nil {
@@ -275,6 +284,18 @@ func (c *contents) shadowed(bundle *model.Content) iter.Seq[store.Object] {
 			}
 		}
 	}
+}
+
+// unlayered takes an object back that was stored while content with its key was
+// taken into use. Whoever looks second sees the other: never are there both.
+func (o *objects) unlayered(ctx context.Context, made store.Object) error {
+	if by := o.cat.owns(made.Prefix, made.ID); by == "" || by == writableLayer {
+		return nil
+	}
+	if _, err := o.store.Delete(context.WithoutCancel(ctx), made.Prefix, made.ID, made.Rev); err != nil && model.KindOf(err) != model.NotFound {
+		return err
+	}
+	return model.Errorf(model.Conflict, "already exists").On(made.Prefix, made.ID)
 }
 
 // give removes the objects of the store that a bundle is there in place of. That

@@ -191,6 +191,9 @@ func (c *catalog) stored(change store.Change) {
 		c.log.Error("cannot read a stored param", "param", object.ID, "error", err)
 		return
 	}
+	if by := c.owner["params/"+object.ID]; by != "" && by != writableLayer {
+		return // the layer's counts
+	}
 	c.owner["params/"+object.ID] = writableLayer
 	c.declare(object.ID, p)
 }

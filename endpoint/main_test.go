@@ -112,6 +112,8 @@ func definition(role string) *model.PluginProvider {
 		for _, command := range []string{"poweron", "powercycle", "powerstatus"} {
 			def.AvailableActions = append(def.AvailableActions, model.AvailableAction{Model: "machines", Command: command})
 		}
+	case "pinned": // a Secure param whose name does not say so
+		def.Content += "    toy/pin: {Name: toy/pin, Secure: true, Schema: {type: integer}}\n"
 	case "v2":
 		def.Version = "v2.0.0"
 	}

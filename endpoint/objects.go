@@ -96,6 +96,9 @@ func (o *objects) create(ctx context.Context, k *kind, body []byte) (json.RawMes
 	}
 	unlock := o.locks.lock(k.prefix, key, principal(ctx))
 	made, err := o.store.Create(ctx, next, uniqueOf(object))
+	if err == nil {
+		err = o.unlayered(ctx, made)
+	}
 	unlock()
 	if err != nil {
 		return nil, o.taken(err, k, object)
