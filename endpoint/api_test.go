@@ -22,12 +22,10 @@ import (
 func (r *rig) do(req *http.Request, token string) (*http.Response, []byte) {
 	r.t.Helper()
 	r.trust.Do(r.readCertificate)
-	transport := &http.Transport{TLSClientConfig: r.trusts}
-	defer transport.CloseIdleConnections()
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	resp, err := (&http.Client{Transport: transport}).Do(req)
+	resp, err := r.https.Do(req)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -42,7 +40,7 @@ func (r *rig) do(req *http.Request, token string) (*http.Response, []byte) {
 }
 
 // readCertificate has the requests of a rig trust the endpoint's certificate.
-// Sessions are resumed: the tests make thousands of connections.
+// Their connections are kept: there are thousands of requests.
 func (r *rig) readCertificate() {
 	r.t.Helper()
 	pem, err := os.ReadFile(filepath.Join(r.opts.DataDir, certFile))
@@ -53,7 +51,8 @@ func (r *rig) readCertificate() {
 	if !pool.AppendCertsFromPEM(pem) {
 		r.t.Fatal("no certificate in " + certFile)
 	}
-	r.trusts = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(0)}
+	r.https = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}}
+	r.t.Cleanup(r.https.CloseIdleConnections)
 }
 
 // ask sends a request over https.
@@ -214,7 +213,7 @@ func TestAPanicIsOneErrorWithAnID(t *testing.T) {
 	}
 	req.Header.Set("Authorization", "Bearer admin-token-of-tests")
 	transport := &http.Transport{}
-	resp, err := (&http.Client{Transport: transport}).Do(req)
+	resp, err := r.https.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,9 +3,9 @@ package endpoint
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,8 +30,8 @@ type rig struct {
 	c    *client.Client // on the unix socket
 	log  *logBuffer
 
-	trust  sync.Once
-	trusts *tls.Config // knows the endpoint's certificate; made by trust
+	trust sync.Once
+	https *http.Client // knows the endpoint's certificate; made by trust
 }
 
 // logBuffer is a log that can be read while it is written.

@@ -61,6 +61,7 @@ func TestAnOrderlyCloseOverTLSIsDelivery(t *testing.T) {
 		if resp.StatusCode != http.StatusOK {
 			t.Fatalf("status %d: %s", resp.StatusCode, raw)
 		}
+		r.https.CloseIdleConnections()
 		return resp.Header.Get(RunHeader)
 	}
 	first := post()

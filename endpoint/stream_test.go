@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -12,12 +13,16 @@ import (
 	"provision-plugins/shared/model"
 )
 
-// A thousand clients are told of everything in order, whatever one of them does
+// Hundreds of clients (a thousand in the nightly tests) are told of everything in order, whatever one of them does
 // that never reads.
-func TestAThousandSubscribersOfWhichOneNeverReads(t *testing.T) {
+func TestManySubscribersOfWhichOneNeverReads(t *testing.T) {
 	t.Parallel()
 	r := start(t)
-	const subscribers, count = 1_000, 12
+	subscribers := 250
+	if os.Getenv("OOB_NIGHTLY") != "" {
+		subscribers = 1_000
+	}
+	const count = 12
 	conns := make([]*websocket.Conn, subscribers)
 	for i := range conns {
 		conns[i] = r.dial()
