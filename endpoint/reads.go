@@ -2,6 +2,8 @@ package endpoint
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -97,21 +99,23 @@ func (a *api) readOne(ctx context.Context, r *http.Request, in *reads, key strin
 	line := readLine{Key: key}
 	raw, err := a.askedOf(ctx, invocation{
 		prefix: "machines", key: key, command: in.Command, plugin: in.Plugin,
-		body: in.Params, logLevel: r.Header.Get("X-Log-Request"),
+		body: in.Params, logLevel: cmp.Or(r.Header.Get("X-Log-Request"), a.objects.pref(prefPlugins)),
 	})
 	if line.Result = raw; err != nil {
 		line.Result = nil
 		rep := failure(err)
 		line.Error = rep.body.(*model.Error)
 		line.Error.Code = rep.status
-		line.RetryAfter = int((line.Error.RetryAfter + time.Second - 1) / time.Second)
+		if rep.status == http.StatusTooManyRequests { // as the header
+			line.RetryAfter = int((max(line.Error.RetryAfter, defaultRetryAfter) + time.Second - 1) / time.Second)
+		}
 	}
-	out, err := model.Marshal(line)
-	if err != nil {
+	var out bytes.Buffer
+	if err := model.Encode(&out, line); err != nil {
 		a.log.Error("cannot encode an answer", "machine", key, "error", err)
-		return nil
+		return nil // who asks sees that it was left out
 	}
-	return append(out, '\n')
+	return out.Bytes()
 }
 
 // askedOf runs one action that changes nothing, if the caller may.
