@@ -62,9 +62,20 @@ func (a *app) listParams(ctx context.Context, c *client.Client) error {
 		if list[i].Secure {
 			kind += ", secret"
 		}
-		rows = append(rows, []string{list[i].Name, kind, def, list[i].Description})
+		rows = append(rows, []string{list[i].Name, kind, shortened(def), list[i].Description})
 	}
 	return printList(a, list, rows)
+}
+
+// longestDefault is how much of a default a list shows; `oob param show` shows all.
+const longestDefault = 24
+
+// shortened is a text for a column.
+func shortened(text string) string {
+	if runes := []rune(text); len(runes) > longestDefault {
+		return string(runes[:longestDefault-1]) + "…"
+	}
+	return text
 }
 
 // newParamShowCommand makes "param show".

@@ -103,7 +103,11 @@ func (a *app) listRuns(ctx context.Context, c *client.Client, o runsOptions) err
 		return nil
 	}
 	if len(runs) == 0 {
-		fmt.Fprintln(a.stderr, "no runs: nothing was changed yet")
+		text := "no runs: nothing was changed yet"
+		if len(o.machines) > 0 {
+			text = "no runs of " + strings.Join(o.machines, ",")
+		}
+		fmt.Fprintln(a.stderr, clean(text))
 		return nil
 	}
 	return table(a.stdout, rows)

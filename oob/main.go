@@ -33,9 +33,6 @@ func mainCode() int {
 func run(ctx context.Context, a *app, args []string) int {
 	root := newRootCommand(a)
 	root.SetArgs(args)
-	root.SetIn(a.stdin)
-	root.SetOut(a.stdout)
-	root.SetErr(a.stderr)
 	err := root.ExecuteContext(ctx)
 	if text := errorLine(err); text != "" {
 		fmt.Fprintln(a.stderr, text)
@@ -62,14 +59,16 @@ TARGETS are machine names or host lists: m1  a,b  rack[1-4]n[01-32]  @profile` +
 		SilenceUsage:      true,
 		DisableAutoGenTag: true,
 	}
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
 	root.SetVersionTemplate("{{.Version}}\n")
 	groupCommand(root, commands(a)...)
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.setDefaults(cmd) }
 	a.addGlobalFlags(root.PersistentFlags())
+	addHelp(root)
 	a.addCompletion(root)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage("%w; see `%s --help`", err, cmd.CommandPath())
-	})
+	root.SetFlagErrorFunc(flagFault)
 	return root
 }
 
@@ -122,15 +121,21 @@ func groupCommand(parent *cobra.Command, commands ...*cobra.Command) *cobra.Comm
 		if len(args) == 0 {
 			return nil
 		}
-		text := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
-		cmd.SuggestionsMinimumDistance = 2
-		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-			return usage("%s; did you mean %s?", text, strings.Join(near, " or "))
-		}
-		return usage("%s; see `%s --help`", text, cmd.CommandPath())
+		return unknownCommand(cmd, args[0])
 	}
 	parent.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return parent
+}
+
+// unknownCommand is the error for a command that parent does not have. It names
+// those that differ from it by a slip: in one of its letters, or in two of six.
+func unknownCommand(parent *cobra.Command, name string) error {
+	text := fmt.Sprintf("unknown command %q for %q", name, parent.CommandPath())
+	parent.SuggestionsMinimumDistance = min(max(len(name)/3, 1), 2)
+	if near := parent.SuggestionsFor(name); len(near) > 0 {
+		return usage("%s; did you mean %s?", text, strings.Join(near, " or "))
+	}
+	return usage("%s; see `%s --help`", text, parent.CommandPath())
 }
 
 // exitHelp is the table of exit codes.

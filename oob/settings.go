@@ -54,7 +54,7 @@ func (a *app) setDefaults(cmd *cobra.Command) error {
 			continue
 		}
 		if err := flag.Value.Set(value); err != nil {
-			return usage("%s: invalid value %q: %w", from, value, err)
+			return usage("%s: invalid value %q: %w", from, value, valueFault(flag, err))
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,4 +103,17 @@ func FuzzSeconds(f *testing.F) {
 			t.Fatalf("%q is taken as %s", text, time.Duration(s))
 		}
 	})
+}
+
+func TestShortened(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                          "",
+		"exactly twenty-four runes": "exactly twenty-four run…",
+		"exactly 24 runes in this":  "exactly 24 runes in this",
+		strings.Repeat("ü", 30):     strings.Repeat("ü", 23) + "…",
+	} {
+		if got := shortened(text); got != want {
+			t.Errorf("%q is %q, want %q", text, got, want)
+		}
+	}
 }
