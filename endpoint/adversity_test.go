@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -242,4 +244,25 @@ func TestWhoHangsUpFindsTheRun(t *testing.T) {
 	if err != nil || again.Run != first.ID || len(r.executed()) != 1 {
 		t.Errorf("the repeat got %+v, %v, want run %s; executed %v", again, err, first.ID, r.executed())
 	}
+}
+
+// holders lists who has a token of a plugin now.
+func (r *rig) holders() string {
+	r.e.sup.tokens.mu.Lock()
+	defer r.e.sup.tokens.mu.Unlock()
+	return fmt.Sprint(slices.Sorted(maps.Keys(r.e.sup.tokens.plugins)))
+}
+
+// A token is good for as long as its process runs, and no longer: neither that of a
+// plugin that has crashed too often, nor that of one that was deleted, nor what a
+// binary was given to tell what it is.
+func TestTokensEndWithTheirProcesses(t *testing.T) {
+	t.Parallel()
+	r := start(t, "toy", "crashy")
+	eventually(t, "circuit open", func() bool { return strings.Contains(r.pluginErrors("crashy"), "5 crashes in") })
+	eventually(t, "the token of the one that runs alone", func() bool { return r.holders() == "[toy]" })
+	if err := r.c.Delete(t.Context(), "plugins/toy", nil); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "no token", func() bool { return r.holders() == "[]" })
 }
