@@ -13,15 +13,33 @@ import (
 // readAll asks many machines by one request, if the endpoint takes such, and
 // gives r the answers. It reports whether it did: then r is complete.
 func readAll(ctx context.Context, r *report, c *client.Client, inv invocation) bool {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	return newSweep(inv).run(ctx, r, c)
+}
+
+// sweep is one request for many machines.
+type sweep struct {
+	inv     invocation
+	longest time.Duration
+	left    map[string][]machine // those that are not answered, by UUID
+	answers chan client.ReadAnswer
+}
+
+// newSweep prepares the request of an action on its machines.
+func newSweep(inv invocation) *sweep {
 	s := &sweep{inv: inv, left: make(map[string][]machine, len(inv.machines)), answers: make(chan client.ReadAnswer, defaultParallel)}
 	for _, m := range inv.machines {
 		s.longest = max(s.longest, inv.bound(m))
 		s.left[m.uuid] = append(s.left[m.uuid], m)
 	}
-	// The endpoint bounds each action; an endpoint that hangs sends no line for
-	// as long as the longest may take.
+	return s
+}
+
+// run sends it and gives r the answers, unless the endpoint takes no such request.
+func (s *sweep) run(ctx context.Context, r *report, c *client.Client) bool {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	// The endpoint bounds each action; one that hangs sends no line for as long as
+	// the longest may take.
 	hangs := time.AfterFunc(s.longest, func() { cancel(fmt.Errorf("waited %s", s.longest)) })
 	defer hangs.Stop()
 	ended := make(chan error, 1)
@@ -40,14 +58,6 @@ func readAll(ctx context.Context, r *report, c *client.Client, inv invocation) b
 	}
 	s.give(r, err)
 	return true
-}
-
-// sweep is one request for many machines.
-type sweep struct {
-	inv     invocation
-	longest time.Duration
-	left    map[string][]machine // those that are not answered, by UUID
-	answers chan client.ReadAnswer
 }
 
 // request is what is sent.
