@@ -6,5 +6,7 @@
 // are written by compare-and-set of their revision; every read comes from a
 // full view in memory. Run records stand in the stream ACTIONS under the
 // subject act.SITE.PREFIX.ID, one record a transition, written by
-// compare-and-set of the subject's last sequence.
+// compare-and-set of the subject's last sequence. Records that come at once are
+// written as one batch of the engine's, each with its own compare-and-set, so that
+// many share one sync.
 package store

@@ -156,7 +156,7 @@ func TestGroupsAreBounded(t *testing.T) {
 	for range maxGroup + 1 {
 		g.waiting = append(g.waiting, &member{})
 	}
-	if first, second, none := g.take(), g.take(), g.take(); len(first) != maxGroup || len(second) != 1 || none != nil && len(none) != 0 {
+	if first, second, none := g.take(), g.take(), g.take(); len(first) != maxGroup || len(second) != 1 || len(none) != 0 {
 		t.Errorf("by number: %d, %d, %d", len(first), len(second), len(none))
 	}
 	if g.writing {
