@@ -28,12 +28,22 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(Masked), nil }
 // LogValue returns Masked.
 func (Secret) LogValue() slog.Value { return slog.StringValue(Masked) }
 
-// secretName finds the words that name a secret, once humps are hyphens.
-var secretName = regexp.MustCompile(`(?i)(^|[^a-z])(pass|passwd|pwd|passwords?|passphrase|secrets?|tokens?|[a-z0-9]*key|kg|credentials?)([^a-z]|$)`)
+// secretWords are the words that name a secret; so does each that ends in key.
+var secretWords = []string{
+	"pass", "passwd", "pwd", "password", "passwords", "passphrase", "secret", "secrets", "token", "tokens", "kg", "credential", "credentials",
+}
 
-// secretRoots are what secretName finds at least one of: a name without any
-// need not be matched, which is most of the cost of redaction.
+// secretRoots are what such a word has at least one of: a name without any need
+// not be taken apart, which is most of the cost of redaction.
 var secretRoots = []string{"pass", "pwd", "secret", "token", "key", "kg", "credential"}
+
+// secretWord reports whether a word, in small letters, names a secret.
+func secretWord(word string) bool {
+	return strings.HasSuffix(word, "key") || slices.Contains(secretWords, word)
+}
+
+// notLetter reports what stands between words.
+func notLetter(r rune) bool { return r < 'a' || r > 'z' }
 
 // hump is where a camelCase name goes on with another word.
 var hump = regexp.MustCompile(`([a-z0-9])([A-Z])`)
@@ -48,9 +58,19 @@ func SecretName(name string) bool {
 	if !slices.ContainsFunc(secretRoots, func(root string) bool { return strings.Contains(lower, root) }) {
 		return false
 	}
-	name = hump.ReplaceAllString(name, "$1-$2")
-	base := strings.ToLower(name[strings.LastIndex(name, "/")+1:])
-	return !slices.Contains(plainNames, base) && secretName.MatchString(name)
+	if name != lower { // few have humps
+		lower = strings.ToLower(hump.ReplaceAllString(name, "$1-$2"))
+	}
+	base := lower[strings.LastIndex(lower, "/")+1:]
+	if slices.Contains(plainNames, base) {
+		return false
+	}
+	for word := range strings.FieldsFuncSeq(lower, notLetter) {
+		if secretWord(word) {
+			return true
+		}
+	}
+	return false
 }
 
 // RedactParams returns a copy of p with the values of secret params masked, at
