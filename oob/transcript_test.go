@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -51,9 +54,12 @@ var differing = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?`), "TIME"},
 	{regexp.MustCompile(`\d\d:\d\d:\d\d\.\d+`), "TIME"},
 	{regexp.MustCompile(`127\.0\.0\.\d+[:,]\d+`), "ADDRESS"},
+	{regexp.MustCompile(`\d+ bytes`), "BYTES"},
 	{regexp.MustCompile(`port-ipmitool:? +\d+`), "PORT"},
 	{regexp.MustCompile(`\b\d+ params?\b`), "PARAMS"},
 	{regexp.MustCompile(`(device-auth: cannot \w+ \S+): .*`), "$1: WHY"}, // the driver's own words
+	{regexp.MustCompile(`(?m)^( +(?:ok|warning|failed|skipped) +\w+(?: \w+)*)  .*$`), "$1: WHY"},
+	{regexp.MustCompile(`(?m)^ +-> .*$`), "-> WHY"},
 	{regexp.MustCompile(`"tookMs":\d+`), "TOOK"},
 	{regexp.MustCompile(`\b\d+[smhd] ago|\bnow\b`), "AGE"},
 	{regexp.MustCompile(`\b\d+(\.\d+)?(ms|s|µs)\b`), "DURATION"},
@@ -97,7 +103,7 @@ func TestTranscripts(t *testing.T) {
 	fresh := consoles.ReplaceAllFunc(page, func(block []byte) []byte {
 		out := "```console\n"
 		for _, tr := range transcriptsIn(string(consoles.FindSubmatch(block)[1])) {
-			printed := run(tr.command)
+			printed := run(tr)
 			if !update && normal(printed) != normal(tr.printed) {
 				t.Errorf("$ %s\nprints\n%swhere docs/cli.md has\n%s(OOB_UPDATE=1 go test ./oob -run Transcripts writes what is printed now)", tr.command, printed, tr.printed)
 			}
@@ -117,9 +123,9 @@ const simulated = "s1mulated"
 
 // startGuide starts what the page is about, in a folder with the files that it
 // mentions, and returns what runs a command there.
-func startGuide(t *testing.T) func(command string) string {
+func startGuide(t *testing.T) func(transcript) string {
 	t.Helper()
-	dir := t.TempDir()
+	dir := shortDir(t)
 	plugins := filepath.Join(dir, "plugins")
 	if err := os.Mkdir(plugins, 0o755); err != nil {
 		t.Fatal(err)
@@ -167,17 +173,76 @@ func startGuide(t *testing.T) func(command string) string {
 		"PATH": filepath.Join(dir, "bin") + ":" + os.Getenv("PATH"), "HOME": dir, "TZ": "UTC", "GORACE": noExitSleep,
 		"OOB_SOCKET": e.Socket(), "URL": "https://" + e.Addr(), "PIN": pin,
 	}
-	run := func(command string) string {
+	run := func(tr transcript) string {
 		var out string
-		if plain := strings.Fields(command); plain[0] == "oob" && !strings.ContainsAny(command, `|;$'"`) {
+		if shown, ok := strings.CutSuffix(tr.printed, interrupted); ok {
+			out = runUntil(t, env, tr.command, strings.Count(shown, "\n"))
+		} else if plain := strings.Fields(tr.command); plain[0] == "oob" && !strings.ContainsAny(tr.command, `|;$'"`) {
 			out = runPlain(t, env, plain[1:])
 		} else {
-			out = runShell(env, command)
+			out = runShell(env, tr.command)
+		}
+		if strings.HasPrefix(tr.command, "oob plugin upload") {
+			awaitReady(t, env)
 		}
 		return issued.ReplaceAllString(strings.ReplaceAll(out, dir, "/home/ada"), "$1...")
 	}
-	awaitReady(t, run)
+	awaitReady(t, env)
 	return run
+}
+
+// shortDir makes a directory whose path is as long as the one that the page has
+// in its place, so that columns stay where they are.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		dir := fmt.Sprintf("/tmp/%04x", rand.N(1<<16))
+		err := os.Mkdir(dir, 0o700)
+		if err == nil {
+			t.Cleanup(func() { _ = os.RemoveAll(dir) })
+			return dir
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			t.Fatal(err)
+		}
+	}
+	t.Fatal("no name is free in /tmp")
+	return ""
+}
+
+// interrupted ends what a command printed that went on until Ctrl-C.
+const interrupted = "^C\n"
+
+// runUntil runs a command of a shell until it has printed some lines, and
+// interrupts it.
+func runUntil(t *testing.T, env map[string]string, command string, lines int) string {
+	cmd := exec.Command("sh", "-c", "exec "+command)
+	for name, value := range env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	out := &lineBuffer{grown: make(chan struct{})}
+	cmd.Stdout = out
+	if err := cmd.Start(); err != nil {
+		t.Error(err)
+		return ""
+	}
+	timeout := time.After(bound)
+	for missing := true; missing; {
+		text, grown := out.look()
+		if missing = strings.Count(text, "\n") < lines; missing {
+			select {
+			case <-grown:
+			case <-timeout:
+				t.Errorf("%s: does not print %d lines", command, lines)
+				missing = false
+			}
+		}
+	}
+	if err := errors.Join(cmd.Process.Signal(os.Interrupt), cmd.Wait()); err != nil {
+		t.Errorf("%s, interrupted: %v", command, err)
+	}
+	text, _ := out.look()
+	return text + interrupted
 }
 
 // runPlain runs oob in this process, which is faster.
@@ -221,14 +286,14 @@ func startEndpoint(t *testing.T, dir, plugins string) *endpoint.Endpoint {
 }
 
 // awaitReady waits until the plugin is ready.
-func awaitReady(t *testing.T, run func(string) string) {
+func awaitReady(t *testing.T, env map[string]string) {
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	timeout := time.After(bound)
 	for {
 		var p struct{ State string }
-		text := run("oob plugin list --json")
+		text := runPlain(t, env, []string{"plugin", "list", "--json"})
 		if json.Unmarshal([]byte(text), &p) == nil && p.State == "ready" {
 			return
 		}
