@@ -213,7 +213,7 @@ func TestAPanicIsOneErrorWithAnID(t *testing.T) {
 	}
 	req.Header.Set("Authorization", "Bearer admin-token-of-tests")
 	transport := &http.Transport{}
-	resp, err := r.https.Do(req)
+	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,7 +98,7 @@ func TestThousandsOfActionsAtOnce(t *testing.T) {
 // circuit's bound; every run has an end that is true.
 func TestAPluginKilledAgainAndAgain(t *testing.T) {
 	t.Parallel()
-	rounds := 8
+	rounds := 5
 	if os.Getenv("OOB_NIGHTLY") != "" {
 		rounds = 300
 	}
