@@ -108,14 +108,14 @@ func recordShapes() map[string]*shape {
 	return map[string]*shape{
 		"templates": {keyField: "ID", fields: join(groupCommon, texts("Description", "Contents"))},
 		"stages": {keyField: "Name", params: true, fields: join(groupCommon, groupPartial, groupTexts, texts("BootEnv"),
-			lists("Templates", "RequiredParams", "OptionalParams", "Tasks", "Profiles"), flags("Reboot", "RunnerWait"))},
+			tables("Templates"), lists("RequiredParams", "OptionalParams", "Tasks", "Profiles"), flags("Reboot", "RunnerWait"))},
 		"tasks": {keyField: "Name", fields: join(groupCommon, groupTexts,
-			lists("Templates", "RequiredParams", "OptionalParams", "Prerequisites", "ExtraClaims", "ExtraRoles"))},
+			tables("Templates", "ExtraClaims"), lists("RequiredParams", "OptionalParams", "Prerequisites", "ExtraRoles"))},
 		"workflows": {keyField: "Name", fields: join(groupCommon, groupTexts, lists("Stages"))},
 		"bootenvs": {keyField: "Name", fields: join(groupCommon, groupTexts, texts("Kernel", "BootParams"), flags("OnlyUnknown"),
-			lists("Initrds", "Templates", "RequiredParams", "OptionalParams"), []field{{name: "OS", zero: map[string]any{}}, {name: "Loaders", zero: map[string]any{}}})},
+			tables("Templates"), lists("Initrds", "RequiredParams", "OptionalParams"), []field{{name: "OS", zero: map[string]any{}}, {name: "Loaders", zero: map[string]any{}, elem: ""}})},
 		"users": {keyField: "Name", fields: join(groupCommon, groupTexts, lists("Roles"), secrets("PasswordHash", "Secret"))},
-		"roles": {keyField: "Name", fields: join(groupCommon, groupTexts, lists("Claims"))},
+		"roles": {keyField: "Name", fields: join(groupCommon, groupTexts, tables("Claims"))},
 		"prefs": {keyField: "Name", fields: join(groupMeta, texts("Val"))},
 	}
 }

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"encoding/json"
 	"maps"
+	"slices"
 
 	"provision-plugins/shared/model"
 )
@@ -12,15 +13,17 @@ import (
 type field struct {
 	name string
 	zero any
+	// elem has the type of the elements of a list or a map; nil: any.
+	elem any
 	// hidden fields are kept and never shown.
 	hidden bool
 }
 
 // The groups of fields that the reference's objects share.
 var (
-	groupValidation = []field{{name: "Validated", zero: false}, {name: "Available", zero: false}, {name: "Errors", zero: []any{}}}
+	groupValidation = []field{{name: "Validated", zero: false}, {name: "Available", zero: false}, {name: "Errors", zero: []any{}, elem: ""}}
 	groupAccess     = []field{{name: "ReadOnly", zero: false}}
-	groupMeta       = []field{{name: "Meta", zero: map[string]any{}}}
+	groupMeta       = []field{{name: "Meta", zero: map[string]any{}, elem: ""}}
 	groupOwned      = []field{{name: "Endpoint", zero: ""}}
 	groupBundled    = []field{{name: "Bundle", zero: ""}}
 	groupPartial    = []field{{name: "Partial", zero: false}}
@@ -32,8 +35,20 @@ var (
 // texts are fields that hold a text each.
 func texts(names ...string) []field { return alike("", names) }
 
-// lists are fields that hold a list each.
-func lists(names ...string) []field { return alike([]any{}, names) }
+// lists are fields that hold a list of texts each.
+func lists(names ...string) []field { return listsOf("", names) }
+
+// tables are fields that hold a list of objects each.
+func tables(names ...string) []field { return listsOf(map[string]any{}, names) }
+
+// listsOf makes fields with lists of elements of one type.
+func listsOf(elem any, names []string) []field {
+	out := alike([]any{}, names)
+	for i := range out {
+		out[i].elem = elem
+	}
+	return out
+}
 
 // flags are fields that are true or false.
 func flags(names ...string) []field { return alike(false, names) }
@@ -127,6 +142,26 @@ func (r *record) UnmarshalJSON(raw []byte) error {
 	}
 	if r.shape.open {
 		maps.Copy(r.values, in)
+	}
+	return nil
+}
+
+// checkElements refuses lists and maps of what no client could decode: it would
+// see none of the other objects of a list either.
+func (r *record) checkElements() error {
+	for _, f := range r.shape.fields {
+		if f.elem == nil {
+			continue
+		}
+		all, _ := r.values[f.name].([]any)
+		if members, isMap := r.values[f.name].(map[string]any); isMap {
+			all = slices.Collect(maps.Values(members))
+		}
+		for _, v := range all {
+			if jsonType(v) != jsonType(f.elem) {
+				return model.Errorf(model.Invalid, "each element of %s must be %s, not %s", f.name, jsonType(f.elem), jsonType(v))
+			}
+		}
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func waitOf(r *http.Request) time.Duration {
 			continue
 		}
 		if n, err := strconv.Atoi(text); err == nil && n > 0 {
-			return min(time.Duration(n)*time.Second, maxPrefer)
+			return time.Duration(min(n, int(maxPrefer/time.Second))) * time.Second
 		}
 	}
 	return 0

@@ -1,6 +1,8 @@
 package endpoint
 
 import (
+	"encoding/base64"
+	"net"
 	"strings"
 	"unicode"
 
@@ -61,6 +63,9 @@ func (o *objects) validateNames(k *kind, object any) error {
 		if err := checkName(k.prefix, t.key); err != nil {
 			return err
 		}
+		if err := t.checkElements(); err != nil {
+			return model.AsError(err).On(k.prefix, t.key)
+		}
 		if err := checkDeclared(k.prefix, t); err != nil {
 			return err
 		}
@@ -72,13 +77,25 @@ func (o *objects) validateNames(k *kind, object any) error {
 	return nil
 }
 
-// validateMachine checks a machine's name and UUID.
+// validateMachine checks a machine's name and what clients decode as other than
+// a text: one machine with something else there would hide all others from them.
 func validateMachine(m *model.Machine) error {
 	if err := checkName("machines", m.Name); err != nil {
 		return err
 	}
 	if !uuidText.MatchString(m.Uuid) {
 		return refused("machines", m.Name, "Invalid Uuid %q: want lower-case hex digits as 8-4-4-4-12", m.Uuid)
+	}
+	if m.CurrentJob != "" && !uuidText.MatchString(m.CurrentJob) {
+		return refused("machines", m.Name, "Invalid CurrentJob %.80q: want a UUID", m.CurrentJob)
+	}
+	if m.Address != "" && net.ParseIP(m.Address) == nil {
+		return refused("machines", m.Name, "Invalid Address %.80q: want an IP address", m.Address)
+	}
+	for _, sum := range append([]string{m.Fingerprint.SSNHash, m.Fingerprint.CSNHash}, m.Fingerprint.MemoryIds...) {
+		if _, err := base64.StdEncoding.DecodeString(sum); err != nil {
+			return refused("machines", m.Name, "Invalid Fingerprint %.80q: want base64", sum)
+		}
 	}
 	return nil
 }
