@@ -31,7 +31,7 @@ func ask(p *driver.Provider, command string, addr netip.AddrPort, more ...model.
 // pluginIn is a driver that keeps what it learns in dir, and its provider.
 func pluginIn(tb testing.TB, dir string) (*ipmiDriver, *driver.Provider) {
 	tb.Helper()
-	d := newDriver()
+	d := patientDriver()
 	log := slog.New(slog.DiscardHandler)
 	if err := errors.Join(d.broker.Remember(dir, log), d.devices.remember(dir, log)); err != nil {
 		tb.Fatal(err)

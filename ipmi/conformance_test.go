@@ -24,13 +24,13 @@ func TestConformance(t *testing.T) {
 func newRig(tb testing.TB, _ *slog.Logger) *drivertest.Rig {
 	b := startBMC(tb, bmc.Options{On: true})
 	return &drivertest.Rig{
-		Driver: newDriver(), Params: paramsOf(b.Addr()), Device: drivertest.Renamed(b, simName),
+		Driver: patientDriver(), Params: paramsOf(b.Addr()), Device: drivertest.Renamed(b, simName),
 		Fault: func(f drivertest.Fault, command string) { breakIt(b, f, simName[command]) },
 		Meets: map[drivertest.Fault]model.Params{
 			drivertest.Credentials: {paramPassword: "not-the-Heron-at-all"},
 			drivertest.Unreachable: {paramPort: int64(drivertest.ClosedPort(tb, "udp"))},
 		},
 		Boot:     func() model.BootOverride { return override(b.Boot()) },
-		Sessions: b.Sessions,
+		Sessions: b.Open, // who left while it asked for a session knows of none
 	}
 }

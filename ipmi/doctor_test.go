@@ -50,6 +50,7 @@ func verdicts(c *model.Checkup) string {
 }
 
 func TestDoctorOfAHealthyBMC(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{On: true, Watts: 210, Device: bmc.Device{Manufacturer: 674, Product: 256, Major: 2, Minor: 7}})
 	c := examine(t, newProvider(t), b)
 	if c.Verdict != model.VerdictOK || len(c.Checks) != len(ladder) {
@@ -217,7 +218,11 @@ func TestDoctorOfSickBMCs(t *testing.T) {
 			for k, v := range tc.params {
 				more[k] = v
 			}
-			c := examine(t, newProvider(t), b, more)
+			p := newProvider(t)
+			if f := &tc.faults; f.Silent || len(f.DropRequests)+len(f.Odd.DeafTo) > 0 {
+				p = briskProvider(t)
+			}
+			c := examine(t, p, b, more)
 			if got := verdicts(c); got != tc.want {
 				t.Errorf("verdicts %q, want %q", got, tc.want)
 			}
@@ -237,6 +242,7 @@ func TestDoctorOfSickBMCs(t *testing.T) {
 
 // A port that nobody listens on is refused at once, and nothing more is tried.
 func TestDoctorOfAClosedPort(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{})
 	c := examine(t, newProvider(t), b, model.Params{paramPort: int64(drivertest.ClosedPort(t, "udp"))})
 	check := c.Check(rungPort)
@@ -250,6 +256,7 @@ func TestDoctorOfAClosedPort(t *testing.T) {
 
 // With an open breaker the doctor logs in not at all, and says why.
 func TestDoctorWithOpenBreaker(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{})
 	p := newProvider(t)
 	wrong := model.Params{paramPassword: "not-the-Heron-at-all"}
@@ -273,6 +280,7 @@ func TestDoctorWithOpenBreaker(t *testing.T) {
 // Two doctors after another with a wrong password are the two handshakes that
 // open the breaker; the third does not log in.
 func TestDoctorAgainAndAgain(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{})
 	p := newProvider(t)
 	wrong := model.Params{paramPassword: "not-the-Heron-at-all"}
@@ -286,6 +294,7 @@ func TestDoctorAgainAndAgain(t *testing.T) {
 
 // A session that is open is examined as it is.
 func TestDoctorTakesTheOpenSession(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{Sessions: 1})
 	p := newProvider(t)
 	mustAct(t, p, model.PowerStatus, b.Addr())
@@ -296,6 +305,7 @@ func TestDoctorTakesTheOpenSession(t *testing.T) {
 }
 
 func TestDoctorOfBootFlags(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{On: true})
 	p := newProvider(t)
 	for _, row := range []struct {
@@ -320,6 +330,7 @@ func TestDoctorOfBootFlags(t *testing.T) {
 }
 
 func TestDoctorRefusesBadParams(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{})
 	p := newProvider(t)
 	for name, more := range map[string]model.Params{
@@ -366,6 +377,7 @@ func age(t *testing.T, dir string, by time.Duration) {
 // After the account was mended on the BMC a doctor that is told so tries the login
 // again, once; the param does not count on a machine. If it works, all does.
 func TestDoctorTriesAgain(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{On: true})
 	b.SetFaults(bmc.Faults{WrongPassword: true, LockoutAfter: 4})
 	dir := t.TempDir()
@@ -415,6 +427,7 @@ func TestDoctorTriesAgain(t *testing.T) {
 }
 
 func TestDoctorRefusesABadTryAgain(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{})
 	params := paramsOf(b.Addr())
 	params[paramTryAgain] = "soon"

@@ -20,9 +20,9 @@ type ipmiDriver struct {
 	devices *devices
 }
 
-// newDriver returns the driver. It holds nothing until a session is opened.
-func newDriver() *ipmiDriver {
-	return &ipmiDriver{broker: broker.New(broker.Options{}), devices: newDevices()}
+// newDriver returns the driver with a broker of those options. It holds nothing until a session is opened.
+func newDriver(o broker.Options) *ipmiDriver {
+	return &ipmiDriver{broker: broker.New(o), devices: newDevices()}
 }
 
 // mode is one value of ipmi/mode.

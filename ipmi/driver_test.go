@@ -22,7 +22,8 @@ import (
 
 // TestDefinition holds what define says of the actions and of the params.
 func TestDefinition(t *testing.T) {
-	def := definition(driver.NewProvider(newDriver(), driver.Options{}))
+	t.Parallel()
+	def := definition(driver.NewProvider(patientDriver(), driver.Options{}))
 	var want, got []string
 	for _, info := range model.Actions() {
 		if info.Command != model.Status {
@@ -52,6 +53,7 @@ func TestDefinition(t *testing.T) {
 
 // TestBoot sets each override and looks at it on the device.
 func TestBoot(t *testing.T) {
+	t.Parallel()
 	for command, want := range map[string]model.BootOverride{
 		model.NextBootPXE:   {Device: model.BootPXE, Valid: true},
 		model.NextBootDisk:  {Device: model.BootDisk, Valid: true},
@@ -62,6 +64,7 @@ func TestBoot(t *testing.T) {
 	} {
 		for _, mode := range []string{"", "legacy-bios", "uefi"} {
 			t.Run(command+"/"+mode, func(t *testing.T) {
+				t.Parallel()
 				b := startBMC(t, bmc.Options{On: true})
 				p := newProvider(t)
 				res := mustAct(t, p, command, b.Addr(), model.Params{paramBIOSMode: mode})
@@ -89,6 +92,7 @@ func TestBoot(t *testing.T) {
 
 // TestBootOverride reads answers of other makers, too.
 func TestBootOverride(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		data    []byte
 		invalid bool
@@ -111,6 +115,7 @@ func TestBootOverride(t *testing.T) {
 
 // TestIdentify lights the locator and puts it out.
 func TestIdentify(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{On: true})
 	p := newProvider(t)
 	mustAct(t, p, model.Identify, b.Addr(), model.Params{paramIdentify: 90})
@@ -129,6 +134,7 @@ func TestIdentify(t *testing.T) {
 
 // TestWarmSession: a second action within seconds is one round trip.
 func TestWarmSession(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{On: true})
 	p := newProvider(t)
 	mustAct(t, p, model.PowerStatus, b.Addr())
@@ -145,6 +151,7 @@ func TestWarmSession(t *testing.T) {
 // TestManyAtOnce runs reads and changes of a fleet side by side, several of each
 // machine.
 func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
 	const n = 40
 	f := startFleet(t, bmc.Options{Count: n})
 	p := newProvider(t)
@@ -175,6 +182,7 @@ func TestManyAtOnce(t *testing.T) {
 
 // TestBusyBMC is asked again until it is not.
 func TestBusyBMC(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{})
 	b.SetFaults(bmc.Faults{Busy: map[string]int{bmc.ChassisStatus: 2, bmc.PowerOn: 2}})
 	p := newProvider(t)
@@ -189,9 +197,10 @@ func TestBusyBMC(t *testing.T) {
 // TestRefusedBecauseSoAlready: a BMC that refuses off because the machine is off
 // has nothing to be told; one that refuses it while the machine is on has failed.
 func TestRefusedBecauseSoAlready(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{})
 	b.SetFaults(bmc.Faults{Refuse: map[string]int{bmc.PowerOn: bmc.Always, bmc.PowerOff: bmc.Always}})
-	d := newDriver()
+	d := patientDriver()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	opened, err := d.Open(ctx, &driver.Target{Name: "m1", Params: paramsOf(b.Addr())})
@@ -231,7 +240,7 @@ func BenchmarkColdStatus(b *testing.B) {
 	f := startFleet(b, bmc.Options{Count: fleet, On: true})
 	b.ReportAllocs()
 	for b.Loop() {
-		p := driver.NewProvider(newDriver(), driver.Options{})
+		p := driver.NewProvider(patientDriver(), driver.Options{})
 		todo := make(chan int)
 		var wg sync.WaitGroup
 		for range atOnce {

@@ -128,7 +128,7 @@ func (row *faultRow) run(t *testing.T) {
 		once = jolts[:2]
 	}
 	f := startFleet(t, bmc.Options{Count: count, On: true, Seed: 11, Sessions: 4})
-	s := &survey{p: newProvider(t), row: row}
+	s := &survey{p: briskProvider(t), row: row}
 	if row.brief > 0 && !nightly {
 		s.brief = model.Params{"oob/timeout": row.brief}
 	}

@@ -20,6 +20,7 @@ func identityOf(tb testing.TB, b *bmc.BMC) (model.Identity, error) {
 
 // The simulator sends its GUID as SMBIOS stores it, as many BMCs do.
 func TestIdentity(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{Seed: 7})
 	id, err := identityOf(t, b)
 	if err != nil || id.Source != "system GUID" || len(id.Aliases) != 2 {
@@ -61,6 +62,7 @@ func answering(code uint8, names ...string) bmc.Odd {
 }
 
 func TestIdentityOfOddBMCs(t *testing.T) {
+	t.Parallel()
 	byWords := withSerials("ZM11-22", "", "")
 	byWords.FRUWords = true
 	for name, tc := range map[string]struct {
@@ -105,6 +107,7 @@ func TestIdentityOfOddBMCs(t *testing.T) {
 // A BMC that is busy, or just starting, may have what it does not tell now:
 // nothing else is taken for its identity meanwhile.
 func TestIdentityOfBusyBMC(t *testing.T) {
+	t.Parallel()
 	for name, odd := range map[string]bmc.Odd{
 		"busy": answering(0xc0, bmc.SystemGUID), "starting": answering(0xd2, bmc.SystemGUID), "in doubt": answering(0xff, bmc.SystemGUID),
 		"busy at the second": {NilGUID: true, Codes: map[string]uint8{bmc.DeviceGUID: 0xc0}},
@@ -114,11 +117,13 @@ func TestIdentityOfBusyBMC(t *testing.T) {
 			t.Parallel()
 			b := startBMC(t, bmc.Options{On: true})
 			b.SetFaults(bmc.Faults{Odd: odd})
-			id, err := ask(newProvider(t), model.GetIdentity, b.Addr(), model.Params{"oob/timeout": 1})
+			p := newProvider(t)
+			mustAct(t, p, model.PowerStatus, b.Addr()) // the time below is for the identity
+			id, err := ask(p, model.GetIdentity, b.Addr(), model.Params{"oob/timeout": 2})
 			if kind := model.KindOf(err); kind != model.Busy && kind != model.Timeout {
 				t.Errorf("%+v, %v", id, err)
 			}
-			_, err = act(newProvider(t), model.PowerOff, b.Addr(), model.Params{"oob/timeout": 1, model.ParamIdentity: "x"})
+			_, err = act(p, model.PowerOff, b.Addr(), model.Params{"oob/timeout": 2, model.ParamIdentity: "x"})
 			if kind := model.KindOf(err); kind == model.Conflict || err == nil || b.Executed(bmc.PowerOff) != 0 {
 				t.Errorf("busy is not another machine: %v", err)
 			}
@@ -128,6 +133,7 @@ func TestIdentityOfBusyBMC(t *testing.T) {
 
 // A machine is pinned by its serial number, too.
 func TestPinnedBySerial(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{On: true})
 	b.SetFaults(bmc.Faults{Odd: withSerials("ZM11-22", "", "")})
 	mustAct(t, newProvider(t), model.PowerOff, b.Addr(), model.Params{model.ParamIdentity: "zm11-22"})
@@ -148,6 +154,7 @@ func TestIdentityOfSilentBMC(t *testing.T) {
 }
 
 func TestGUIDSpelling(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		wire, id string
 		dud      bool
@@ -186,6 +193,7 @@ func TestGUIDSpelling(t *testing.T) {
 
 // One reading of the identity for an action, however many commands it takes.
 func TestPinnedPowerCycle(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{On: true})
 	id, err := identityOf(t, b)
 	if err != nil {

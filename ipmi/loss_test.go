@@ -32,7 +32,7 @@ func TestCycleLosingEach(t *testing.T) {
 func cycleLosing(t *testing.T, n int, warm bool) int {
 	t.Helper()
 	b := startBMC(t, bmc.Options{On: true})
-	p := newProvider(t)
+	p := briskProvider(t)
 	if warm {
 		if _, err := act(p, model.PowerStatus, b.Addr()); err != nil {
 			t.Error(err)
@@ -66,7 +66,7 @@ func TestOnceLosingReply(t *testing.T) {
 			t.Parallel()
 			b := startBMC(t, bmc.Options{On: true})
 			b.SetFaults(bmc.Faults{DropReplies: map[string]int{name: bmc.Always}, AcceptsReplays: true, SoftIgnored: true, Odd: noCause.Odd})
-			res, err := act(newProvider(t), command, b.Addr(), model.Params{"oob/timeout": 6})
+			res, err := act(briskProvider(t), command, b.Addr(), model.Params{"oob/timeout": 6})
 			checkOnce(t, "the reply", b.Executed(name), res, err)
 			if command != model.PowerCycle && model.KindOf(err) != model.UnknownOutcome {
 				t.Errorf("%+v, %v; want unknown-outcome", res, err)
@@ -80,7 +80,7 @@ func TestOnceLosingReply(t *testing.T) {
 func TestStaleSessionIsDiscarded(t *testing.T) {
 	t.Parallel()
 	b := startBMC(t, bmc.Options{On: true, Sessions: 1})
-	p := newProvider(t)
+	p := briskProvider(t)
 	b.SetFaults(bmc.Faults{DropReplies: map[string]int{bmc.PowerReset: 1}, Odd: noCause.Odd})
 	if _, err := act(p, model.PowerReset, b.Addr()); model.KindOf(err) != model.UnknownOutcome {
 		t.Fatalf("error %v, want unknown-outcome", err)
@@ -104,8 +104,8 @@ func TestSlowBMC(t *testing.T) {
 	t.Parallel()
 	b := startBMC(t, bmc.Options{On: true})
 	b.SetFaults(bmc.Faults{Delay: 700 * time.Millisecond})
-	p := newProvider(t)
-	if res := mustAct(t, p, model.PowerReset, b.Addr()); res.Outcome != model.Verified {
+	p := briskProvider(t)
+	if res := mustAct(t, p, model.PowerReset, b.Addr(), minute); res.Outcome != model.Verified {
 		t.Errorf("%+v", res)
 	}
 	if b.Executed(bmc.PowerReset) != 1 || b.Executed(bmc.LoginRefused) != 0 {
@@ -119,7 +119,7 @@ func TestLossyFleet(t *testing.T) {
 	t.Parallel()
 	const n = 24
 	f := startFleet(t, bmc.Options{Count: n, On: true, Seed: 7})
-	p := newProvider(t)
+	p := briskProvider(t)
 	errs := make(chan error, n)
 	for i := range n {
 		b := f.BMC(i)

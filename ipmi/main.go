@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime/debug"
 
+	"provision-plugins/ipmi/broker"
 	"provision-plugins/shared/client"
 	"provision-plugins/shared/driver"
 	"provision-plugins/shared/model"
@@ -80,7 +81,7 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	d := newDriver()
+	d := newDriver(broker.Options{})
 	p := driver.NewProvider(d, driver.Options{})
 	plugin.InitApp(name, "Control machines through their BMCs", version, definition(p),
 		&impl{Provider: p, driver: d, log: slog.New(slog.DiscardHandler)})

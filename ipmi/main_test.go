@@ -12,7 +12,7 @@ import (
 // TestMain lets more tests run side by side than there are processors: they
 // wait for BMCs that do not answer, and compute nothing.
 func TestMain(m *testing.M) {
-	if err := flag.Set("test.parallel", "16"); err != nil {
+	if err := flag.Set("test.parallel", "24"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

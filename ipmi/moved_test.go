@@ -76,7 +76,7 @@ func TestAddressMovesAfterTheComparison(t *testing.T) {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()
 			m := newMoving(t, bmc.Options{})
-			p := newProvider(t)
+			p := briskProvider(t)
 			mustAct(t, p, model.PowerStatus, m.proxy.Addr())
 			m.from.SetFaults(mute)
 			compared := m.from.Executed(bmc.SystemGUID)
@@ -105,7 +105,7 @@ func TestAddressMovesAfterTheComparison(t *testing.T) {
 func TestAddressMovesAfterASoftOff(t *testing.T) {
 	t.Parallel()
 	m := newMoving(t, bmc.Options{})
-	p := newProvider(t)
+	p := briskProvider(t)
 	m.from.SetFaults(bmc.Faults{SoftIgnored: true})
 	var err error
 	var done sync.WaitGroup
@@ -126,13 +126,15 @@ func TestAddressMovesAfterASoftOff(t *testing.T) {
 // A BMC that has forgotten its sessions is asked for its identity again, and the
 // plan goes on.
 func TestBMCRebootsAfterTheComparison(t *testing.T) {
-	t.Parallel()
-	m := newMoving(t, bmc.Options{})
-	for _, command := range []string{model.PowerOff, model.PowerOn, model.PowerReset, model.NextBootPXE} {
-		m.from.SetFaults(bmc.Faults{Reboots: map[string]int{bmc.ChassisStatus: 1, bmc.DeviceID: 1}, RebootsEarly: true})
-		if _, err := act(newProvider(t), command, m.from.Addr(), m.pin); err != nil {
-			t.Errorf("%s: %v", command, err)
-		}
+	for _, command := range []string{model.PowerOff, model.PowerSoft, model.PowerReset, model.NextBootPXE} {
+		t.Run(command, func(t *testing.T) {
+			t.Parallel()
+			m := newMoving(t, bmc.Options{})
+			m.from.SetFaults(bmc.Faults{Reboots: map[string]int{bmc.ChassisStatus: 1, bmc.DeviceID: 1}, RebootsEarly: true})
+			if _, err := act(briskProvider(t), command, m.from.Addr(), m.pin); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
@@ -141,7 +143,7 @@ func TestBMCRebootsAfterTheComparison(t *testing.T) {
 func TestQuirksOfWhoIsThereNow(t *testing.T) {
 	t.Parallel()
 	m := newMoving(t, bmc.Options{Device: bmc.Device{Manufacturer: 49871}})
-	p := newProvider(t)
+	p := briskProvider(t)
 	if res := mustAct(t, p, model.PowerReset, m.proxy.Addr()); res.Outcome != model.Verified {
 		t.Fatalf("%+v", res)
 	}
@@ -158,7 +160,7 @@ func TestQuirksOfWhoWasThere(t *testing.T) {
 	t.Parallel()
 	m := newMoving(t, bmc.Options{Device: bmc.Device{Manufacturer: 49871}})
 	m.proxy.Move(m.to.Addr())
-	p := newProvider(t)
+	p := briskProvider(t)
 	mustAct(t, p, model.PowerReset, m.proxy.Addr())
 	m.proxy.Move(m.from.Addr())
 	if res := mustAct(t, p, model.PowerReset, m.proxy.Addr()); res.Outcome != model.Verified {
@@ -170,7 +172,7 @@ func TestQuirksOfWhoWasThere(t *testing.T) {
 func TestRestartCauseOfWhoIsThereNow(t *testing.T) {
 	t.Parallel()
 	m := newMoving(t, bmc.Options{})
-	p := newProvider(t)
+	p := briskProvider(t)
 	mustAct(t, p, model.PowerReset, m.to.Addr())
 	m.from.SetFaults(bmc.Faults{DropReplies: map[string]int{bmc.PowerReset: bmc.Always}})
 	var res model.Result

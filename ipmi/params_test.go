@@ -120,7 +120,7 @@ func TestIdentifyDuration(t *testing.T) {
 	for in, want := range map[any]time.Duration{
 		nil: 60 * time.Second, 0: 0, 15: 15 * time.Second, 255: 255 * time.Second, 3600: 255 * time.Second,
 	} {
-		got, err := newDriver().IdentifyDuration(model.Params{paramIdentify: in})
+		got, err := patientDriver().IdentifyDuration(model.Params{paramIdentify: in})
 		if err != nil || got != want {
 			t.Errorf("%v: %v, %v, want %v", in, got, err, want)
 		}

@@ -58,7 +58,7 @@ func newPeerRig(tb testing.TB, _ *slog.Logger) *drivertest.Rig {
 	params := paramsOf(proxy.Addr())
 	params[paramPassword] = simPassword
 	return &drivertest.Rig{
-		Driver: newDriver(), Params: params, Device: s,
+		Driver: patientDriver(), Params: params, Device: s,
 		Fault: func(f drivertest.Fault, command string) { s.breakIt(proxy, f, command) },
 		Meets: map[drivertest.Fault]model.Params{
 			drivertest.Credentials: {paramPassword: "not-the-Heron"},

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"provision-plugins/ipmi/broker"
 	"provision-plugins/ipmi/udptest"
 	"provision-plugins/shared/driver"
 	"provision-plugins/shared/driver/drivertest"
@@ -288,7 +289,11 @@ func TestPeerCycleLosingEach(t *testing.T) {
 func peerCycleLosing(t *testing.T, s *ipmiSim, n int) int {
 	s.clear(t)
 	proxy := udptest.New(t, s.addr, udptest.LoseNth(n))
-	p := driver.NewProvider(newDriver(), driver.Options{})
+	d := patientDriver()
+	if n > 0 {
+		d = newDriver(broker.Options{})
+	}
+	p := driver.NewProvider(d, driver.Options{})
 	res, err := act(p, model.PowerCycle, proxy.Addr(), simLogin())
 	all := proxy.Count()
 	stop(t, p)

@@ -38,6 +38,7 @@ var (
 )
 
 func TestDevicesOutliveThePlugin(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	d := remembered(t, dir)
 	d.put(peer1, heard{board2, 1})
@@ -69,6 +70,7 @@ func TestDevicesOutliveThePlugin(t *testing.T) {
 
 // A file that is damaged costs what is damaged in it.
 func TestDamagedDevices(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	text := "10.0.0.1:623 10876 77 3 12\nwhat\n10.0.0.2 1 2 3 4\n10.0.0.3:623 1 2 3\n10.0.0.4:623 -1 2 3 4\n10.0.0.5:623 1 70000 3 4\n\n10.0.0.6:623 49871 0 0 0\n"
 	if err := os.WriteFile(filepath.Join(dir, devicesFile), []byte(text), 0o600); err != nil {
@@ -90,6 +92,7 @@ func TestDamagedDevices(t *testing.T) {
 
 // A file that takes nothing any more is given up, and nothing else.
 func TestDevicesWithoutFile(t *testing.T) {
+	t.Parallel()
 	var logged bytes.Buffer
 	d := remembered(t, t.TempDir())
 	d.log = slog.New(slog.NewTextHandler(&logged, nil))
@@ -102,6 +105,7 @@ func TestDevicesWithoutFile(t *testing.T) {
 }
 
 func TestDevicesAreBounded(t *testing.T) {
+	t.Parallel()
 	d := remembered(t, t.TempDir())
 	d.lines = maxDeviceLines - 5
 	for i := range maxDevices + 10 {
@@ -114,6 +118,7 @@ func TestDevicesAreBounded(t *testing.T) {
 
 // A plugin that starts anew asks a BMC once more what it is.
 func TestDeviceIsAskedAgainAfterARestart(t *testing.T) {
+	t.Parallel()
 	b := startBMC(t, bmc.Options{On: true})
 	dir := t.TempDir()
 	for n := range 2 {

@@ -40,7 +40,7 @@ func outcomeOf(command string) func(testing.TB, *driver.Provider, *bmc.BMC, mode
 // offAgain switches a machine off that is off.
 func offAgain(tb testing.TB, _ *driver.Provider, b *bmc.BMC, params model.Params) string {
 	tb.Helper()
-	d := newDriver()
+	d := patientDriver()
 	all := paramsOf(b.Addr())
 	for name, v := range params {
 		all[name] = v
@@ -84,8 +84,7 @@ var oddTable = []oddBMC{
 	},
 	{
 		flag: quirks.NoChecksumCheck, faults: bmc.Faults{Odd: bmc.Odd{BadChecksums: true}},
-		params: model.Params{"oob/timeout": 2},
-		do:     outcomeOf(model.PowerStatus), without: "unreachable", with: "on",
+		do: outcomeOf(model.PowerStatus), without: "unreachable", with: "on",
 	},
 	{
 		flag: quirks.Suite3, faults: bmc.Faults{Odd: bmc.Odd{DeafTo: []int{17}}},
@@ -146,8 +145,9 @@ func TestQuirks(t *testing.T) {
 				}
 				if set {
 					params[paramQuirks] = row.flag.String()
+					delete(params, "oob/timeout") // it must not run into it
 				}
-				if got := row.do(t, newProvider(t), b, params); got != want {
+				if got := row.do(t, briskProvider(t), b, params); got != want {
 					t.Errorf("%s, want %s", got, want)
 				}
 			})
@@ -242,7 +242,7 @@ func TestKnownChecksums(t *testing.T) {
 	if c := examine(t, newProvider(t), b); c.Check(rungLogin).Verdict != model.VerdictOK {
 		t.Errorf("doctor: %s", verdicts(c))
 	}
-	_, err := act(newProvider(t), model.PowerStatus, b.Addr(), model.Params{paramQuirks: "-nochecksumcheck", "oob/timeout": 2})
+	_, err := act(newProvider(t), model.PowerStatus, b.Addr(), model.Params{paramQuirks: "-nochecksumcheck"})
 	if model.KindOf(err) != model.Unreachable {
 		t.Errorf("taken away: %v", err)
 	}
@@ -256,7 +256,7 @@ func TestErrorsNameTheQuirk(t *testing.T) {
 	} {
 		b := startBMC(t, bmc.Options{})
 		b.SetFaults(bmc.Faults{Odd: odd})
-		_, err := act(newProvider(t), model.PowerStatus, b.Addr(), model.Params{"oob/timeout": 2})
+		_, err := act(newProvider(t), model.PowerStatus, b.Addr())
 		if err == nil || !strings.Contains(err.Error(), "set ipmi/quirks to "+want) {
 			t.Errorf("%v, want the advice to set %s", err, want)
 		}
@@ -266,7 +266,7 @@ func TestErrorsNameTheQuirk(t *testing.T) {
 // ipmi/min-interval goes before the distance of slow.
 func TestSlowInterval(t *testing.T) {
 	t.Parallel()
-	d := newDriver()
+	d := patientDriver()
 	peer := netip.MustParseAddrPort("127.0.0.1:623")
 	for _, row := range []struct {
 		params model.Params

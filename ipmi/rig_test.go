@@ -6,14 +6,37 @@ import (
 	"testing"
 	"time"
 
+	"provision-plugins/ipmi/broker"
 	"provision-plugins/shared/driver"
 	"provision-plugins/shared/model"
 )
 
-// newProvider returns a provider of its own, which is stopped with the test.
+// patience is longer than this machine stalls: what is sent again, or executed
+// twice, is then not the machine's doing.
+const patience = 3 * time.Second
+
+// patientDriver is a driver that sends nothing again for long, for BMCs that
+// answer all they are asked.
+func patientDriver() *ipmiDriver { return newDriver(broker.Options{FirstTry: patience}) }
+
+// newProvider returns a provider of its own for BMCs that answer. It is stopped
+// with the test.
 func newProvider(tb testing.TB) *driver.Provider {
 	tb.Helper()
-	p := driver.NewProvider(newDriver(), driver.Options{})
+	return providerOf(tb, patientDriver())
+}
+
+// briskProvider is newProvider for BMCs that leave something unanswered: it sends
+// again as soon as the plugin does.
+func briskProvider(tb testing.TB) *driver.Provider {
+	tb.Helper()
+	return providerOf(tb, newDriver(broker.Options{}))
+}
+
+// providerOf returns the provider of a driver, which is stopped with the test.
+func providerOf(tb testing.TB, d driver.Driver) *driver.Provider {
+	tb.Helper()
+	p := driver.NewProvider(d, driver.Options{})
 	tb.Cleanup(func() { stop(tb, p) })
 	return p
 }

@@ -17,7 +17,7 @@ func TestASilentTenthSlowsNobody(t *testing.T) {
 	for i := 0; i < count; i += 10 {
 		f.BMC(i).SetFaults(bmc.Faults{Silent: true})
 	}
-	p := newProvider(t)
+	p := briskProvider(t)
 	for _, sessions := range []string{"closed", "open"} {
 		type answer struct {
 			i   int

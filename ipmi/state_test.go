@@ -24,7 +24,7 @@ import (
 // after a crash of it.
 func newPlugin(t *testing.T, dir string) (p *impl, log *bytes.Buffer) {
 	t.Helper()
-	d := newDriver()
+	d := patientDriver()
 	p = &impl{Provider: driver.NewProvider(d, driver.Options{}), driver: d}
 	t.Cleanup(func() { stop(t, p.Provider) })
 	log = &bytes.Buffer{}

@@ -25,6 +25,9 @@ type Options struct {
 	// Idle is how long a session that nobody uses stays open; default 20 s, well
 	// below the 60 s (some BMCs: 30 s) after which a BMC closes it by itself.
 	Idle time.Duration
+	// FirstTry is how long the answer to a datagram is waited for at least before
+	// it is sent again; default 350 ms.
+	FirstTry time.Duration
 	// Clock is the time; default the clock on the wall. Waiting for answers is
 	// always by that.
 	Clock Clock
@@ -105,6 +108,7 @@ func New(o Options) *Broker {
 		owners:    map[netip.AddrPort]*owner{},
 		free:      o.Work,
 	}
+	b.transport.FirstTry = o.FirstTry
 	b.life, b.end = context.WithCancelCause(context.Background())
 	return b
 }

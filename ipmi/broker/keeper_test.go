@@ -187,6 +187,31 @@ func TestUnsavedIsKept(t *testing.T) {
 	}
 }
 
+// TestHigherCountWins: of what this process could not write and what another has
+// written of the same login, the one that was refused more often counts.
+func TestHigherCountWins(t *testing.T) {
+	for name, tc := range map[string]struct{ ours, theirs int }{"ours": {3, 1}, "theirs": {1, 3}, "the same": {2, 2}} {
+		dir, both := sharing(t, newClock(), 2)
+		hidden := dir + "-away"
+		if err := os.Rename(dir, hidden); err != nil {
+			t.Fatal(err)
+		}
+		refuse(t, both[0], peerAt(1), tc.ours)
+		if err := os.Rename(hidden, dir); err != nil {
+			t.Fatal(err)
+		}
+		refuse(t, both[1], peerAt(1), tc.theirs)
+		want := max(tc.ours, tc.theirs)
+		if got := both[0].inspect(peerAt(1), wrong); got.Refusals != want {
+			t.Errorf("%s: %d refusals, want %d", name, got.Refusals, want)
+		}
+		refuse(t, both[0], peerAt(2), 1) // writes both
+		if got := both[1].inspect(peerAt(1), wrong); got.Refusals != want {
+			t.Errorf("%s, in the other process: %d refusals, want %d", name, got.Refusals, want)
+		}
+	}
+}
+
 // TestConfiguredAgain: the folder may be named again while logins are refused.
 func TestConfiguredAgain(t *testing.T) {
 	dir, one := sharing(t, newClock(), 1)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/bougou/go-ipmi/pkg/command/chassis"
@@ -397,6 +398,40 @@ func TestCloseEndsQueues(t *testing.T) {
 	}
 	h.Close()
 	eventually(t, "the session is closed", func() bool { return sim.Sessions() == 0 })
+}
+
+// TestCloseWaitsForWork: when Close returns nothing is at work any more, however
+// long it takes to end.
+func TestCloseWaitsForWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(Options{})
+		o, _, err := b.use(&Target{Peer: peerAt(1), Interval: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		end := make(chan struct{})
+		go func() {
+			_, _ = o.do(t.Context(), &job{work: func(ctx context.Context, _ *place) ([]byte, error) {
+				<-ctx.Done()
+				<-end
+				return nil, nil
+			}})
+		}()
+		synctest.Wait()
+		closed := make(chan error, 1)
+		go func() { closed <- b.Close() }()
+		synctest.Wait()
+		select {
+		case err := <-closed:
+			t.Errorf("closed, with %v, beside a job", err)
+			closed <- nil
+		default:
+		}
+		close(end)
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // TestAnswersAreTheirOwn: callers of one read do not share memory.

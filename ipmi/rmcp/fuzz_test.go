@@ -47,7 +47,7 @@ func FuzzReceive(f *testing.F) {
 // fuzzSession is a session and a handshake with one BMC.
 func fuzzSession(tb testing.TB) (*Session, *handshake) {
 	target := &Target{Login: login()}
-	h := NewTransport().newHandshake(newPlan(target))
+	h := NewTransport().newHandshake(newPlan(target, 0))
 	h.keys.consoleID, h.keys.managedID = 7, 8
 	s := newSession(h, exampleKeys(tb, h.keys.suite))
 	s.consoleID = 9

@@ -310,7 +310,7 @@ func (h *handshake) exchange(ctx context.Context, st *step, body func([]byte) []
 		if h.single {
 			h.target.silent()
 		}
-		wait = min(2*wait, maxTry)
+		wait = longer(wait)
 	}
 	return nil, fail(Silent, st.name, unanswered(len(out)))
 }
@@ -367,7 +367,7 @@ func fits(a *setupAnswer, st *step, out []sent) bool {
 // learn adjusts the waiting to the BMC's round trip.
 func (h *handshake) learn(took time.Duration) {
 	h.rtt = smooth(h.rtt, took)
-	h.wait = max(h.wait, tryFor(h.rtt))
+	h.wait = max(h.wait, tryFor(h.t.FirstTry, h.rtt))
 }
 
 // judge turns a status into an error.

@@ -119,7 +119,7 @@ func (t *Transport) Open(ctx context.Context, target Target) (*Session, error) {
 		return nil, fail(NoSuite, "", fmt.Errorf("suite %d is not one of ours", target.Login.Ways.Suite))
 	}
 	target.Peer = netip.AddrPortFrom(target.Peer.Addr().Unmap(), target.Peer.Port())
-	p := newPlan(&target)
+	p := newPlan(&target, t.FirstTry)
 	for {
 		h := t.newHandshake(p)
 		s, err := h.run(ctx)
@@ -132,15 +132,15 @@ func (t *Transport) Open(ctx context.Context, target Target) (*Session, error) {
 	}
 }
 
-// newPlan starts from what is known.
-func newPlan(target *Target) *plan {
+// newPlan starts from what is known, with firstTry as the Transport has it.
+func newPlan(target *Target, firstTry time.Duration) *plan {
 	k := &target.Known
 	p := &plan{
 		target:    target,
 		suites:    suiteOrder(k.Suite, target.Login.Ways.Suite),
 		privilege: uint8(types.PrivilegeLevelOperator),
 		deadline:  time.Now().Add(openLimit),
-		wait:      tryFor(k.RTT),
+		wait:      tryFor(firstTry, k.RTT),
 		rtt:       k.RTT,
 		refusals:  target.Refusals,
 	}
@@ -205,7 +205,7 @@ func (p *plan) lower() bool {
 
 // slower starts over with more patience, unless that is a probe too many.
 func (p *plan) slower() bool {
-	p.wait = min(2*p.wait, maxTry)
+	p.wait = longer(p.wait)
 	return !p.target.Probe
 }
 

@@ -79,11 +79,19 @@ func TestWindow(t *testing.T) {
 }
 
 func TestTiming(t *testing.T) {
-	for _, tc := range []struct{ rtt, try time.Duration }{
-		{0, firstTry}, {time.Millisecond, firstTry}, {200 * time.Millisecond, 600 * time.Millisecond}, {10 * time.Second, maxTry},
+	for _, tc := range []struct{ least, rtt, try time.Duration }{
+		{0, 0, firstTry}, {0, time.Millisecond, firstTry}, {0, 200 * time.Millisecond, 600 * time.Millisecond}, {0, 10 * time.Second, maxTry},
+		{time.Second, 0, time.Second}, {time.Second, 600 * time.Millisecond, 1800 * time.Millisecond}, {time.Minute, 10 * time.Second, time.Minute},
 	} {
-		if got := tryFor(tc.rtt); got != tc.try {
-			t.Errorf("tryFor(%v) = %v, want %v", tc.rtt, got, tc.try)
+		if got := tryFor(tc.least, tc.rtt); got != tc.try {
+			t.Errorf("tryFor(%v, %v) = %v, want %v", tc.least, tc.rtt, got, tc.try)
+		}
+	}
+	for wait, want := range map[time.Duration]time.Duration{
+		firstTry: 2 * firstTry, 3 * time.Second: maxTry, maxTry: maxTry, time.Minute: time.Minute,
+	} {
+		if got := longer(wait); got != want {
+			t.Errorf("after a try of %v one of %v, want %v", wait, got, want)
 		}
 	}
 	for _, tc := range []struct{ least, rtt, wait time.Duration }{

@@ -184,7 +184,7 @@ func (s *Session) end(mark bool) pending {
 
 // transact sends the command and waits, as often as its class allows.
 func (s *Session) transact(ctx context.Context, c *Call, command types.Command, data []byte) *Error {
-	tries, wait := maxTries, tryFor(s.Known().RTT)
+	tries, wait := maxTries, tryFor(s.t.FirstTry, s.Known().RTT)
 	if c.Class == model.Once {
 		tries, wait = 1, onceFor(c.Wait, s.Known().RTT)
 	}
@@ -209,7 +209,7 @@ func (s *Session) transact(ctx context.Context, c *Call, command types.Command, 
 		if n == 0 && c.OnSilence != nil {
 			c.OnSilence()
 		}
-		wait = min(2*wait, maxTry)
+		wait = longer(wait)
 	}
 	return &Error{Reason: Silent, Step: command.Name, Err: unanswered(tries), Sent: true}
 }

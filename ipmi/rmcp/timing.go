@@ -16,10 +16,17 @@ const (
 )
 
 // tryFor is how long to wait for an answer before sending again, by the round
-// trip of the BMC: never less than a busy BMC on a fast network needs.
-func tryFor(rtt time.Duration) time.Duration {
-	return min(max(firstTry, 3*rtt), maxTry)
+// trip of the BMC: never less than a busy BMC on a fast network needs, which is
+// least, or firstTry if that is 0.
+func tryFor(least, rtt time.Duration) time.Duration {
+	if least == 0 {
+		least = firstTry
+	}
+	return max(least, min(3*rtt, maxTry))
 }
+
+// longer is how long the try after one of wait is.
+func longer(wait time.Duration) time.Duration { return max(wait, min(2*wait, maxTry)) }
 
 // onceFor is how long to wait for the answer of a command sent once.
 func onceFor(least, rtt time.Duration) time.Duration {

@@ -46,6 +46,10 @@ type entry struct {
 
 // Transport carries any number of sessions over one socket per address family.
 type Transport struct {
+	// FirstTry is how long an answer is waited for at least before a datagram is
+	// sent again; default 350 ms. It is not changed after the first Open.
+	FirstTry time.Duration
+
 	closed  chan struct{}
 	readers sync.WaitGroup
 	drops   [numDrops]atomic.Uint64

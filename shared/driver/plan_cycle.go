@@ -99,6 +99,9 @@ func (r *run) stepCycle(ctx context.Context) (any, error) {
 	cancel()
 	on := onErr == nil && off && r.waitFor(ctx, model.StateOn, maxGap)
 	if on {
+		if offErr != nil {
+			r.note("no reply to \"power off\"")
+		}
 		changed := true
 		return r.conclude(model.PowerCycle, model.Result{Changed: &changed}), nil
 	}

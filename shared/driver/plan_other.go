@@ -47,7 +47,8 @@ func (r *run) readLocator(ctx context.Context, want bool) {
 	ctx, cancel := context.WithTimeout(ctx, min(locatorSettle, r.req.timeout/2))
 	defer cancel()
 	words := map[bool]string{true: "on", false: "off"}
-	held := false // the reading before told it
+	held := false      // the reading before told it
+	otherwise := false // the last that was answered did not
 	for gap := firstGap; r.reopen(ctx) == nil && has[LocatorReader](r.sess); gap = min(gap*3/2, maxGap) {
 		var lit bool
 		err := r.take(ctx, step{name: "read locator", call: with(func(ctx context.Context, s LocatorReader) error {
@@ -56,6 +57,7 @@ func (r *run) readLocator(ctx context.Context, want bool) {
 			return err
 		})}, 1)
 		is := err == nil && lit == want
+		otherwise = !is && (err == nil || otherwise)
 		switch {
 		case is && held:
 			r.saw(SawLocator, "locator reads %s", words[lit])
@@ -64,7 +66,7 @@ func (r *run) readLocator(ctx context.Context, want bool) {
 			return
 		case pause(ctx, gap):
 			held = is
-		case err == nil && !is:
+		case otherwise:
 			r.note("the device confirmed it, and tells that the locator is %s", words[lit])
 			return
 		default:

@@ -61,6 +61,7 @@ func (r *run) do(ctx context.Context, st step) error {
 		if err := r.open(ctx); err != nil {
 			return stillUnknown(last, err)
 		}
+		began := time.Now()
 		err := ctx.Err()
 		if err == nil {
 			err = r.take(ctx, st, try)
@@ -73,11 +74,16 @@ func (r *run) do(ctx context.Context, st step) error {
 		} else {
 			last = telling(last, inStep(st.name, err))
 		}
-		if !again(err, try) || !pause(ctx, backoff(try, err)) {
+		wait := backoff(try, err)
+		more := again(err, try) && hasTime(ctx, wait+roomAfter(err, began))
+		if !more && (st.seen == nil || !again(err, try)) || !pause(ctx, wait) {
 			return last
 		}
 		if st.seen != nil && st.seen(ctx) {
 			return nil
+		}
+		if !more {
+			return last
 		}
 	}
 }
@@ -146,12 +152,14 @@ func (st step) within(ctx context.Context) (context.Context, context.CancelFunc)
 func (r *run) open(ctx context.Context) error {
 	var last error
 	for try := 1; r.sess == nil; try++ {
+		began := time.Now()
 		err := r.openOnce(ctx)
 		if err == nil {
 			break
 		}
 		last = telling(last, inStep("open session", err))
-		if !again(err, try) || !pause(ctx, backoff(try, err)) {
+		wait := backoff(try, err)
+		if !again(err, try) || !hasTime(ctx, wait+roomAfter(err, began)) || !pause(ctx, wait) {
 			return last
 		}
 	}
@@ -271,6 +279,27 @@ func again(err error, try int) bool {
 	default:
 		return false
 	}
+}
+
+// lastTry is the least time that must be left for another try: room for an
+// answer, and for one that was lost on its way and is sent once more.
+const lastTry = 500 * time.Millisecond
+
+// roomAfter is how much time must be left for a try after one that began then
+// and failed with err. A try that the deadline cuts off would tell nothing but
+// that, in place of what is known, and leave a change in doubt. What a device
+// answers in some time it should have the same time for again, and more.
+func roomAfter(err error, began time.Time) time.Duration {
+	if kind := model.KindOf(err); kind == model.Busy || kind == model.RateLimited {
+		return max(lastTry, 3*time.Since(began))
+	}
+	return lastTry
+}
+
+// hasTime reports whether d is left before the deadline.
+func hasTime(ctx context.Context, d time.Duration) bool {
+	deadline, ok := ctx.Deadline()
+	return !ok || time.Until(deadline) >= d
 }
 
 // backoff is how long to wait after a try, with jitter so that a fleet does not

@@ -170,6 +170,15 @@ func (b *BMC) Ledger() map[string]int {
 	return b.executed.all()
 }
 
+// Open returns the number of sessions that are open. A slot that was taken by who
+// never logged in is in use until it is taken back, and no session.
+func (b *BMC) Open() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ipmi.Sessions.EvictExpired()
+	return len(b.sessions)
+}
+
 // Sessions returns the number of session slots in use.
 func (b *BMC) Sessions() int {
 	b.mu.Lock()

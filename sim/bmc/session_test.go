@@ -259,7 +259,13 @@ func TestHandshakesThatStoppedGiveWay(t *testing.T) {
 	if got := b.Sessions(); got != 4 {
 		t.Errorf("%d slots in use, want 4", got)
 	}
+	if got := b.Open(); got != 0 {
+		t.Errorf("%d sessions are open before anybody logged in", got)
+	}
 	dial(t, b).login()
+	if got := b.Open(); got != 1 {
+		t.Errorf("%d sessions are open, want 1", got)
+	}
 }
 
 func TestIdleSessionsExpire(t *testing.T) {
