@@ -211,6 +211,28 @@ func TestDeclaringASecretOpen(t *testing.T) {
 	}
 }
 
+// The default of a secret would be no secret.
+func TestSecureParamsHaveNoDefault(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	secure := func(value string) string {
+		return `{"Name":"site/pin","Secure":true,"Schema":{"type":"string","default":` + value + `}}`
+	}
+	if raw := string(r.wantStatus(422, "POST", "/params", r.e.token, secure(`"hunter2hunter2"`))); !strings.Contains(raw, "must have no default") || strings.Contains(raw, "hunter2") {
+		t.Error(raw)
+	}
+	r.wantStatus(201, "POST", "/params", r.e.token, secure(`""`)) // says only that it is a text
+	r.wantStatus(422, "PATCH", "/params/site/pin", r.e.token, `[{"op":"replace","path":"/Schema/default","value":"x"}]`)
+	r.wantStatus(200, "DELETE", "/params/site/pin", r.e.token, "")
+	for value, want := range map[string]bool{`"hunter2hunter2"`: true, `""`: false} {
+		raw := string(r.wantStatus(201, "POST", "/contents", r.e.token, pack("site", "v1.0.0", "", `"params":{"site/pin":`+secure(value)+`}`)))
+		if strings.Contains(raw, "params/site/pin: it is Secure and has a default") != want {
+			t.Errorf("%s: %s", value, raw)
+		}
+		r.wantStatus(200, "DELETE", "/contents/site", r.e.token, "")
+	}
+}
+
 // Content shows nothing that its kind of object does not have.
 func TestContentShowsNoOddFields(t *testing.T) {
 	t.Parallel()

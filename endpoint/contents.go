@@ -191,7 +191,7 @@ func (c *contents) put(ctx context.Context, in change) (*model.ContentSummary, e
 	}
 	c.changed()
 	summary := c.cat.summary(bundle.Meta.Name)
-	summary.Warnings = append(summary.Warnings, warnings...)
+	summary.Warnings = append(append(summary.Warnings, openDefaults(params)...), warnings...)
 	return summary, nil
 }
 

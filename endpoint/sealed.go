@@ -137,8 +137,8 @@ func (o *objects) sealed(object any, next store.Object) (store.Object, error) {
 // value that is the stored one stand for what is stored; what a client sealed
 // is opened, to be checked. Setting a Secure value takes a claim of its own.
 func (o *objects) accept(ctx context.Context, object, stored any, found store.Object) error {
-	if p, ok := object.(*model.Param); ok && !p.Secure {
-		if err := o.reveal(ctx, p.Name); err != nil {
+	if p, ok := object.(*model.Param); ok {
+		if err := o.acceptParam(ctx, p); err != nil {
 			return err
 		}
 	}
