@@ -191,12 +191,16 @@ func failure(err error) *reply {
 // breaking an error's line or driving a terminal.
 func oneLine(text string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if unshowable(r) {
 			return ' '
 		}
 		return r
 	}, text)
 }
+
+// unshowable reports whether a terminal might obey a character rather than show
+// it: control characters, and marks that turn the direction of a text.
+func unshowable(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }
 
 // wrap makes an HTTP handler.
 func (a *api) wrap(h handle) http.HandlerFunc {

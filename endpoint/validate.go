@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"net"
 	"strings"
-	"unicode"
 
 	"provision-plugins/shared/content"
 	"provision-plugins/shared/model"
@@ -35,8 +34,8 @@ func (o *objects) validate(k *kind, object, stored any) error {
 // need no declaration, so that else any text is one.
 func checkKeys(params model.Params) *model.Error {
 	for name := range params {
-		if len(name) > maxName || strings.ContainsFunc(name, unicode.IsControl) {
-			return model.Errorf(model.Invalid, "Key %.40q: a param's name has at most %d bytes and no control characters", name, maxName)
+		if len(name) > maxName || strings.ContainsFunc(name, unshowable) {
+			return model.Errorf(model.Invalid, "Key %.40q: a param's name has at most %d bytes and no control characters or direction marks", name, maxName)
 		}
 	}
 	return nil
