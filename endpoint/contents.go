@@ -264,7 +264,7 @@ func (c *contents) fits(ctx context.Context, in change, bundle *model.Content) e
 // replaces refuses keys that objects of the store have, unless the writer wants
 // these replaced.
 func (c *contents) replaces(in change, bundle *model.Content) error {
-	for at := range c.shadowed(bundle) {
+	for at := range c.objects.shadowed(bundle) {
 		if !in.replace {
 			return model.Errorf(model.Conflict, "cannot load content %s: %s/%s is in %s too", bundle.Meta.Name, at.Prefix, at.ID, writableLayer).
 				On(contentsPrefix, bundle.Meta.Name)
@@ -274,11 +274,11 @@ func (c *contents) replaces(in change, bundle *model.Content) error {
 }
 
 // shadowed yields the objects of the store whose keys a bundle has too.
-func (c *contents) shadowed(bundle *model.Content) iter.Seq[store.Object] {
+func (o *objects) shadowed(bundle *model.Content) iter.Seq[store.Object] {
 	return func(yield func(store.Object) bool) {
 		for _, section := range slices.Sorted(maps.Keys(bundle.Sections)) {
 			for _, key := range slices.Sorted(maps.Keys(bundle.Sections[section])) {
-				if found, err := c.objects.store.Get(section, key); err == nil && !yield(found) {
+				if found, err := o.store.Get(section, key); err == nil && !yield(found) {
 					return
 				}
 			}
@@ -301,7 +301,7 @@ func (o *objects) unlayered(ctx context.Context, made store.Object) error {
 // give removes the objects of the store that a bundle is there in place of. That
 // is done last, so that nothing is lost with an upload that is refused.
 func (c *contents) give(ctx context.Context, bundle *model.Content) error {
-	for at := range c.shadowed(bundle) {
+	for at := range c.objects.shadowed(bundle) {
 		if _, err := c.objects.store.Delete(ctx, at.Prefix, at.ID, 0); err != nil && model.KindOf(err) != model.NotFound {
 			return err
 		}
@@ -353,7 +353,7 @@ func (c *contents) restore(bundle, before *model.Content) error {
 	} else {
 		err = c.cat.putFrom(sourceUpload, name, before)
 	}
-	for at := range c.shadowed(bundle) {
+	for at := range c.objects.shadowed(bundle) {
 		if at.Prefix == "params" {
 			c.cat.stored(store.Change{New: &at})
 		}

@@ -193,6 +193,22 @@ func TestSecretsOfAPluginThatIsNotThere(t *testing.T) {
 	}
 }
 
+// A plugin whose content has the key of an object of the store is listed with
+// both, and what is stored stays.
+func TestPluginMeetsStoredObjects(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	r.wantStatus(201, "POST", "/profiles", r.e.token, `{"Name":"toy-pinned","Description":"mine"}`)
+	r.install("pinned", "pinned")
+	p := r.provider("pinned", stateFailed)
+	if text := p.Meta[metaError]; !strings.Contains(text, "profiles/toy-pinned is in the endpoint's own objects too") {
+		t.Errorf("listed with %q", text)
+	}
+	if raw := string(r.wantStatus(200, "GET", "/profiles/toy-pinned", r.e.token, "")); !strings.Contains(raw, "mine") {
+		t.Error(raw)
+	}
+}
+
 // A large bundle is one upload like another.
 func TestALargeBundle(t *testing.T) {
 	t.Parallel()

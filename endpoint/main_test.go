@@ -113,7 +113,7 @@ func definition(role string) *model.PluginProvider {
 			def.AvailableActions = append(def.AvailableActions, model.AvailableAction{Model: "machines", Command: command})
 		}
 	case "pinned": // a Secure param whose name does not say so
-		def.Content += "    toy/pin: {Name: toy/pin, Secure: true, Schema: {type: integer}}\n"
+		def.Content += "    toy/pin: {Name: toy/pin, Secure: true, Schema: {type: integer}}\n  profiles:\n    toy-pinned: {Name: toy-pinned}\n"
 	case "v2":
 		def.Version = "v2.0.0"
 	}

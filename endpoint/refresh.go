@@ -136,6 +136,9 @@ func (o *objects) note(ctx context.Context, at store.Object, value any) error {
 
 // provided takes the content of a plugin provider into use.
 func (o *objects) provided(ctx context.Context, name string, bundle *model.Content) error {
+	for at := range o.shadowed(bundle) {
+		return model.Errorf(model.Conflict, "cannot load content %s: %s/%s is in %s too", name, at.Prefix, at.ID, writableLayer)
+	}
 	params, err := content.Params(bundle)
 	if err == nil {
 		err = o.cat.put(name, bundle)
