@@ -38,6 +38,7 @@ func TestOddRequests(t *testing.T) {
 		{"POST", one + "/params/a%E2%80%AEb", "1", 400, "direction marks"},
 		{"GET", "/machines/a%E2%80%AEb%1B", "", 404, `"Key":"a b ","Type":"GET"`},
 		{"POST", one + "/params/größe", "1", 200, "1"},
+		{"POST", "/events", `{"Type":"a","Action":"b","Key":"c","Principal":"forged"}`, 200, `"Key":"c","Principal":"user:`},
 		{"GET", "/events/recent?limit=0", "", 200, "[]\n"},
 		{"GET", "/events/recent?limit=1", "", 200, "}]\n"},
 		{"GET", "/files", "", 501, `{"Model":"files","Key":"","Type":"GET","Messages":["files are neither listed nor uploaded here`},
