@@ -353,7 +353,7 @@ func TestLockoutLossy(t *testing.T) {
 		count, rate = 256, 0.2
 	}
 	f := startFleet(t, bmc.Options{Count: count, Seed: 5})
-	b := newBroker(t, Options{})
+	b := newBroker(t, Options{FirstTry: brisk})
 	var all sync.WaitGroup
 	for i := range count {
 		sim := f.BMC(i)

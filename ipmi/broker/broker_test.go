@@ -44,9 +44,21 @@ func startFleet(tb testing.TB, o bmc.Options) *bmc.Fleet {
 	return f
 }
 
-// newBroker returns a broker that is closed with the test.
+// patience is longer than this machine stalls: what is sent again is then not the
+// machine's doing. brisk sends again as soon as the plugin does, to BMCs that
+// leave something unanswered.
+const (
+	patience = 3 * time.Second
+	brisk    = 350 * time.Millisecond
+)
+
+// newBroker returns a broker that is closed with the test. It sends nothing again
+// for long, unless the options say otherwise.
 func newBroker(tb testing.TB, o Options) *Broker {
 	tb.Helper()
+	if o.FirstTry == 0 {
+		o.FirstTry = patience
+	}
 	b := New(o)
 	tb.Cleanup(func() {
 		if err := b.Close(); err != nil {
@@ -263,7 +275,7 @@ func TestDeadSession(t *testing.T) {
 	f := startFleet(t, bmc.Options{Count: 2, On: true})
 	proxy := udptest.New(t, f.BMC(0).Addr(), udptest.Pass)
 	for _, change := range []bool{false, true} {
-		b := newBroker(t, Options{})
+		b := newBroker(t, Options{FirstTry: brisk})
 		h := open(t, b, proxy.Addr())
 		// Whatever comes in the present session is lost from now on.
 		var dead []byte
@@ -346,7 +358,7 @@ func TestSlotsExhausted(t *testing.T) {
 func TestSilentBMCLeavesItsPlace(t *testing.T) {
 	f := startFleet(t, bmc.Options{Count: 2})
 	f.BMC(0).SetFaults(bmc.Faults{Silent: true})
-	b := newBroker(t, Options{Work: 1})
+	b := newBroker(t, Options{FirstTry: brisk, Work: 1})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
@@ -435,7 +447,7 @@ func TestPrepare(t *testing.T) {
 	t.Parallel()
 	f := startFleet(t, bmc.Options{On: true})
 	b := f.BMC(0)
-	h := open(t, newBroker(t, Options{}), b.Addr())
+	h := open(t, newBroker(t, Options{FirstTry: brisk}), b.Addr())
 	b.SetFaults(bmc.Faults{Reboots: map[string]int{bmc.SetPrivilege: 1}, RebootsEarly: true})
 	if err := h.Prepare(bounded(t), 0); err != nil {
 		t.Fatal(err)

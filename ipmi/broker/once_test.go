@@ -83,7 +83,7 @@ func TestOnceAfterALostSession(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sim := startFleet(t, bmc.Options{}).BMC(0)
-			b := newBroker(t, Options{})
+			b := newBroker(t, Options{FirstTry: brisk})
 			h, err := b.OpenOnce(bounded(t), Target{Peer: sim.Addr(), Login: login})
 			if err != nil {
 				t.Fatal(err)
@@ -104,7 +104,7 @@ func TestOnceAfterALostSession(t *testing.T) {
 // What is for one session is executed in no other.
 func TestOnlyInOneSession(t *testing.T) {
 	sim := startFleet(t, bmc.Options{On: true}).BMC(0)
-	b := newBroker(t, Options{})
+	b := newBroker(t, Options{FirstTry: brisk})
 	h := open(t, b, sim.Addr())
 	first := h.Session()
 	read := func(only SessionID) (SessionID, error) {

@@ -176,7 +176,7 @@ func (o *owner) ensure(ctx context.Context, login rmcp.Login, p *place, operator
 	known := o.known
 	known.UserOnly = known.UserOnly && o.login == login && !operator
 	s, err := o.open(ctx, p, leave, &rmcp.Target{
-		Peer: o.peer, Login: login, Known: known, OnSilence: p.silent,
+		Peer: o.peer, Login: login, Known: known,
 		Probe: leave.probe || p.once, OnRefusal: leave.refused,
 	})
 	leave.settle(err)
@@ -197,15 +197,25 @@ const (
 )
 
 // open opens a session. A BMC whose session slots are taken is waited for, unless
-// it refused the login so often in between that this is not to be tried again.
+// it refused the login so often in between that this is not to be tried again. That
+// it said so is told also by a try that has no time left to be answered in.
 func (o *owner) open(ctx context.Context, p *place, l *leave, t *rmcp.Target) (*rmcp.Session, error) {
+	var full error
+	silent := false
+	t.OnSilence = func() { silent = true; p.silent() }
 	for wait := firstSlotWait; ; wait = min(2*wait, maxSlotWait) {
 		t.Refusals = l.refusals
 		s, err := o.b.transport.Open(ctx, *t)
 		var e *rmcp.Error
-		if err == nil || p.once || l.spent() || !errors.As(err, &e) || e.Reason != rmcp.NoSlot {
+		switch {
+		case err == nil || p.once || l.spent() || !errors.As(err, &e):
 			return s, err
+		case full != nil && e.Reason == rmcp.Silent && !silent:
+			return nil, full
+		case e.Reason != rmcp.NoSlot:
+			return nil, err
 		}
+		full, silent = err, false
 		p.leave(rmcp.NoSlot)
 		if !o.pause(ctx, wait/2+rand.N(wait)) {
 			return nil, err

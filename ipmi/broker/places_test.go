@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"provision-plugins/ipmi/rmcp"
 	"provision-plugins/sim/bmc"
@@ -111,12 +112,42 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+// TestFullStaysSaid: that all slots are taken is told also when the time ends while
+// the BMC is asked again; but not of a BMC that was silent since.
+func TestFullStaysSaid(t *testing.T) {
+	for _, tc := range []struct {
+		firstTry time.Duration
+		asked    int // how often it is asked before the time ends
+		want     rmcp.Reason
+	}{{patience, 1, rmcp.NoSlot}, {brisk, 2, rmcp.Silent}} {
+		sim := startFleet(t, bmc.Options{}).BMC(0)
+		sim.SetFaults(bmc.Faults{SessionsFull: true})
+		clock := newClock()
+		b := newBroker(t, Options{Clock: clock, FirstTry: tc.firstTry})
+		ctx, cancel := context.WithCancelCause(bounded(t))
+		failed := make(chan error, 1)
+		go func() { failed <- tryOpen(ctx, b, sim, login) }()
+		eventually(t, "it waits for a slot", func() bool { return clock.waiting() == 2 }) // beside the sweep
+		sim.SetFaults(bmc.Faults{Silent: true})
+		before, _ := sim.Datagrams()
+		clock.move(time.Second)
+		eventually(t, "it asks again", func() bool {
+			in, _ := sim.Datagrams()
+			return in >= before+tc.asked
+		})
+		cancel(context.DeadlineExceeded)
+		if err := <-failed; reasonIn(err) != tc.want {
+			t.Errorf("asked %d times: %v, want %q", tc.asked, err, tc.want)
+		}
+	}
+}
+
 // TestSilentNeedsNoPlace: 128 others at work do not keep a BMC from being asked
 // that was silent, nor does it keep a place from them.
 func TestSilentNeedsNoPlace(t *testing.T) {
 	const others = 128
 	f := startFleet(t, bmc.Options{Count: others + 1})
-	b := newBroker(t, Options{})
+	b := newBroker(t, Options{FirstTry: brisk})
 	silent := f.BMC(others)
 	silent.SetFaults(bmc.Faults{Silent: true})
 	ctx, leave := context.WithCancel(bounded(t))

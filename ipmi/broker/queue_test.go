@@ -121,7 +121,7 @@ func TestOtherReadsApart(t *testing.T) {
 // answer. The last to leave ends it.
 func TestLeaversEndNothing(t *testing.T) {
 	sim := startFleet(t, bmc.Options{On: true}).BMC(0)
-	b := newBroker(t, Options{})
+	b := newBroker(t, Options{FirstTry: brisk})
 	h := open(t, b, sim.Addr())
 	sim.SetFaults(bmc.Faults{DropReplies: map[string]int{bmc.ChassisStatus: 1}})
 	first, leave := context.WithCancelCause(bounded(t))
