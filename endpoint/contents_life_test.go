@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"provision-plugins/endpoint/store"
 	"provision-plugins/shared/model"
 )
 
@@ -279,4 +280,22 @@ func TestContentReachesNothingOfTheStore(t *testing.T) {
 		}
 	}
 	r.wantStatus(200, "GET", "/machines", before, "")
+}
+
+// A layer that somebody removed is forgotten: what it declared counts no more.
+func TestARemovedLayerIsForgotten(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	site := pack("site", "v1.0.0", "", colourParam(`{"type":"string"}`, true))
+	r.wantStatus(201, "POST", "/contents", r.e.token, site)
+	// A param of the store that comes meanwhile does not push the layer's aside.
+	r.plain("params", "site/colour", `{"Name":"site/colour","Schema":{"type":"integer"}}`)
+	r.e.cat.stored(store.Change{New: &store.Object{Prefix: "params", ID: "site/colour", Value: []byte(`{"Name":"site/colour"}`)}})
+	if by := r.e.cat.owns("params", "site/colour"); by != "site" || !r.e.cat.secure("site/colour") {
+		t.Errorf("it is %q's", by)
+	}
+	r.wantStatus(200, "DELETE", "/contents/site", r.e.token, "")
+	if _, err := r.e.store.Get(seenPrefix, seenLayer+"site"); model.KindOf(err) != model.NotFound {
+		t.Errorf("it is remembered: %v", err)
+	}
 }
