@@ -14,9 +14,6 @@ const (
 	// schemaVersion is the layout that this program reads and writes.
 	schemaVersion = 1
 	schemaKey     = systemPrefix + ".schema"
-
-	// maxMarkers bounds how many delete markers one start clears away.
-	maxMarkers = 1000
 )
 
 // schema is the record of the layout.
@@ -29,7 +26,6 @@ type contents struct {
 	schema       *schema
 	items        []*item
 	reservations []reservation
-	markers      []uint64
 }
 
 // load fills the view from the bucket and clears away what unfinished writes
@@ -46,10 +42,7 @@ func (s *Store) load(ctx context.Context) error {
 		return err
 	}
 	s.view.load(c.items)
-	if err := s.sweepReservations(ctx, c.reservations); err != nil {
-		return err
-	}
-	return s.sweepMarkers(ctx, c.markers)
+	return s.sweepReservations(ctx, c.reservations)
 }
 
 // add sorts one message of the bucket in. What cannot be read stops the start:
@@ -57,7 +50,10 @@ func (s *Store) load(ctx context.Context) error {
 func (c *contents) add(msg jetstream.Msg, seq uint64) error {
 	k := strings.TrimPrefix(msg.Subject(), bucketSubject)
 	if isMarker(msg.Headers()) {
-		c.markers = append(c.markers, seq)
+		// It stays. The engine notes on disk what was removed by its sequence, but not
+		// what a newer message of the key made obsolete: after a crash it reads its log
+		// anew, and the value from before would be the newest one of a key whose marker
+		// is gone.
 		return nil
 	}
 	if k == schemaKey {
@@ -117,17 +113,6 @@ func (s *Store) sweepReservations(ctx context.Context, list []reservation) error
 		}
 		s.log.Info("removing a left-over reservation", "key", r.key, "owner", r.owner)
 		if err := s.drop(ctx, r); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// sweepMarkers clears delete markers away, which are of use only to those who
-// follow the bucket while it runs.
-func (s *Store) sweepMarkers(ctx context.Context, seqs []uint64) error {
-	for _, seq := range seqs[:min(len(seqs), maxMarkers)] {
-		if err := s.deleteMsg(ctx, s.objects, seq); err != nil {
 			return err
 		}
 	}

@@ -59,7 +59,7 @@ func TestRevisionsAreNeverUsedAgain(t *testing.T) {
 		last = o.Rev
 		_, err := s.Delete(ctx, "machines", "a", 0)
 		must(t, err)
-		s = reopen(t, s, dir) // clears the delete marker away, the newest record of all
+		s = reopen(t, s, dir) // the delete marker is the newest record of all
 	}
 }
 
