@@ -69,14 +69,10 @@ func (r *run) do(ctx context.Context, st step) error {
 		if err == nil {
 			return nil
 		}
-		if st.changes {
-			last = inStep(st.name, err) // it may have been executed, whatever was wrong before
-		} else {
-			last = telling(last, inStep(st.name, err))
-		}
+		last = st.told(last, err)
 		wait := backoff(try, err)
-		more := again(err, try) && hasTime(ctx, wait+roomAfter(err, began))
-		if !more && (st.seen == nil || !again(err, try)) || !pause(ctx, wait) {
+		more := hasTime(ctx, wait+roomAfter(err, began)) // else only its effect is looked for
+		if !again(err, try) || !more && st.seen == nil || !pause(ctx, wait) {
 			return last
 		}
 		if st.seen != nil && st.seen(ctx) {
@@ -86,6 +82,15 @@ func (r *run) do(ctx context.Context, st step) error {
 			return last
 		}
 	}
+}
+
+// told is the error of a step after one more try.
+func (st step) told(before, err error) error {
+	now := inStep(st.name, err)
+	if st.changes {
+		return now // it may have been executed, whatever was wrong before
+	}
+	return telling(before, now)
 }
 
 // once carries out a step that must not be taken twice. replied is false when
