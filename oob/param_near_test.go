@@ -6,7 +6,7 @@ func TestNearest(t *testing.T) {
 	known := []string{"ipmi/address", "ipmi/min-interval", "ipmi/mode", "ipmi/password", "ipmi/port-ipmitool", "ipmi/port-redfish-of-old", "oob/timeout", "oob/wait"}
 	for name, want := range map[string]string{
 		"ipmi/port":       "ipmi/port-ipmitool",
-		"ipmi/addres":     "ipmi/address",
+		"ipmi/addrss":     "ipmi/address",
 		"ipmi/passwrod":   "ipmi/password",
 		"oob/time-out":    "oob/timeout",
 		"oob/timeouts":    "oob/timeout",

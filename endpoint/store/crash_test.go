@@ -18,7 +18,7 @@ func TestWhatWasDeletedStaysSoAfterCrashes(t *testing.T) {
 	_, err := s.Delete(ctx, "machines", "a", 0)
 	must(t, err)
 	for range 3 {
-		s = reopen(t, s, dir)
+		reopen(t, s, dir)
 		crashed := filepath.Join(t.TempDir(), "crashed")
 		must(t, os.CopyFS(crashed, os.DirFS(dir)))
 		after := open(t, crashed)
