@@ -103,6 +103,7 @@ func (p *program) run(cmd *cobra.Command, o *runOptions, action string) error {
 	if err != nil {
 		return badInput("cannot run %s: %w", action, err)
 	}
+	defer sparingly(os.Getenv)()
 	// A reader that goes away (run | head) ends the output, not what was begun.
 	defer ignoreBrokenPipes()()
 	ctx, unregister := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
