@@ -17,6 +17,10 @@ func TestABinaryThatIsStillBeingWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Plugins of other tests, which listen in this process, change its umask.
+	if err := f.Chmod(0o755); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := f.WriteString("#!/bin/sh\necho '{\"Name\":\"busy\",\"PluginVersion\":4}'\n"); err != nil {
 		t.Fatal(err)
 	}

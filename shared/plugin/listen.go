@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -137,11 +138,16 @@ func listenPrivate(path string) (net.Listener, error) {
 		}
 	}
 	// A mask instead of a later chmod, so that the socket is private at once.
-	// Nothing else in the process makes files at this time.
+	maskOfFiles.Lock()
+	defer maskOfFiles.Unlock()
 	old := syscall.Umask(0o177)
 	defer syscall.Umask(old)
 	return net.Listen("unix", path)
 }
+
+// maskOfFiles guards the process's umask, of which there is one: two who change
+// it at once would leave the stricter one behind for good.
+var maskOfFiles sync.Mutex
 
 // httpServer serves s. There is no read, write or idle timeout: a host that
 // finds its resting connection closed would take that for a lost request.
