@@ -5,6 +5,7 @@ package fru
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -50,7 +51,7 @@ func ParseHeader(raw []byte) ([]Area, error) {
 		return nil, fmt.Errorf("format %d is not known", raw[0]&0x0f)
 	}
 	if sum(raw) != 0 {
-		return nil, fmt.Errorf("the header has a wrong checksum")
+		return nil, errors.New("the header has a wrong checksum")
 	}
 	var areas []Area
 	for _, l := range layouts {

@@ -4,6 +4,7 @@
 package quirks
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -174,7 +175,7 @@ func Parse(text string) (Override, error) {
 		return Override{}, fmt.Errorf("%s is both set and removed", both)
 	}
 	if o.add.Has(Suite3 | Suite17) {
-		return Override{}, fmt.Errorf("suite3 and suite17 leave no cipher suite")
+		return Override{}, errors.New("suite3 and suite17 leave no cipher suite")
 	}
 	return o, nil
 }
