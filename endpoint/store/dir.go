@@ -132,9 +132,11 @@ func holder(f io.Reader) string {
 }
 
 // release gives the lock up. The file stays: removing it would let two
-// processes hold locks on two files of one name.
+// processes hold locks on two files of one name. Closing alone would not do: a
+// process that this one is starting at that moment holds a copy of the
+// descriptor until its exec.
 func (l *dirLock) release() error {
-	return l.file.Close()
+	return errors.Join(syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN), l.file.Close())
 }
 
 // dirError says what is wrong with the data directory and what to do.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"provision-plugins/shared/model"
@@ -31,6 +32,21 @@ func TestSecondOpenInOneProcessIsRefused(t *testing.T) {
 	wantKind(t, err, model.Conflict)
 	// The refused one must not have disturbed the first.
 	create(t, s, "a", "n")
+}
+
+// A process started at the moment of the release has a copy of the descriptor
+// until its exec: that must not keep the lock.
+func TestLockIsReleasedInSpiteOfACopy(t *testing.T) {
+	dir := t.TempDir()
+	lock, err := takeLock(dir)
+	must(t, err)
+	fd, err := syscall.Dup(int(lock.file.Fd()))
+	must(t, err)
+	defer syscall.Close(fd)
+	must(t, lock.release())
+	again, err := takeLock(dir)
+	must(t, err)
+	must(t, again.release())
 }
 
 func TestLockFileWithoutAPid(t *testing.T) {

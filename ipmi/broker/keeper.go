@@ -79,7 +79,10 @@ func lockDir(dir string) (unlock func()) {
 		return func() {}
 	}
 	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
-	return func() { _ = f.Close() }
+	return func() {
+		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) // a process being started has a copy of f until its exec
+		_ = f.Close()
+	}
 }
 
 // readKey reads the key of the hashes in dir, or makes one. Of two who make one

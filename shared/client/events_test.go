@@ -101,13 +101,19 @@ func TestEvents(t *testing.T) {
 
 func TestEventsEndWithTheFunction(t *testing.T) {
 	enough := errors.New("enough")
-	for _, early := range []bool{true, false} {
-		c := stream(t, func(conn *websocket.Conn) {
-			if early {
-				emit(t, conn, model.Event{Type: "machines"})
-			}
+	scripts := []func(conn *websocket.Conn){
+		func(conn *websocket.Conn) { // before the ack, with which the client may close
+			emit(t, conn, model.Event{Type: "machines"})
+			register(t, conn, "*.*.*")
+		},
+		func(conn *websocket.Conn) {
 			register(t, conn, "*.*.*")
 			emit(t, conn, model.Event{Type: "machines"})
+		},
+	}
+	for _, script := range scripts {
+		c := stream(t, func(conn *websocket.Conn) {
+			script(conn)
 			untilClosed(conn)
 		})
 		if err := c.Events(t.Context(), []string{"*.*.*"}, func(*model.Event) error { return enough }); !errors.Is(err, enough) {
