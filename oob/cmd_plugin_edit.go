@@ -59,45 +59,12 @@ secret is given with --param-file, never on the command line.`,
 
 // newPluginSetCommand makes "plugin set".
 func newPluginSetCommand(a *app) *cobra.Command {
-	var params paramFlags
-	var unset []string
-	cmd := &cobra.Command{
-		Use:   "set NAME [k=v...]",
-		Short: "Set and unset params of a plugin; it is configured anew",
-		Args:  wants(1, -1, "the NAME of one plugin, then k=v"),
-
-		ValidArgsFunction: a.completesOne(pluginNames),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withClient(func(c *client.Client) error {
-				name, err := onlyTarget("plugin", args, &params)
-				if err != nil {
-					return err
-				}
-				values, err := params.read(cmd.Context(), a, c)
-				if err != nil {
-					return err
-				}
-				if len(values)+len(unset) == 0 {
-					return usage("nothing to set: give k=v, --param-file k=FILE or --unset k")
-				}
-				p, err := c.Plugins().Get(cmd.Context(), name)
-				if err != nil {
-					return instead(err, model.NotFound, noPlugin, name)
-				}
-				ops, err := paramOps(p.Params, values, unset)
-				if err != nil {
-					return err
-				}
-				if _, err := c.Plugins().Patch(cmd.Context(), name, ops...); err != nil {
-					return err
-				}
-				return a.awaitPlugin(cmd.Context(), c, name)
-			})
-		},
-	}
-	params.addFlags(cmd.Flags())
-	cmd.Flags().StringArrayVar(&unset, "unset", nil, "unset this `PARAM` (may be repeated)")
-	return cmd
+	return newSetCommand(a, settable[model.Plugin]{
+		kind: "plugin", short: "Set and unset params of a plugin; it is configured anew", names: pluginNames, absent: noPlugin,
+		objects: (*client.Client).Plugins,
+		params:  func(p *model.Plugin) model.Params { return p.Params },
+		after:   a.awaitPlugin,
+	})
 }
 
 // newPluginRemoveCommand makes "plugin remove".

@@ -128,45 +128,14 @@ func newProfileAddCommand(a *app) *cobra.Command {
 
 // newProfileSetCommand makes "profile set".
 func newProfileSetCommand(a *app) *cobra.Command {
-	var params paramFlags
-	var unset []string
-	cmd := &cobra.Command{
-		Use:   "set NAME [k=v...]",
-		Short: "Set and unset params of a profile",
-		Args:  wants(1, -1, "the NAME of one profile, then k=v"),
-
-		ValidArgsFunction: a.completesOne(profileNames),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withClient(func(c *client.Client) error {
-				name, err := onlyTarget("profile", args, &params)
-				if err != nil {
-					return err
-				}
-				values, err := params.read(cmd.Context(), a, c)
-				if err != nil {
-					return err
-				}
-				if len(values)+len(unset) == 0 {
-					return usage("nothing to set: give k=v, --param-file k=FILE or --unset k")
-				}
-				p, err := c.Profiles().Get(cmd.Context(), name)
-				if err != nil {
-					return instead(err, model.NotFound, noProfile, name)
-				}
-				ops, err := paramOps(p.Params, values, unset)
-				if err != nil {
-					return err
-				}
-				if _, err := c.Profiles().Patch(cmd.Context(), name, ops...); err != nil {
-					return err
-				}
-				return a.printState("profile", name, "set")
-			})
+	return newSetCommand(a, settable[model.Profile]{
+		kind: "profile", short: "Set and unset params of a profile", names: profileNames, absent: noProfile,
+		objects: (*client.Client).Profiles,
+		params:  func(p *model.Profile) model.Params { return p.Params },
+		after: func(_ context.Context, _ *client.Client, name string) error {
+			return a.printState("profile", name, "set")
 		},
-	}
-	params.addFlags(cmd.Flags())
-	cmd.Flags().StringArrayVar(&unset, "unset", nil, "unset this `PARAM` (may be repeated)")
-	return cmd
+	})
 }
 
 // newProfileRemoveCommand makes "profile remove".
