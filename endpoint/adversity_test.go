@@ -23,11 +23,7 @@ func TestAHundredFollowOneLog(t *testing.T) {
 	t.Parallel()
 	r := start(t, "toy")
 	r.machine("m1", nil)
-	r.put("hold", "")
-	reply, err := r.act("m1", "powercycle", model.Params{"oob/wait": false})
-	if err != nil {
-		t.Fatal(err)
-	}
+	reply := r.holdCycle("m1")
 	l := r.e.api.actions.tails.get(reply.Run)
 	eventually(t, "its first line", func() bool { return r.e.api.actions.tails.text(reply.Run) != "" })
 	var followers sync.WaitGroup

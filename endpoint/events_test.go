@@ -294,11 +294,7 @@ func TestAListeningPluginGetsEverythingInOrder(t *testing.T) {
 func TestAListeningPluginMissesNothing(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "toy", "listener")
-	r.build()
-	if err := r.e.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	r.connect()
+	r.open()
 	r.ready("toy")
 	r.ready("listener")
 	if err := r.c.Post(t.Context(), "plugins/listener/params/x", 1, nil); err != nil {

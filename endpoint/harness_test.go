@@ -130,12 +130,29 @@ func start(t testing.TB, roles ...string) *rig {
 // start starts the endpoint and stops it at the end of the test.
 func (r *rig) start() {
 	r.t.Helper()
+	r.open()
+	r.t.Cleanup(r.stop)
+}
+
+// open starts the endpoint; the test stops it.
+func (r *rig) open() {
+	r.t.Helper()
 	r.build()
 	if err := r.e.Start(r.t.Context()); err != nil {
 		r.t.Fatal(err)
 	}
 	r.connect()
-	r.t.Cleanup(r.stop)
+}
+
+// holdCycle has the toy work at a power cycle of the machine until "hold" goes.
+func (r *rig) holdCycle(machine string) *client.ActionReply {
+	r.t.Helper()
+	r.put("hold", "")
+	reply, err := r.act(machine, "powercycle", model.Params{"oob/wait": false})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return reply
 }
 
 // build makes the endpoint, its times made short.

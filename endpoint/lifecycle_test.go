@@ -117,11 +117,7 @@ func TestASocketThatIsServedIsLeftAlone(t *testing.T) {
 func TestRestartKeepsWhatWasStored(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "toy")
-	r.build()
-	if err := r.e.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	r.connect()
+	r.open()
 	r.ready("toy")
 	uuid := r.machine("m1", nil)
 	reply, err := r.act("m1", "poweron", nil)
@@ -189,18 +185,10 @@ func TestStopWaitsForRuns(t *testing.T) {
 // stopInMidAction stops an endpoint while a toy is at work.
 func stopInMidAction(t *testing.T, role string) {
 	r := newRig(t, role)
-	r.build()
-	if err := r.e.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	r.connect()
+	r.open()
 	r.ready("toy")
 	r.machine("m1", nil)
-	r.put("hold", "")
-	reply, err := r.act("m1", "powercycle", model.Params{"oob/wait": false})
-	if err != nil {
-		t.Fatal(err)
-	}
+	reply := r.holdCycle("m1")
 	eventually(t, "executing", func() bool { return len(r.executed()) == 1 })
 	stopped := make(chan struct{})
 	go func() {

@@ -110,19 +110,11 @@ func TestARequestMayAskForMoreLog(t *testing.T) {
 func TestNoNewActionsDuringAStop(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "toy")
-	r.build()
-	if err := r.e.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	r.connect()
+	r.open()
 	r.ready("toy")
 	r.machine("m1", nil)
 	r.machine("m2", nil)
-	r.put("hold", "")
-	reply, err := r.act("m1", "powercycle", model.Params{"oob/wait": false})
-	if err != nil {
-		t.Fatal(err)
-	}
+	reply := r.holdCycle("m1")
 	eventually(t, "at work", func() bool { return len(r.executed()) == 1 })
 	stopped := make(chan struct{})
 	go func() {

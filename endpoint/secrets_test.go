@@ -330,11 +330,7 @@ func TestAnotherMasterKey(t *testing.T) {
 	if err := os.WriteFile(path, raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r.build()
-	if err := r.e.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	r.connect()
+	r.open()
 }
 
 // Events and runs go to many: they hold neither a secret nor its sealed form,

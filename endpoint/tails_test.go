@@ -40,11 +40,7 @@ func TestALogIsFollowed(t *testing.T) {
 	t.Parallel()
 	r := start(t, "toy")
 	r.machine("m1", nil)
-	r.put("hold", "")
-	reply, err := r.act("m1", "powercycle", model.Params{"oob/wait": false})
-	if err != nil {
-		t.Fatal(err)
-	}
+	reply := r.holdCycle("m1")
 	live := r.followLog(reply.Run)
 	line, err := live.ReadString('\n')
 	if err != nil || !strings.HasSuffix(line, "info toy executes powercycle\n") {
@@ -74,18 +70,10 @@ func TestALogIsFollowed(t *testing.T) {
 func TestAFollowerDoesNotHoldAStop(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "toy")
-	r.build()
-	if err := r.e.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	r.connect()
+	r.open()
 	r.ready("toy")
 	r.machine("m1", nil)
-	r.put("hold", "")
-	reply, err := r.act("m1", "powercycle", model.Params{"oob/wait": false})
-	if err != nil {
-		t.Fatal(err)
-	}
+	reply := r.holdCycle("m1")
 	live := r.followLog(reply.Run)
 	if _, err := live.ReadString('\n'); err != nil {
 		t.Fatal(err)

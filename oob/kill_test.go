@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,14 +9,12 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"provision-plugins/endpoint"
 	"provision-plugins/shared/client"
 	"provision-plugins/shared/model"
 	"provision-plugins/sim/bmc"
@@ -152,21 +149,7 @@ func startKillRig(t *testing.T, plugins string, machines int, off time.Duration)
 			t.Error(err)
 		}
 	})
-	dir := t.TempDir()
-	e, err := endpoint.New(endpoint.Options{DataDir: dir, PluginDir: plugins, Socket: filepath.Join(dir, "s"), Listen: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := e.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := e.Stop(ctx); err != nil {
-			t.Error(err)
-		}
-	})
+	e := startEndpoint(t, t.TempDir(), plugins)
 	if k.api, err = client.New(client.Options{Socket: e.Socket()}); err != nil {
 		t.Fatal(err)
 	}
