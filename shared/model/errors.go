@@ -106,10 +106,16 @@ func Errorf(kind Kind, format string, args ...any) *Error {
 // causeOf returns what the %w verbs of a fmt.Errorf named, nil if there were
 // none.
 func causeOf(err error) error {
-	if _, many := err.(interface{ Unwrap() []error }); many {
+	if _, many := err.(joined); many {
 		return err
 	}
 	return errors.Unwrap(err)
+}
+
+// joined is an error of several causes.
+type joined interface {
+	// Unwrap lists the causes.
+	Unwrap() []error
 }
 
 // inner is an Error inside the text of another one.

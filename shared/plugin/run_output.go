@@ -103,14 +103,20 @@ func (r *runner) one(ctx context.Context, row *inventory.Row) answered {
 	return answered{line: raw, kind: e.Kind()}
 }
 
+// report is an answer that tells of several things, some of which may have failed.
+type report interface {
+	// Err joins what failed; nil if nothing did.
+	Err() error
+}
+
 // failureIn is the kind of what an answer reports to have failed, such as the
 // checks of a doctor; empty if it reports none.
 func failureIn(v any) model.Kind {
-	report, ok := v.(interface{ Err() error })
+	r, ok := v.(report)
 	if !ok {
 		return ""
 	}
-	err := report.Err()
+	err := r.Err()
 	if err == nil {
 		return ""
 	}
