@@ -1,0 +1,165 @@
+package vbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// outcome is how one command ended.
+type outcome struct {
+	call           *call
+	stdout, stderr *capped
+	err            error // of the process
+	took           time.Duration
+	stopped        bool // by us, because its time was over
+}
+
+// judge turns an outcome into an error, nil for success.
+func (m *Manager) judge(o *outcome) error {
+	e := &Error{Command: o.call.name(), cause: o.err}
+	var exit *exec.ExitError
+	switch {
+	case o.stopped && o.err != nil:
+		e.Class, e.Exit, e.Unknown = TimedOut, -1, o.call.effect != read
+		e.Text = fmt.Sprintf("it did not end in %v and was killed", o.took.Round(100*time.Millisecond))
+		return e
+	case o.err != nil && !errors.As(o.err, &exit):
+		e.Class, e.Exit, e.Text = NoCommand, -1, o.err.Error()
+		return e
+	case exit != nil && !exit.Exited():
+		e.Class, e.Exit, e.Unknown = Failed, -1, o.call.effect != read
+		e.Text = "it was ended by a signal: " + exit.String()
+		return e
+	case exit != nil:
+		e.Exit = exit.ExitCode()
+	}
+	said := Classify(o.call.args, e.Exit, o.stdout.Bytes(), o.stderr.Bytes())
+	if said == nil {
+		if o.stdout.dropped > 0 && !o.call.long {
+			return &Error{Command: e.Command, Class: Garbled, Text: fmt.Sprintf("it printed more than %d MiB", maxOut>>20)}
+		}
+		return nil
+	}
+	said.cause = o.err
+	if said.Class == NoDriver && !m.driverMissing() {
+		said.Class = StartFailed
+	}
+	return said
+}
+
+// driverMissing reports whether the kernel driver's device is not there.
+func (m *Manager) driverMissing() bool {
+	_, err := os.Stat(m.opts.Device)
+	return err != nil
+}
+
+var (
+	// errorLine is a line that reports an error, whatever the exit code is.
+	errorLine = regexp.MustCompile(`(?m)^(?:VBoxManage|vboxmanage)[.a-z]*: error: ?(.*)$`)
+	// detailCode is the code in such a line, which is the same in every language.
+	detailCode = regexp.MustCompile(`(?m)^(?:VBoxManage|vboxmanage)[.a-z]*: error: .*\b[Cc]ode ([A-Z]+_[A-Z0-9_]+) \(0x([0-9a-fA-F]{1,8})\)`)
+)
+
+// byCode is what the codes mean.
+var byCode = map[uint32]Class{
+	0x80bb0001: NotFound,     // VBOX_E_OBJECT_NOT_FOUND
+	0x80bb0002: InvalidState, // VBOX_E_INVALID_VM_STATE
+	0x80bb0003: NotReady,     // VBOX_E_VM_ERROR: the session is closing; of a start it is a failure
+	0x80bb0004: Conflict,     // VBOX_E_FILE_ERROR
+	0x80bb0007: Locked,       // VBOX_E_INVALID_OBJECT_STATE
+	0x80bb000c: Conflict,     // VBOX_E_OBJECT_IN_USE
+	0x80070057: Conflict,     // NS_ERROR_INVALID_ARG
+	0x80070005: NotReady,     // E_ACCESSDENIED: starting, stopping or inaccessible
+	0x80040154: Service,      // NS_ERROR_FACTORY_NOT_REGISTERED
+	0x80080005: Service,      // CO_E_SERVER_EXEC_FAILURE
+}
+
+// Classify returns what a finished command's output says went wrong, nil for
+// nothing. An error line counts with any exit code.
+func Classify(args []string, exit int, stdout, stderr []byte) *Error {
+	c := callOf(args)
+	lines := errorLine.FindAllSubmatch(stderr, 8)
+	if exit == 0 && len(lines) == 0 {
+		return nil
+	}
+	e := &Error{Command: c.name(), Exit: exit, Class: Failed}
+	if len(lines) > 0 {
+		e.Text = oneLine(string(lines[0][1]))
+	} else {
+		e.Text = oneLine(lastLine(string(stderr), string(stdout)))
+	}
+	if m := detailCode.FindSubmatch(stderr); m != nil {
+		e.Code = string(m[1])
+		number, err := strconv.ParseUint(string(m[2]), 16, 32)
+		if class, ok := byCode[uint32(number)]; ok && err == nil {
+			e.Class = class
+		}
+	}
+	e.Class = refine(&c, e, string(stderr)+"\n"+string(stdout))
+	return e
+}
+
+// refine tells apart what has one code, or none. Nothing here makes a command
+// run again.
+func refine(c *call, e *Error, all string) Class {
+	switch {
+	case strings.Contains(all, "terminated unexpectedly during startup"), strings.Contains(all, "VERR_VM_DRIVER_NOT_INSTALLED"),
+		strings.Contains(all, "vboxnetctl"), strings.Contains(all, "Kernel driver not installed"):
+		return NoDriver
+	case strings.Contains(all, "Failed to create the VirtualBox object"), strings.Contains(all, "Failed to initialize COM"):
+		return Service
+	case strings.HasPrefix(all, "sudo:"):
+		return NoUser
+	case e.Class == NotReady && strings.Contains(all, "The object functionality is limited"):
+		return Inaccessible
+	case e.Class == NotReady && e.Code == "VBOX_E_VM_ERROR" && c.effect != read:
+		return Failed
+	case e.Code == "" && e.Exit == 2:
+		return Usage
+	case e.Code == "" && e.Exit == 1 && (e.Command == "debugvm" || strings.HasPrefix(e.Command, "controlvm ") || strings.HasPrefix(e.Command, "debugvm ")):
+		// "is not currently running", in any language, is all that has no code.
+		return InvalidState
+	case strings.Contains(all, "Could not create guest session"):
+		return Guest
+	}
+	return e.Class
+}
+
+// lastLine is the last line that says something, of the first text that does.
+func lastLine(texts ...string) string {
+	for _, text := range texts {
+		lines := strings.Split(strings.TrimSpace(text), "\n")
+		if last := lines[len(lines)-1]; last != "" {
+			return last
+		}
+	}
+	return ""
+}
+
+// maxText is how much of an error's text is kept, in characters.
+const maxText = 300
+
+// oneLine makes text of a program fit for a line: bounded, and without what
+// moves a cursor.
+func oneLine(s string) string {
+	var b strings.Builder
+	kept := 0
+	for _, r := range strings.TrimSpace(s) {
+		if kept++; kept > maxText {
+			b.WriteString("…")
+			break
+		}
+		if !unicode.IsPrint(r) {
+			r = ' '
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}

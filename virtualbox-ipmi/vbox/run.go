@@ -1,0 +1,64 @@
+package vbox
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Run runs VBoxManage with args and returns what it printed on stdout. A change
+// of one virtual machine waits for its lock, unless ctx came from Lock. Reads,
+// and changes whose repetition is harmless, are tried again while VirtualBox is
+// between two states; others are run once. Errors are *Error, or ctx's own if
+// nothing was run.
+func (m *Manager) Run(ctx context.Context, args ...string) ([]byte, error) {
+	c := callOf(args)
+	if c.vm != "" {
+		locked, unlock, err := m.Lock(ctx, c.vm)
+		if err != nil {
+			return nil, err
+		}
+		defer unlock()
+		ctx = locked
+	}
+	began := time.Now()
+	for try := 1; ; try++ {
+		out, err := m.exec(ctx, &c)
+		if err == nil || !m.again(&c, err, try, time.Since(began)) {
+			return out, err
+		}
+		if !pause(ctx, m.opts.Gap) {
+			return out, err
+		}
+	}
+}
+
+// again reports whether a command that failed is run once more.
+func (m *Manager) again(c *call, err error, try int, spent time.Duration) bool {
+	var e *Error
+	if !errors.As(err, &e) || e.Unknown || !classes[e.Class].again {
+		return false
+	}
+	switch c.effect {
+	case read:
+		return try < m.opts.ReadTries
+	case idempotent:
+		// A VBoxSVC that does not answer may be slow to say so, and then have
+		// done it: only a refusal is as good as nothing.
+		return e.Class != Service && spent < m.opts.LockedFor
+	case once:
+	}
+	return false
+}
+
+// pause waits for d and reports whether ctx is still alive.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
