@@ -19,26 +19,21 @@ const (
 	auditShare = 10
 )
 
-// openAudit makes or opens the stream of the audit trail. Nobody can delete a
-// message of it, not even through the engine's own interface.
-func (s *Store) openAudit(ctx context.Context, found map[string]bool) error {
+// auditConfig is the stream of the audit trail. Nobody can delete a message of
+// it, not even through the engine's own interface.
+func (e *engine) auditConfig() jetstream.StreamConfig {
 	var limit int64 = -1
-	if c := s.srv.JetStreamConfig(); c != nil && c.MaxStore > 0 {
+	if c := e.srv.JetStreamConfig(); c != nil && c.MaxStore > 0 {
 		limit = c.MaxStore / auditShare
 	}
-	var err error
-	s.audit, err = s.openStream(ctx, found, jetstream.StreamConfig{
-		Name:       auditName,
+	return jetstream.StreamConfig{
 		Subjects:   []string{auditSubject + ">"},
-		Storage:    jetstream.FileStorage,
-		Replicas:   1,
 		Discard:    jetstream.DiscardOld,
 		MaxAge:     auditAge,
 		MaxBytes:   limit,
 		DenyDelete: true,
 		DenyPurge:  true,
-	})
-	return err
+	}
 }
 
 // auditOf is the subject of this site's trail.
@@ -47,16 +42,16 @@ func (s *Store) auditOf() string { return auditSubject + s.site }
 // AppendAudit writes a batch of the audit trail after the one of the sequence
 // last, and returns its own. It is on disk when this returns.
 func (s *Store) AppendAudit(ctx context.Context, data []byte, last uint64) (uint64, error) {
-	seq, err := s.put(ctx, write{stream: s.audit, subject: s.auditOf(), data: data, expect: last})
+	seq, err := s.put(ctx, write{stream: auditStream, subject: s.auditOf(), data: data, expect: last})
 	if errors.Is(err, errStale) {
 		return 0, model.Errorf(model.Conflict, "somebody else has written to it")
 	}
-	return seq, err
+	return seq, told(err)
 }
 
 // LastAudit returns the newest batch of the audit trail and its sequence.
 func (s *Store) LastAudit(ctx context.Context) ([]byte, uint64, error) {
-	msg, err := s.last(ctx, s.audit, s.auditOf())
+	msg, err := s.last(ctx, auditStream, s.auditOf())
 	if err != nil || msg == nil {
 		return nil, 0, err
 	}
@@ -66,12 +61,12 @@ func (s *Store) LastAudit(ctx context.Context) ([]byte, uint64, error) {
 // AuditBefore returns the newest batch whose sequence is below seq, and its
 // own; nil if there is none.
 func (s *Store) AuditBefore(ctx context.Context, seq uint64) ([]byte, uint64, error) {
-	info, err := s.audit.Info(ctx)
+	info, err := s.stream(auditStream).Info(ctx)
 	if err != nil {
 		return nil, 0, model.Errorf(model.Internal, "cannot read the audit trail: %w", err)
 	}
 	for at := seq - 1; at >= info.State.FirstSeq && at > 0; at-- {
-		msg, err := s.audit.GetMsg(ctx, at)
+		msg, err := s.stream(auditStream).GetMsg(ctx, at)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			continue
 		}
@@ -87,7 +82,7 @@ func (s *Store) AuditBefore(ctx context.Context, seq uint64) ([]byte, uint64, er
 
 // ScanAudit calls fn with every batch of the audit trail, oldest first.
 func (s *Store) ScanAudit(ctx context.Context, fn func(data []byte)) error {
-	return s.scan(ctx, s.audit, s.auditOf(), func(msg jetstream.Msg, _ *jetstream.MsgMetadata) error {
+	return s.scan(ctx, auditStream, s.auditOf(), func(msg jetstream.Msg, _ *jetstream.MsgMetadata) error {
 		fn(msg.Data())
 		return nil
 	})

@@ -26,10 +26,10 @@ func TestAuditIsOnlyAppended(t *testing.T) {
 	_, err := s.AppendAudit(ctx, []byte("late"), last-1)
 	wantKind(t, err, model.Conflict)
 	s = reopen(t, s, dir)
-	if err := s.audit.DeleteMsg(ctx, 1); err == nil {
+	if err := s.stream(auditStream).DeleteMsg(ctx, 1); err == nil {
 		t.Error("a batch was deleted")
 	}
-	if err := s.audit.Purge(ctx); err == nil {
+	if err := s.stream(auditStream).Purge(ctx); err == nil {
 		t.Error("the trail was purged")
 	}
 	var all []string
@@ -49,7 +49,7 @@ func TestAuditIsOnlyAppended(t *testing.T) {
 	if len(back) != 3 || back[0] != "three" {
 		t.Errorf("backwards %q", back)
 	}
-	cfg := s.audit.CachedInfo().Config
+	cfg := s.stream(auditStream).CachedInfo().Config
 	if !cfg.DenyDelete || !cfg.DenyPurge || cfg.MaxAge != auditAge || cfg.Discard != jetstream.DiscardOld || cfg.MaxBytes <= 0 {
 		t.Errorf("%+v", cfg)
 	}

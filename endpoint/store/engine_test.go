@@ -16,22 +16,22 @@ import (
 
 func TestEngineSyncsEveryWriteAndListensNowhere(t *testing.T) {
 	s := open(t, t.TempDir())
-	if cfg := s.srv.JetStreamConfig(); !cfg.SyncAlways {
+	if cfg := s.engine().srv.JetStreamConfig(); !cfg.SyncAlways {
 		t.Error("writes are not synced before they are acknowledged")
 	}
-	if addr := s.srv.Addr(); addr != nil {
+	if addr := s.engine().srv.Addr(); addr != nil {
 		t.Errorf("the engine listens on %v", addr)
 	}
 }
 
 func TestStreamsAreAsDesigned(t *testing.T) {
 	s := open(t, t.TempDir())
-	records := s.records.CachedInfo().Config
+	records := s.stream(recordsStream).CachedInfo().Config
 	if records.Name != "ACTIONS" || records.Subjects[0] != "act.>" || records.MaxMsgsPerSubject != 120 ||
 		records.MaxAge != 0 || records.Storage != jetstream.FileStorage || records.AllowDirect {
 		t.Errorf("run records: %+v", records)
 	}
-	objects := s.objects.CachedInfo().Config
+	objects := s.stream(objectsStream).CachedInfo().Config
 	if objects.MaxMsgsPerSubject != 1 || objects.Storage != jetstream.FileStorage || objects.AllowDirect {
 		t.Errorf("objects: %+v", objects)
 	}
@@ -42,7 +42,7 @@ func TestBucketIsAKeyValueBucket(t *testing.T) {
 	ctx := context.Background()
 	s := open(t, t.TempDir())
 	o := create(t, s, "a.b", "n")
-	kv, err := s.js.KeyValue(ctx, "objects")
+	kv, err := s.engine().js.KeyValue(ctx, "objects")
 	must(t, err)
 	entry, err := kv.Get(ctx, "machines.a=2Eb")
 	must(t, err)
@@ -159,12 +159,12 @@ func TestLaterLayoutIsRefused(t *testing.T) {
 	ctx := context.Background()
 	dir := t.TempDir()
 	s := open(t, dir)
-	msg, err := s.last(ctx, s.objects, bucketSubject+schemaKey)
+	msg, err := s.last(ctx, objectsStream, bucketSubject+schemaKey)
 	must(t, err)
 	if msg == nil || string(msg.Data) != `{"Version":1}` {
 		t.Fatalf("the layout's record is %+v", msg)
 	}
-	_, err = s.put(ctx, write{stream: s.objects, subject: msg.Subject, data: []byte(`{"Version":2}`), expect: msg.Sequence})
+	_, err = s.put(ctx, write{stream: objectsStream, subject: msg.Subject, data: []byte(`{"Version":2}`), expect: msg.Sequence})
 	must(t, err)
 	must(t, s.Close())
 	_, err = Open(ctx, Options{Dir: dir})
@@ -182,7 +182,7 @@ func TestDamagedRecordStopsTheStart(t *testing.T) {
 		ctx := context.Background()
 		dir := t.TempDir()
 		s := open(t, dir)
-		w.stream = s.objects
+		w.stream = objectsStream
 		_, err := s.put(ctx, w)
 		must(t, err)
 		must(t, s.Close())

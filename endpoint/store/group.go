@@ -47,10 +47,7 @@ type member struct {
 
 // put is Store.put, with whatever else is written at the time. No two writes of
 // one subject may be under way.
-func (g *group) put(ctx context.Context, w write) (uint64, error) {
-	if err := g.store.usable(ctx); err != nil {
-		return 0, err
-	}
+func (g *group) put(w write) (uint64, error) {
 	mine := &member{write: w, done: make(chan struct{})}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, mine)
@@ -97,7 +94,7 @@ func (g *group) apart(members []*member) {
 	var puts sync.WaitGroup
 	for _, m := range members {
 		puts.Go(func() {
-			m.seq, m.err = g.store.put(context.Background(), m.write)
+			m.seq, m.err = g.store.putOne(context.Background(), m.write)
 			close(m.done)
 		})
 	}
@@ -107,17 +104,16 @@ func (g *group) apart(members []*member) {
 // together carries the writes out as one batch of the engine's: all, or none if
 // one of them has lost its compare-and-set. It reports whether they are settled.
 func (g *group) together(members []*member) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	ctx, cancel := g.store.bounded(context.Background())
 	defer cancel()
 	ack, err := g.publish(ctx, members)
 	switch {
 	case err != nil: // the batch may be there, or not
-		for _, m := range members {
-			m.seq, m.err = g.store.resolve(ctx, m.write, err)
-		}
+		g.resolve(ctx, members, err)
 	case ack.Error != nil || ack.BatchSize != len(members):
 		return false // nothing was written
 	default:
+		g.store.dog.wrote()
 		for i, m := range members {
 			m.seq = ack.Sequence - uint64(len(members)-1-i)
 		}
@@ -126,6 +122,14 @@ func (g *group) together(members []*member) bool {
 		close(m.done)
 	}
 	return true
+}
+
+// resolve finds out of each write of a batch whether it is there.
+func (g *group) resolve(ctx context.Context, members []*member, cause error) {
+	g.store.dog.ill(cause.Error())
+	for _, m := range members {
+		m.seq, m.err = g.store.resolve(ctx, m.write, cause)
+	}
 }
 
 // batchAck is what the engine answers to a batch.
@@ -137,21 +141,20 @@ type batchAck struct {
 
 // publish sends a batch and returns the answer to its last message.
 func (g *group) publish(ctx context.Context, members []*member) (*batchAck, error) {
-	id := uuid.NewString()
+	id, conn := uuid.NewString(), g.store.engine().conn
 	for i, m := range members {
-		msg := &nats.Msg{Subject: m.subject, Data: m.data, Header: nats.Header{
-			batchIDHeader:                       {id},
-			batchSeqHeader:                      {strconv.Itoa(i + 1)},
-			jetstream.ExpectedLastSubjSeqHeader: {strconv.FormatUint(m.expect, 10)},
-		}}
+		msg := &nats.Msg{Subject: m.subject, Data: m.data, Header: m.header()}
+		msg.Header[batchIDHeader] = []string{id}
+		msg.Header[batchSeqHeader] = []string{strconv.Itoa(i + 1)}
+		msg.Header[jetstream.ExpectedLastSubjSeqHeader] = []string{strconv.FormatUint(m.expect, 10)}
 		if i < len(members)-1 {
-			if err := g.store.conn.PublishMsg(msg); err != nil {
+			if err := conn.PublishMsg(msg); err != nil {
 				return nil, err
 			}
 			continue
 		}
 		msg.Header.Set(batchCommitHeader, "1")
-		reply, err := g.store.conn.RequestMsgWithContext(ctx, msg)
+		reply, err := conn.RequestMsgWithContext(ctx, msg)
 		if err != nil {
 			return nil, err
 		}

@@ -14,7 +14,7 @@ import (
 // memberOf is a write of an object's first record, ready for a group.
 func memberOf(s *Store, id, data string, expect uint64) *member {
 	return &member{
-		write: write{stream: s.records, subject: s.subject("machines", id), data: []byte(data), expect: expect},
+		write: write{stream: recordsStream, subject: s.subject("machines", id), data: []byte(data), expect: expect},
 		done:  make(chan struct{}),
 	}
 }
@@ -57,7 +57,7 @@ func TestWhatComesAtOnceIsWrittenTogether(t *testing.T) {
 	wg.Wait()
 	together := 0
 	for seq := range uint64(writers * each) {
-		msg, err := s.records.GetMsg(ctx, seq+1)
+		msg, err := s.stream(recordsStream).GetMsg(ctx, seq+1)
 		must(t, err)
 		if msg.Header.Get(batchIDHeader) != "" {
 			together++
@@ -91,7 +91,7 @@ func TestAStaleWriteInAGroupIsRefusedAlone(t *testing.T) {
 	for i := range groupFrom {
 		members = append(members, memberOf(s, fmt.Sprint("m", i), "mine", 0))
 	}
-	if s.group.together(members) {
+	if s.groups[recordsStream].together(members) {
 		t.Fatal("a group with a stale write was written")
 	}
 	for i, m := range members {
@@ -100,7 +100,7 @@ func TestAStaleWriteInAGroupIsRefusedAlone(t *testing.T) {
 			t.Fatalf("a refused group left %+v of %d, %v", r, i, err)
 		}
 	}
-	s.group.apart(members)
+	s.groups[recordsStream].apart(members)
 	for i, m := range members {
 		r, err := s.LastRecord(ctx, "machines", fmt.Sprint("m", i))
 		must(t, err)
@@ -181,8 +181,8 @@ func TestAGroupWithoutAnAnswer(t *testing.T) {
 	for i := range groupFrom {
 		members = append(members, memberOf(s, fmt.Sprint("m", i), "mine", 0))
 	}
-	s.conn.Close()
-	if !s.group.together(members) {
+	s.engine().conn.Close()
+	if !s.groups[recordsStream].together(members) {
 		t.Fatal("to be written again, although it may be there")
 	}
 	for _, m := range members {
@@ -230,22 +230,22 @@ func TestAStreamOfBeforeTakesGroups(t *testing.T) {
 	ctx := context.Background()
 	dir := t.TempDir()
 	s := open(t, dir)
-	cfg := s.records.CachedInfo().Config
+	cfg := s.stream(recordsStream).CachedInfo().Config
 	cfg.AllowAtomicPublish = false
-	_, err := s.js.UpdateStream(ctx, cfg)
+	_, err := s.engine().js.UpdateStream(ctx, cfg)
 	must(t, err)
 	var members []*member
 	for i := range groupFrom {
 		members = append(members, memberOf(s, fmt.Sprint("m", i), "mine", 0))
 	}
-	if s.group.together(members) {
+	if s.groups[recordsStream].together(members) {
 		t.Error("an engine that takes no groups took one")
 	}
 	s = reopen(t, s, dir)
-	if !s.records.CachedInfo().Config.AllowAtomicPublish {
+	if !s.stream(recordsStream).CachedInfo().Config.AllowAtomicPublish {
 		t.Fatal("not changed at the start")
 	}
-	if !s.group.together(members) || members[0].err != nil {
+	if !s.groups[recordsStream].together(members) || members[0].err != nil {
 		t.Errorf("a group: %v", members[0].err)
 	}
 }

@@ -32,7 +32,7 @@ type contents struct {
 // left there.
 func (s *Store) load(ctx context.Context) error {
 	var c contents
-	err := s.scan(ctx, s.objects, bucketSubject+">", func(msg jetstream.Msg, meta *jetstream.MsgMetadata) error {
+	err := s.scan(ctx, objectsStream, bucketSubject+">", func(msg jetstream.Msg, meta *jetstream.MsgMetadata) error {
 		return c.add(msg, meta.Sequence.Stream)
 	})
 	if err != nil {
@@ -56,6 +56,9 @@ func (c *contents) add(msg jetstream.Msg, seq uint64) error {
 		// is gone.
 		return nil
 	}
+	if k == beatKey {
+		return nil
+	}
 	if k == schemaKey {
 		c.schema = &schema{}
 		return decodeRecord(k, msg.Data(), c.schema)
@@ -64,19 +67,27 @@ func (c *contents) add(msg jetstream.Msg, seq uint64) error {
 		c.reservations = append(c.reservations, reservation{key: k, owner: string(msg.Data()), rev: seq})
 		return nil
 	}
+	it, err := itemOf(k, msg.Data(), seq)
+	if err == nil {
+		c.items = append(c.items, it)
+	}
+	return err
+}
+
+// itemOf reads the stored object of a key.
+func itemOf(k string, data []byte, seq uint64) (*item, error) {
 	prefix, id, ok := splitKey(k)
 	if !ok {
-		return model.Errorf(model.Internal, "cannot read the store: strange key %.80q", k)
+		return nil, model.Errorf(model.Internal, "cannot read the store: strange key %.80q", k)
 	}
 	var e envelope
-	if err := decodeRecord(k, msg.Data(), &e); err != nil {
-		return err
+	if err := decodeRecord(k, data, &e); err != nil {
+		return nil, err
 	}
-	c.items = append(c.items, &item{
+	return &item{
 		Object: Object{Prefix: prefix, ID: id, Rev: seq, Value: e.Value, Note: &Note{}, Key: e.Key},
 		unique: e.Unique,
-	})
-	return nil
+	}, nil
 }
 
 // decodeRecord decodes a stored value, naming its key if it cannot.

@@ -117,7 +117,11 @@ func (s *Store) Create(ctx context.Context, o Object, unique map[string]string) 
 	if err != nil {
 		return Object{}, err
 	}
-	defer s.locks.lock(key(o.Prefix, o.ID))()
+	k := key(o.Prefix, o.ID)
+	defer s.locks.lock(k)()
+	if err := s.certain(ctx, k); err != nil {
+		return Object{}, err
+	}
 	if s.view.get(o.Prefix, o.ID) != nil {
 		return Object{}, exists(o.Prefix, o.ID)
 	}
@@ -126,15 +130,15 @@ func (s *Store) Create(ctx context.Context, o Object, unique map[string]string) 
 	}
 	release, err := s.reserve(ctx, nil, next)
 	if err != nil {
-		return Object{}, err
+		return Object{}, told(err)
 	}
-	rev, err := s.putNew(ctx, key(o.Prefix, o.ID), data)
+	rev, err := s.putNew(ctx, k, data)
 	if errors.Is(err, errStale) {
 		err = exists(o.Prefix, o.ID)
 	}
-	defer release(err == nil) // once the view has the object: a claim is judged by the view
+	defer release(err) // once the view has the object: a claim is judged by the view
 	if err != nil {
-		return Object{}, err
+		return Object{}, s.doubt(k, err)
 	}
 	return s.commit(nil, next, rev), nil
 }
@@ -149,21 +153,24 @@ func (s *Store) Update(ctx context.Context, o Object, unique map[string]string) 
 	}
 	k := key(o.Prefix, o.ID)
 	defer s.locks.lock(k)()
+	if err := s.certain(ctx, k); err != nil {
+		return Object{}, err
+	}
 	old, err := s.current(o.Prefix, o.ID, o.Rev)
 	if err != nil {
 		return Object{}, err
 	}
 	release, err := s.reserve(ctx, old, next)
 	if err != nil {
-		return Object{}, err
+		return Object{}, told(err)
 	}
-	rev, err := s.put(ctx, write{stream: s.objects, subject: bucketSubject + k, data: data, expect: old.Rev})
+	rev, err := s.put(ctx, write{stream: objectsStream, subject: bucketSubject + k, data: data, expect: old.Rev})
 	if errors.Is(err, errStale) {
 		err = changed(o.Prefix, o.ID)
 	}
-	defer release(err == nil)
+	defer release(err)
 	if err != nil {
-		return Object{}, err
+		return Object{}, s.doubt(k, err)
 	}
 	return s.commit(old, next, rev), nil
 }
@@ -176,6 +183,9 @@ func (s *Store) Delete(ctx context.Context, prefix, id string, rev uint64) (Obje
 	}
 	k := key(prefix, id)
 	defer s.locks.lock(k)()
+	if err := s.certain(ctx, k); err != nil {
+		return Object{}, err
+	}
 	if rev == 0 {
 		if it := s.view.get(prefix, id); it != nil {
 			rev = it.Rev
@@ -189,13 +199,13 @@ func (s *Store) Delete(ctx context.Context, prefix, id string, rev uint64) (Obje
 	if err != nil {
 		return Object{}, err
 	}
-	gone, err := s.put(ctx, write{stream: s.objects, subject: bucketSubject + k, expect: old.Rev, remove: true})
+	gone, err := s.put(ctx, write{stream: objectsStream, subject: bucketSubject + k, expect: old.Rev, remove: true})
 	if errors.Is(err, errStale) {
 		err = changed(prefix, id)
 	}
-	defer release(err == nil)
+	defer release(err)
 	if err != nil {
-		return Object{}, err
+		return Object{}, s.doubt(k, err)
 	}
 	if s.view.remove(prefix, id, gone) {
 		s.emit(Change{Old: old.object()})
@@ -227,12 +237,12 @@ func (s *Store) commit(old, next *item, rev uint64) Object {
 
 // putNew writes a key that has no value: none ever, or a delete marker.
 func (s *Store) putNew(ctx context.Context, k string, data []byte) (uint64, error) {
-	w := write{stream: s.objects, subject: bucketSubject + k, data: data}
+	w := write{stream: objectsStream, subject: bucketSubject + k, data: data}
 	rev, err := s.put(ctx, w)
 	if !errors.Is(err, errStale) {
 		return rev, err
 	}
-	msg, err := s.last(ctx, s.objects, w.subject)
+	msg, err := s.last(ctx, objectsStream, w.subject)
 	if err != nil {
 		return 0, err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -39,7 +40,7 @@ func errClosed() error {
 // write is one compare-and-set: data go under subject if the last message there
 // has the sequence expect, 0 meaning that there is none.
 type write struct {
-	stream  jetstream.Stream
+	stream  streamID
 	subject string
 	data    []byte
 	expect  uint64
@@ -50,20 +51,26 @@ type write struct {
 // stop half way when ctx ends: the caller going away must not leave a write
 // nobody knows the outcome of.
 func (s *Store) put(ctx context.Context, w write) (uint64, error) {
-	if err := s.usable(ctx); err != nil {
+	if err := s.writable(ctx, len(w.data)); err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
-	defer cancel()
-	msg := &nats.Msg{Subject: w.subject, Data: w.data, Header: nats.Header{}}
-	if w.remove {
-		msg.Header.Set(opHeader, opDelete)
+	if w.stream == auditStream { // has one subject, so that nothing can be written together
+		return s.putOne(ctx, w)
 	}
+	return s.groups[w.stream].put(w)
+}
+
+// putOne is put of a write by itself.
+func (s *Store) putOne(ctx context.Context, w write) (uint64, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	msg := &nats.Msg{Subject: w.subject, Data: w.data, Header: w.header()}
 	// The client must not publish again by itself: a second copy of a write
 	// that did land would lose the compare-and-set and hide that it landed.
-	ack, err := s.js.PublishMsg(ctx, msg,
+	ack, err := s.engine().js.PublishMsg(ctx, msg,
 		jetstream.WithExpectLastSequencePerSubject(w.expect), jetstream.WithRetryAttempts(0))
 	if err == nil {
+		s.dog.wrote()
 		return ack.Sequence, nil
 	}
 	if apiErr := (*jetstream.APIError)(nil); errors.As(err, &apiErr) {
@@ -72,7 +79,25 @@ func (s *Store) put(ctx context.Context, w write) (uint64, error) {
 		}
 		return 0, model.Errorf(model.Internal, "cannot write to the store: %w", err)
 	}
+	s.dog.ill(err.Error())
 	return s.resolve(ctx, w, err)
+}
+
+// bounded returns the context of a write: one that ends neither with its caller
+// nor waits for an engine that is given up.
+func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	ctx, stop := s.dog.until(ctx)
+	return ctx, func() { stop(); cancel() }
+}
+
+// header is the header of a write's message.
+func (w write) header() nats.Header {
+	h := nats.Header{}
+	if w.remove {
+		h.Set(opHeader, opDelete)
+	}
+	return h
 }
 
 // resolve finds out whether a write whose acknowledgement did not come is there.
@@ -80,24 +105,29 @@ func (s *Store) resolve(ctx context.Context, w write, cause error) (uint64, erro
 	msg, err := s.last(context.WithoutCancel(ctx), w.stream, w.subject)
 	switch {
 	case err != nil:
-		return 0, model.Errorf(model.Internal, "cannot tell whether a write reached the store: %w", errors.Join(cause, err))
+		return 0, &doubtful{fmt.Errorf("%w; %w", cause, err)}
 	case msg != nil && msg.Sequence > w.expect && bytes.Equal(msg.Data, w.data) && removed(msg) == w.remove:
 		return msg.Sequence, nil
 	case msg != nil && msg.Sequence > w.expect:
 		return 0, errStale
 	}
-	return 0, model.Errorf(model.Internal, "cannot write to the store: %w", cause)
+	return 0, &doubtful{cause} // it may still be on its way
 }
 
 // last returns the last message of a subject, as the stream itself has it, or
 // nil.
-func (s *Store) last(ctx context.Context, stream jetstream.Stream, subject string) (*jetstream.RawStreamMsg, error) {
+func (s *Store) last(ctx context.Context, stream streamID, subject string) (*jetstream.RawStreamMsg, error) {
 	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.dog.fault(); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	msg, err := stream.GetLastMsgForSubject(ctx, subject)
+	ctx, stop := s.dog.until(ctx)
+	defer stop()
+	msg, err := s.stream(stream).GetLastMsgForSubject(ctx, subject)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, nil
 	}
@@ -127,4 +157,15 @@ func (s *Store) usable(ctx context.Context) error {
 		return model.Errorf(model.Timeout, "cannot use the store: %w", context.Cause(ctx))
 	}
 	return nil
+}
+
+// writable refuses a write of n bytes that cannot succeed.
+func (s *Store) writable(ctx context.Context, n int) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	if err := s.dog.fault(); err != nil {
+		return err
+	}
+	return s.spaceFor(n)
 }

@@ -15,14 +15,14 @@ var errNoAnswer = errors.New("no answer")
 func TestAmbiguousWriteIsResolvedByReading(t *testing.T) {
 	ctx := context.Background()
 	s := open(t, t.TempDir())
-	before := write{stream: s.records, subject: s.subject("machines", "a"), data: []byte("before")}
+	before := write{stream: recordsStream, subject: s.subject("machines", "a"), data: []byte("before")}
 	seq, err := s.put(ctx, before)
 	must(t, err)
-	w := write{stream: s.records, subject: before.subject, data: []byte("mine"), expect: seq}
+	w := write{stream: recordsStream, subject: before.subject, data: []byte("mine"), expect: seq}
 
 	_, err = s.resolve(ctx, w, errNoAnswer)
-	wantKind(t, err, model.Internal)
-	if !errors.Is(err, errNoAnswer) {
+	wantKind(t, told(err), model.Internal)
+	if !errors.Is(told(err), errNoAnswer) {
 		t.Errorf("a write that did not land: %v, want its cause", err)
 	}
 	mine, err := s.put(ctx, w)
@@ -42,8 +42,8 @@ func TestAmbiguousWriteIsResolvedByReading(t *testing.T) {
 	}
 	must(t, s.Close())
 	_, err = s.resolve(ctx, w, errNoAnswer)
-	wantKind(t, err, model.Internal)
-	if !errors.Is(err, errNoAnswer) {
+	wantKind(t, told(err), model.Internal)
+	if !errors.Is(told(err), errNoAnswer) {
 		t.Errorf("what cannot be resolved loses its cause: %v", err)
 	}
 }

@@ -30,7 +30,7 @@ func (s *Store) subject(prefix, id string) string {
 // not from a copy. Without one the record's Seq is 0.
 func (s *Store) LastRecord(ctx context.Context, prefix, id string) (Record, error) {
 	r := Record{Prefix: prefix, ID: id}
-	msg, err := s.last(ctx, s.records, s.subject(prefix, id))
+	msg, err := s.last(ctx, recordsStream, s.subject(prefix, id))
 	if err != nil || msg == nil {
 		return r, err
 	}
@@ -48,11 +48,11 @@ func (s *Store) PutRecord(ctx context.Context, r Record) (uint64, error) {
 	if len(r.Data) > MaxValue {
 		return 0, model.Errorf(model.Invalid, "cannot write a run record: larger than %d bytes", MaxValue)
 	}
-	seq, err := s.group.put(ctx, write{stream: s.records, subject: s.subject(r.Prefix, r.ID), data: r.Data, expect: r.Seq})
+	seq, err := s.put(ctx, write{stream: recordsStream, subject: s.subject(r.Prefix, r.ID), data: r.Data, expect: r.Seq})
 	if errors.Is(err, errStale) {
 		return 0, model.Errorf(model.Conflict, "cannot write a run record: %s/%s has a newer one", r.Prefix, r.ID)
 	}
-	return seq, err
+	return seq, told(err)
 }
 
 // ScanRecords calls fn with every record in the order they were written: those
@@ -62,7 +62,7 @@ func (s *Store) ScanRecords(ctx context.Context, prefix, id string, fn func(Reco
 	if prefix != "" {
 		filter = s.subject(prefix, id)
 	}
-	return s.scan(ctx, s.records, filter, func(msg jetstream.Msg, meta *jetstream.MsgMetadata) error {
+	return s.scan(ctx, recordsStream, filter, func(msg jetstream.Msg, meta *jetstream.MsgMetadata) error {
 		r, err := s.record(msg.Subject())
 		if err != nil {
 			return err
@@ -79,7 +79,7 @@ func (s *Store) ReadRecord(ctx context.Context, seq uint64) (Record, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	msg, err := s.records.GetMsg(ctx, seq)
+	msg, err := s.stream(recordsStream).GetMsg(ctx, seq)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return Record{}, model.Errorf(model.NotFound, "run record %d does not exist", seq)
 	}
@@ -96,7 +96,7 @@ func (s *Store) ReadRecord(ctx context.Context, seq uint64) (Record, error) {
 
 // DeleteRecord removes the record at a sequence; an absent one is no error.
 func (s *Store) DeleteRecord(ctx context.Context, seq uint64) error {
-	return s.deleteMsg(ctx, s.records, seq)
+	return s.deleteMsg(ctx, recordsStream, seq)
 }
 
 // record returns a record with the names that a subject of this site spells.
@@ -110,12 +110,13 @@ func (s *Store) record(subject string) (Record, error) {
 }
 
 // deleteMsg removes a message by its sequence.
-func (s *Store) deleteMsg(ctx context.Context, stream jetstream.Stream, seq uint64) error {
+func (s *Store) deleteMsg(ctx context.Context, id streamID, seq uint64) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
+	stream := s.stream(id)
 	err := stream.DeleteMsg(ctx, seq)
 	if err == nil {
 		return nil

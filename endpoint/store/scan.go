@@ -23,10 +23,11 @@ type visit func(msg jetstream.Msg, meta *jetstream.MsgMetadata) error
 // scan calls fn with every message now in the stream under a filter, in
 // sequence order. All are taken through one iterator: an ordered consumer that
 // is fetched from in several batches begins again under other rules.
-func (s *Store) scan(ctx context.Context, stream jetstream.Stream, filter string, fn visit) error {
+func (s *Store) scan(ctx context.Context, id streamID, filter string, fn visit) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
+	stream := s.stream(id)
 	cons, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{filter},
 		DeliverPolicy:  jetstream.DeliverAllPolicy,

@@ -5,11 +5,10 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"provision-plugins/shared/model"
 )
@@ -32,21 +31,22 @@ type Options struct {
 	// MaxBytes bounds what is stored; default: three quarters of the space
 	// that is free at start, beside what is stored already.
 	MaxBytes int64
+	// Space tells what room a directory's file system has; default: as the system
+	// says.
+	Space func(dir string) (Space, error)
 }
 
 // Store is an open data directory. Its methods may be called concurrently.
 type Store struct {
+	opts Options
 	site string
 	log  *slog.Logger
 
 	lock    *dirLock
-	srv     *server.Server
-	conn    *nats.Conn
-	js      jetstream.JetStream
-	objects jetstream.Stream // the bucket
-	records jetstream.Stream // ACTIONS
-	audit   jetstream.Stream // AUDIT
-	group   group            // writes run records
+	running atomic.Pointer[engine]
+	groups  [streamCount]group // write objects and run records
+	dog     *watchdog
+	doubts  doubts
 
 	view  *view
 	locks keyLocks // one holder per key between its compare-and-set and its event
@@ -65,6 +65,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Space == nil {
+		o.Space = diskSpace
+	}
 	if o.Site == "" {
 		o.Site = DefaultSite
 	}
@@ -73,14 +76,18 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
+		opts:   o,
 		site:   encode(o.Site),
 		log:    o.Logger,
 		lock:   lock,
+		dog:    newWatchdog(),
 		view:   newView(),
 		closed: make(chan struct{}),
 	}
-	s.group.store = s
-	if err := s.start(ctx, o); err != nil {
+	for id := range s.groups {
+		s.groups[id].store = s
+	}
+	if err := s.start(ctx); err != nil {
 		// The first error tells what went wrong; a failed cleanup adds nothing.
 		_ = s.Close()
 		if e := (*model.Error)(nil); errors.As(err, &e) {
@@ -91,16 +98,18 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-// start brings the engine up and loads what it holds.
-func (s *Store) start(ctx context.Context, o Options) error {
-	found := streamsOnDisk(o.Dir)
-	if err := s.startEngine(o); err != nil {
+// start brings the engine up, loads what it holds and has it watched.
+func (s *Store) start(ctx context.Context) error {
+	e, err := s.newEngine(ctx)
+	s.running.Store(e)
+	if err != nil {
 		return err
 	}
-	if err := s.openStreams(ctx, found); err != nil {
+	if err := s.load(ctx); err != nil {
 		return err
 	}
-	return s.load(ctx)
+	s.dog.done.Go(s.watch)
+	return nil
 }
 
 // Close stops the engine and gives the data directory up. What was acknowledged
@@ -109,12 +118,8 @@ func (s *Store) start(ctx context.Context, o Options) error {
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		close(s.closed)
-		if s.conn != nil {
-			s.conn.Close()
-		}
-		if s.srv != nil {
-			s.closeErr = stopServer(s.srv)
-		}
+		s.dog.end()
+		s.closeErr = s.engine().stop()
 		// The lock goes last: nobody may open what is still being written.
 		s.closeErr = errors.Join(s.closeErr, s.lock.release())
 	})

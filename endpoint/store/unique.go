@@ -24,10 +24,11 @@ type claim struct {
 
 // reserve takes the unique values that next has and old has not, and keeps
 // everybody else off these and those that are given up until release is called.
-// Release(true) gives up what old had and next has not, release(false) what was
-// taken here. Either of old and next may be nil. The caller holds the object's
+// Release(nil) gives up what old had and next has not, release of an error what
+// was taken here; of one that leaves it open whether the object was written,
+// neither: the next start does. Either of old and next may be nil. The caller holds the object's
 // key.
-func (s *Store) reserve(ctx context.Context, old, next *item) (release func(done bool), err error) {
+func (s *Store) reserve(ctx context.Context, old, next *item) (release func(error), err error) {
 	taken, given := claims(next, old), claims(old, next)
 	unlock := s.lockClaims(taken, given)
 	owner := ownerKey(old, next)
@@ -38,11 +39,11 @@ func (s *Store) reserve(ctx context.Context, old, next *item) (release func(done
 			return nil, err
 		}
 	}
-	return func(done bool) {
+	return func(err error) {
 		defer unlock()
-		if done {
+		if err == nil {
 			s.giveUp(ctx, given, owner)
-		} else {
+		} else if d := (*doubtful)(nil); !errors.As(err, &d) {
 			s.giveUp(ctx, taken, owner)
 		}
 	}, nil
@@ -100,16 +101,19 @@ func (s *Store) take(ctx context.Context, c claim, owner string) error {
 	if !errors.Is(err, errStale) {
 		return err
 	}
-	msg, err := s.last(ctx, s.objects, bucketSubject+c.key)
+	msg, err := s.last(ctx, objectsStream, bucketSubject+c.key)
 	if err != nil {
 		return err
 	}
 	if msg != nil && !removed(msg) {
 		held := reservation{key: c.key, owner: string(msg.Data), rev: msg.Sequence}
+		if held.owner != owner && s.doubts.has(held.owner) {
+			return model.Errorf(model.Busy, "cannot tell yet whether %s %q is taken; try again", c.index, c.value).After(beatEvery)
+		}
 		if prefix, id, ok := splitKey(held.owner); ok && held.owner != owner && s.holds(held) {
 			return model.Errorf(model.Conflict, "%s %q is taken by %s/%s", c.index, c.value, prefix, id).On(prefix, id)
 		}
-		_, err = s.put(ctx, write{stream: s.objects, subject: bucketSubject + c.key, data: []byte(owner), expect: held.rev})
+		_, err = s.put(ctx, write{stream: objectsStream, subject: bucketSubject + c.key, data: []byte(owner), expect: held.rev})
 	}
 	if errors.Is(err, errStale) {
 		return model.Errorf(model.Conflict, "%s %q was just taken by somebody else", c.index, c.value)
@@ -121,7 +125,7 @@ func (s *Store) take(ctx context.Context, c claim, owner string) error {
 // next taker or the next start removes.
 func (s *Store) giveUp(ctx context.Context, list []claim, owner string) {
 	for _, c := range list {
-		msg, err := s.last(context.WithoutCancel(ctx), s.objects, bucketSubject+c.key)
+		msg, err := s.last(context.WithoutCancel(ctx), objectsStream, bucketSubject+c.key)
 		if err == nil && msg != nil && !removed(msg) && string(msg.Data) == owner {
 			err = s.drop(ctx, reservation{key: c.key, rev: msg.Sequence})
 		}
@@ -134,7 +138,7 @@ func (s *Store) giveUp(ctx context.Context, list []claim, owner string) {
 // drop writes the delete marker of a reservation.
 func (s *Store) drop(ctx context.Context, r reservation) error {
 	_, err := s.put(context.WithoutCancel(ctx), write{
-		stream: s.objects, subject: bucketSubject + r.key, expect: r.rev, remove: true,
+		stream: objectsStream, subject: bucketSubject + r.key, expect: r.rev, remove: true,
 	})
 	return err
 }

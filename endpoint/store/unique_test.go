@@ -13,7 +13,7 @@ import (
 // reserved reports who holds a machine name, by the bucket itself.
 func reserved(t *testing.T, s *Store, name string) string {
 	t.Helper()
-	msg, err := s.last(context.Background(), s.objects, bucketSubject+uniqueKey("machines", "Name", name))
+	msg, err := s.last(context.Background(), objectsStream, bucketSubject+uniqueKey("machines", "Name", name))
 	must(t, err)
 	if msg == nil || removed(msg) {
 		return ""
