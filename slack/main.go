@@ -15,7 +15,7 @@ var version = "v0.0.0-dev"
 // definition is what define prints.
 func definition() *model.PluginProvider {
 	return &model.PluginProvider{
-		MetaData:       model.MetaData{Meta: map[string]string{}},
+		MetaData:       model.MetaData{Meta: map[string]string{model.MetaCounts: "true"}},
 		Name:           "slack",
 		Version:        version,
 		PluginVersion:  model.PluginVersion,

@@ -41,9 +41,10 @@ const (
 // them. Lines that wait for their turn go out together in one message.
 type notifier struct {
 	plugin.Base
-	http *http.Client
-	log  *slog.Logger
-	wake chan struct{} // holds one token when lines may be waiting
+	http  *http.Client
+	calls *counted // those that http makes
+	log   *slog.Logger
+	wake  chan struct{} // holds one token when lines may be waiting
 
 	mu       sync.Mutex // guards what follows
 	config   config
@@ -59,9 +60,11 @@ type notifier struct {
 // newNotifier returns a plugin that is not configured.
 func newNotifier() *notifier {
 	dialer := &net.Dialer{Timeout: dialTimeout}
+	calls := newCounted(&http.Transport{Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, IdleConnTimeout: time.Minute})
 	return &notifier{
+		calls: calls,
 		http: &http.Client{
-			Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, IdleConnTimeout: time.Minute},
+			Transport: calls,
 			// A redirect would carry the token to an address nobody configured.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
@@ -70,6 +73,9 @@ func newNotifier() *notifier {
 		describe: describer{told: map[string]model.PowerState{}},
 	}
 }
+
+// Counts returns how many calls Slack answered, and how.
+func (n *notifier) Counts() []model.Count { return n.calls.Counts() }
 
 // SetLogger gives the logger.
 func (n *notifier) SetLogger(l *slog.Logger) { n.log = l }

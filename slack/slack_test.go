@@ -176,7 +176,7 @@ func TestWhatIsPostedAgain(t *testing.T) {
 			n := newNotifier()
 			defer n.http.CloseIdleConnections()
 			if tc.dial != nil {
-				n.http.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, tc.dial }
+				n.calls.next.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, tc.dial }
 			}
 			pause, err := n.post(t.Context(), config{token: token, url: tc.url + "/", channel: "C1"}, "text")
 			if err == nil || (pause > 0) != tc.again {

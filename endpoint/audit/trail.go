@@ -62,6 +62,25 @@ type Trail struct {
 	n, seq  uint64
 	hash    string
 	unsure  bool // the last write failed: it may be there all the same
+
+	faulty sync.Mutex // guards all below; taken last
+	fault  error      // of the last write, nil if it succeeded
+	failed time.Time  // when it failed
+}
+
+// Fault is why the last record could not be written, and when that was; nil if it
+// could.
+func (t *Trail) Fault() (error, time.Time) {
+	t.faulty.Lock()
+	defer t.faulty.Unlock()
+	return t.fault, t.failed
+}
+
+// note keeps whether a write succeeded.
+func (t *Trail) note(err error) {
+	t.faulty.Lock()
+	defer t.faulty.Unlock()
+	t.fault, t.failed = err, t.now()
 }
 
 // round is what is written next; done is closed when it has been.
@@ -113,6 +132,7 @@ func (t *Trail) Write(ctx context.Context, r Record) error {
 	t.pending = &round{}
 	t.mu.Unlock()
 	mine.err = t.append(context.WithoutCancel(ctx), mine.records)
+	t.note(mine.err)
 	mine.done = true
 	return mine.err
 }

@@ -224,3 +224,24 @@ func TestDigests(t *testing.T) {
 		t.Error("digests do not tell bodies apart, or are the same for all")
 	}
 }
+
+// Whether the trail can be written is known from its last record.
+func TestAFaultLastsUntilTheNextRecord(t *testing.T) {
+	m := &memory{}
+	trail := open(t, m)
+	if fault, _ := trail.Fault(); fault != nil {
+		t.Errorf("before anything: %v", fault)
+	}
+	m.fail = errors.New("no space")
+	if err := trail.Write(t.Context(), Record{Who: "a"}); err == nil {
+		t.Error("written all the same")
+	}
+	fault, at := trail.Fault()
+	if fault == nil || !at.Equal(time.Unix(1000, 0)) {
+		t.Errorf("%v at %v", fault, at)
+	}
+	write(t, trail, "b")
+	if fault, _ := trail.Fault(); fault != nil {
+		t.Errorf("after a record that was written: %v", fault)
+	}
+}

@@ -21,6 +21,8 @@ type Options struct {
 	Queue int
 	// QueueBytes is how large they may be together. Default: 32 MiB.
 	QueueBytes int
+	// Published is told of each event, by its type. It must be quick.
+	Published func(kind string)
 }
 
 // Hub fans out events. Make one with New.
@@ -76,6 +78,9 @@ func New(o Options) *Hub {
 	if o.QueueBytes <= 0 {
 		o.QueueBytes = 32 << 20
 	}
+	if o.Published == nil {
+		o.Published = func(string) {}
+	}
 	return &Hub{options: o, subs: map[*Subscription]struct{}{}}
 }
 
@@ -87,6 +92,7 @@ func (h *Hub) Publish(e *model.Event) {
 	if h.closed {
 		return
 	}
+	h.options.Published(e.Type)
 	h.recent.push(e)
 	for len(h.recent.events) > h.options.Recent || h.recent.bytes > h.options.RecentBytes {
 		h.recent.pop()
@@ -155,6 +161,22 @@ type Subscription struct {
 	queue    queue
 	missed   int
 	closed   bool
+	lost     func() // is told of each event that was missed; nil: nobody is
+}
+
+// OnMissed has lost called for each event that the subscriber misses. It must be
+// quick, and is set before there are any.
+func (s *Subscription) OnMissed(lost func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lost = lost
+}
+
+// Waiting is how many events wait to be read.
+func (s *Subscription) Waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.queue.events)
 }
 
 // Register adds a pattern. Acks are queued in the same step: what the pattern
@@ -211,6 +233,9 @@ func (s *Subscription) offer(e *model.Event) {
 	}
 	if s.full(e) {
 		s.missed++
+		if s.lost != nil {
+			s.lost()
+		}
 		return
 	}
 	if s.missed > 0 {

@@ -44,3 +44,6 @@ func (n *names) of(name string) string {
 
 // maxName bounds the length of a label's value.
 const maxName = 64
+
+// valid makes a text from outside fit for a label's value.
+func valid(text string) string { return strings.ToValidUTF8(text[:min(len(text), maxName)], "") }

@@ -95,11 +95,7 @@ func (o *observed) Collect(out chan<- prometheus.Metric) {
 		now.Plugins = now.Plugins[:maxPlugins]
 	}
 	for _, p := range now.Plugins {
-		up := 0.0
-		if p.Up {
-			up = 1
-		}
-		gauge(pluginUp, up, p.Name)
+		gauge(pluginUp, number(p.Up), p.Name)
 		gauge(queueLength, float64(p.Waiting), p.Name)
 		collectCounts(p, out)
 	}
@@ -116,7 +112,7 @@ func collectCounts(p Plugin, out chan<- prometheus.Metric) {
 			}
 			values := []string{p.Name}
 			for _, label := range known.labels {
-				values = append(values, strings.ToValidUTF8(c.Labels[label][:min(len(c.Labels[label]), maxName)], ""))
+				values = append(values, valid(c.Labels[label]))
 			}
 			series := known.name + "\x00" + strings.Join(values, "\x00")
 			if shown[series] {

@@ -110,7 +110,13 @@ func TestRefusedFromTheFirstMomentOfAShutdown(t *testing.T) {
 	p := newPlugin()
 	ticket := r.submit(request(model.PowerOff, p))
 	p.reached(t)
+	if r.Refusing() {
+		t.Error("it refuses before it is told to")
+	}
 	r.Refuse()
+	if !r.Refusing() {
+		t.Error("it does not say that it refuses")
+	}
 	other := request(model.PowerOff, p)
 	other.Key = "u2"
 	if _, err := r.Submit(context.Background(), other); model.KindOf(err) != model.Busy {

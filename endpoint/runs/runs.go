@@ -159,6 +159,13 @@ func (m *Manager) Refuse() {
 	m.closing = true
 }
 
+// Refusing reports whether no new runs are taken any more.
+func (m *Manager) Refusing() bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.closing
+}
+
 // Close takes no new runs, fails the queued ones, waits for the outcomes of
 // those that were sent and writes them. When ctx ends first the remaining ones
 // are recorded as unknown and their Send is cancelled.

@@ -103,6 +103,18 @@ const MetaTargets = "oob/targets"
 // request, and the run has failed; any other run that was sent goes on.
 const MetaCancellable = "oob/cancellable"
 
+// MetaCounts is the key of Provider.Meta that says, by "true", that its plugins
+// can be asked for their counters.
+const MetaCounts = "oob/counts"
+
+// Count is one counter of a plugin, for the endpoint's metrics. No label is of
+// one machine.
+type Count struct {
+	Name   string
+	Labels map[string]string `json:",omitempty"`
+	Value  float64
+}
+
 // ActionOf returns the row of a command. A command outside the vocabulary has
 // the class that meta declares, else read if its name begins with "get", else
 // once.

@@ -69,6 +69,14 @@ type EventSelecter interface {
 	SelectEvents() []string
 }
 
+// Counter is a plugin that counts what it does, for the endpoint's metrics; its
+// definition says so by model.MetaCounts.
+type Counter interface {
+	// Counts returns the counters, which only grow while the process lives. It is
+	// quick and waits for nothing.
+	Counts() []model.Count
+}
+
 // Validator is a plugin whose definition depends on what it finds.
 type Validator interface {
 	// Validate returns the definition that define prints, nil for the one given

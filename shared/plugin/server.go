@@ -71,6 +71,9 @@ func newServer(p *program, lines *lineHandler, key []byte) *server {
 	if _, ok := p.impl.(Actor); ok {
 		s.routes[pathAction] = route{serve: (*server).action}
 	}
+	if impl, ok := p.impl.(Counter); ok {
+		s.routes[pathCounts] = route{serve: func(*server, *http.Request) (any, *model.Error) { return impl.Counts(), nil }}
+	}
 	if impl, ok := p.impl.(APIHandler); ok {
 		s.apis = newAPIs(impl, key)
 	}

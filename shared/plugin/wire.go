@@ -17,6 +17,9 @@ const (
 	pathStop    = "/api-plugin/v4/stop"
 	pathAction  = "/api-plugin/v4/action"
 	pathPublish = "/api-plugin/v4/publish"
+	// pathCounts is not of the reference: only hosts that see model.MetaCounts in
+	// the definition ask for it.
+	pathCounts = "/api-plugin/v4/counts"
 )
 
 // The paths a host serves. The reference's package comment names another
