@@ -1,12 +1,13 @@
 package rmcp
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/rand"
+	"crypto/subtle"
 	"encoding/binary"
-	"hash"
 )
 
 // The limits of IPMI 2.0 §13.20 and §22.30: user names and passwords or keys.
@@ -28,21 +29,13 @@ type setup struct {
 	username   string
 	kuid       [keyLen]byte // the password, padded
 	kg         [keyLen]byte // the BMC key, or the password
-}
-
-// sum is the HMAC of the parts.
-func (s *setup) sum(key []byte, parts ...[]byte) []byte {
-	mac := hmac.New(s.suite.hash, key)
-	for _, p := range parts {
-		mac.Write(p)
-	}
-	return mac.Sum(nil)
+	mac        *authenticator
 }
 
 // identity is the end of three of the four hashed strings: role, length of the
 // user name, user name.
-func (s *setup) identity() []byte {
-	return append([]byte{s.role &^ s.unhashed, uint8(len(s.username))}, s.username...)
+func (s *setup) identity(dst []byte) []byte {
+	return append(append(dst, s.role&^s.unhashed, uint8(len(s.username))), s.username...)
 }
 
 // rakp2 is the key exchange code a BMC that knows the password sends.
@@ -50,26 +43,29 @@ func (s *setup) rakp2() []byte {
 	var ids [8]byte
 	binary.LittleEndian.PutUint32(ids[:], s.consoleID)
 	binary.LittleEndian.PutUint32(ids[4:], s.managedID)
-	return s.sum(s.kuid[:], ids[:], s.consoleRnd[:], s.managedRnd[:], s.guid[:], s.identity())
+	var id [2 + maxUsername]byte
+	return s.mac.sum(s.kuid[:], ids[:], s.consoleRnd[:], s.managedRnd[:], s.guid[:], s.identity(id[:0]))
 }
 
 // rakp3 is the key exchange code with which we prove the password.
 func (s *setup) rakp3() []byte {
-	var id [4]byte
-	binary.LittleEndian.PutUint32(id[:], s.consoleID)
-	return s.sum(s.kuid[:], s.managedRnd[:], id[:], s.identity())
+	var console [4]byte
+	binary.LittleEndian.PutUint32(console[:], s.consoleID)
+	var id [2 + maxUsername]byte
+	return s.mac.sum(s.kuid[:], s.managedRnd[:], console[:], s.identity(id[:0]))
 }
 
-// sessionKey is the session integrity key, SIK.
+// sessionKey is the session integrity key, SIK. It stays valid.
 func (s *setup) sessionKey() []byte {
-	return s.sum(s.kg[:], s.consoleRnd[:], s.managedRnd[:], s.identity())
+	var id [2 + maxUsername]byte
+	return bytes.Clone(s.mac.sum(s.kg[:], s.consoleRnd[:], s.managedRnd[:], s.identity(id[:0])))
 }
 
 // rakp4 is the integrity check value that ends the handshake.
 func (s *setup) rakp4(sik []byte) []byte {
 	var id [4]byte
 	binary.LittleEndian.PutUint32(id[:], s.managedID)
-	return s.sum(sik, s.consoleRnd[:], id[:], s.guid[:])[:s.suite.macLen]
+	return s.mac.sum(sik, s.consoleRnd[:], id[:], s.guid[:])[:s.suite.macLen]
 }
 
 // additionalKey is K1 or K2 (IPMI 2.0 §13.32): the HMAC of twenty equal bytes.
@@ -78,25 +74,26 @@ func (s *setup) additionalKey(sik []byte, n byte) []byte {
 	for i := range c {
 		c[i] = n
 	}
-	return s.sum(sik, c[:])
+	return s.mac.sum(sik, c[:])
 }
 
 // keys seal and open the packets of one session.
 type keys struct {
-	mac    hash.Hash // keyed with K1
+	mac    *authenticator // keyed with K1
 	macLen int
 	block  cipher.Block // keyed with K2
-	sum    []byte       // scratch of mac
 }
 
-// deriveKeys makes the packet keys from the session integrity key.
+// deriveKeys makes the packet keys from the session integrity key. The setup
+// must not be used any more: the keys take over its authenticator.
 func (s *setup) deriveKeys(sik []byte) (*keys, error) {
-	k1, k2 := s.additionalKey(sik, 1), s.additionalKey(sik, 2)
-	block, err := aes.NewCipher(k2[:aes.BlockSize])
+	block, err := aes.NewCipher(s.additionalKey(sik, 2)[:aes.BlockSize])
 	if err != nil {
 		return nil, err
 	}
-	return &keys{mac: hmac.New(s.suite.hash, k1), macLen: s.suite.macLen, block: block}, nil
+	s.mac.setKey(s.additionalKey(sik, 1))
+	s.mac.text = nil // what is signed from now on is in one piece
+	return &keys{mac: s.mac, macLen: s.suite.macLen, block: block}, nil
 }
 
 // seal appends the whole datagram that carries msg: encrypted with a random
@@ -117,7 +114,7 @@ func (k *keys) seal(dst []byte, session, sequence uint32, msg []byte) []byte {
 	}
 	dst = append(dst, byte(pad))
 	iv := dst[body-aes.BlockSize : body]
-	cipher.NewCBCEncrypter(k.block, iv).CryptBlocks(dst[body:], dst[body:])
+	k.encrypt(dst[body:], iv)
 
 	// The integrity pad makes the authenticated bytes a multiple of four.
 	fill := -(len(dst) - start - offAuthType + 2) & 3
@@ -129,11 +126,29 @@ func (k *keys) seal(dst []byte, session, sequence uint32, msg []byte) []byte {
 }
 
 // sign returns the truncated HMAC of b, valid until the next call.
-func (k *keys) sign(b []byte) []byte {
-	k.mac.Reset()
-	k.mac.Write(b)
-	k.sum = k.mac.Sum(k.sum[:0])
-	return k.sum[:k.macLen]
+func (k *keys) sign(b []byte) []byte { return k.mac.sign(b)[:k.macLen] }
+
+// encrypt encrypts whole blocks in place by cipher block chaining. The block
+// modes of crypto/cipher take an object of half a kilobyte for each message; those of
+// IPMI are two blocks long.
+func (k *keys) encrypt(b, iv []byte) {
+	for ; len(b) > 0; b = b[aes.BlockSize:] {
+		subtle.XORBytes(b[:aes.BlockSize], b[:aes.BlockSize], iv)
+		k.block.Encrypt(b, b)
+		iv = b[:aes.BlockSize]
+	}
+}
+
+// decrypt undoes encrypt.
+func (k *keys) decrypt(b, iv []byte) {
+	for at := len(b) - aes.BlockSize; at >= 0; at -= aes.BlockSize {
+		before := iv
+		if at > 0 {
+			before = b[at-aes.BlockSize : at]
+		}
+		k.block.Decrypt(b[at:], b[at:])
+		subtle.XORBytes(b[at:at+aes.BlockSize], b[at:at+aes.BlockSize], before)
+	}
 }
 
 // authentic reports whether the packet ends in the right HMAC and nothing
@@ -157,7 +172,7 @@ func (k *keys) open(payload []byte) ([]byte, bool) {
 		return nil, false
 	}
 	iv, body := payload[:aes.BlockSize], payload[aes.BlockSize:]
-	cipher.NewCBCDecrypter(k.block, iv).CryptBlocks(body, body)
+	k.decrypt(body, iv)
 	pad := int(body[len(body)-1])
 	if pad >= aes.BlockSize {
 		return nil, false

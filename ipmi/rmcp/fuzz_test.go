@@ -30,7 +30,7 @@ func FuzzReceive(f *testing.F) {
 		s.rqSeq = 0
 		s.begin(types.CommandGetChassisStatus)
 		s.pending.seqs = 1 << s.pending.first
-		tr.dispatch(append([]byte(nil), b...), s.peer)
+		tr.dispatch(new(packet), append([]byte(nil), b...), s.peer)
 		if s.answered() && string(b) != string(genuine) {
 			p, _ := parsePacket(b)
 			if !s.keys.authentic(&p) {
@@ -39,7 +39,7 @@ func FuzzReceive(f *testing.F) {
 		}
 		for len(h.answers) > 0 {
 			a := <-h.answers
-			fits(&a, stepOpen, []sent{{tag: a.tag()}})
+			fits(a, stepOpen, []sent{{tag: a.tag()}})
 		}
 	})
 }

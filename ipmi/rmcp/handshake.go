@@ -1,6 +1,7 @@
 package rmcp
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -33,6 +34,10 @@ var (
 // setupMax is the longest answer of session setup: RAKP 2 with a SHA-256 code.
 const setupMax = 72
 
+// setupRequestMax is the longest request of session setup: RAKP 1 with a user name
+// of 16 bytes has 44.
+const setupRequestMax = 64
+
 // setupAnswer is an answer of session setup, copied out of its datagram.
 type setupAnswer struct {
 	kind payloadType
@@ -40,6 +45,7 @@ type setupAnswer struct {
 	data [setupMax]byte
 	at   time.Time
 	took time.Duration // since the transmission it answers
+	lost Reason        // set instead of all the others: no answer will come
 }
 
 // tag is the tag of the transmission it answers.
@@ -96,8 +102,8 @@ type handshake struct {
 	// single sends each message once: a refusal then has no other explanation
 	// than wrong credentials.
 	single  bool
-	answers chan setupAnswer
-	lost    chan Reason
+	answers chan *setupAnswer
+	out     [headerLen + setupRequestMax]byte // scratch of transmit
 }
 
 // newHandshake prepares a try with a fresh session id and random number.
@@ -106,10 +112,12 @@ func (t *Transport) newHandshake(p *plan) *handshake {
 		t: t, target: p.target, deadline: p.deadline, wait: p.wait, rtt: p.rtt, linger: p.linger,
 		single:  p.refusals > 0,
 		wary:    p.doubled < maxWary && !p.target.Probe,
-		answers: make(chan setupAnswer, 4),
-		lost:    make(chan Reason, 1),
+		answers: make(chan *setupAnswer, 4),
 	}
-	h.keys = setup{suite: p.suites[0], role: nameOnlyLookup | p.privilege, username: p.target.Login.Username}
+	h.keys = setup{
+		suite: p.suites[0], role: nameOnlyLookup | p.privilege, username: p.target.Login.Username,
+		mac: newAuthenticator(p.suites[0].hash),
+	}
 	if p.target.Login.Ways.OpenPrivilege {
 		h.keys.unhashed = nameOnlyLookup
 	}
@@ -140,7 +148,7 @@ func (h *handshake) receive(p *packet) {
 		h.t.drop(DropUnexpected)
 		return
 	}
-	a := setupAnswer{kind: p.kind, at: time.Now()}
+	a := &setupAnswer{kind: p.kind, at: time.Now()}
 	a.n = copy(a.data[:], p.payload)
 	// A refusal may lack the id, because the BMC does not know the session or
 	// is sparing; its tag then has to do. Nothing else may.
@@ -155,10 +163,12 @@ func (h *handshake) receive(p *packet) {
 	}
 }
 
-// unreachable takes news from the network.
+// unreachable takes news from the network, or of the Transport's end. Where there is no
+// room for it, answers are there to be looked at, and the next transmission
+// brings the news again.
 func (h *handshake) unreachable(r Reason) {
 	select {
-	case h.lost <- r:
+	case h.answers <- &setupAnswer{lost: r}:
 	default:
 	}
 }
@@ -226,19 +236,19 @@ func (h *handshake) algorithms() [3]uint8 {
 func (h *handshake) rakp34(ctx context.Context) (*Session, *Error) {
 	k := &h.keys
 	sik := k.sessionKey()
+	code, proof := bytes.Clone(k.rakp3()), bytes.Clone(k.rakp4(sik))
 	packetKeys, cause := k.deriveKeys(sik)
 	if cause != nil {
 		return nil, fail(Protocol, stepRAKP3.name, cause)
 	}
 	s := newSession(h, packetKeys)
-	code := k.rakp3()
 	a, err := h.exchange(ctx, stepRAKP3, func(dst []byte) []byte {
 		dst = append(dst, 0, 0, 0)
 		dst = binary.LittleEndian.AppendUint32(dst, k.managedID)
 		return append(dst, code...)
 	})
 	checks := func(a *setupAnswer) *Error {
-		if !hmac.Equal(k.rakp4(sik), a.data[8:a.n]) {
+		if !hmac.Equal(proof, a.data[8:a.n]) {
 			return fail(BadKg, stepRAKP3.name, errCheck)
 		}
 		return nil
@@ -275,13 +285,13 @@ func (h *handshake) abandon(why Reason) {
 // body appends the message after its tag. Every transmission has its own tag,
 // which tells what an answer is the answer to.
 func (h *handshake) exchange(ctx context.Context, st *step, body func([]byte) []byte) (*setupAnswer, *Error) {
-	var out []sent
+	out := make([]sent, 0, 4) // more are rare
 	tries, wait := st.tries, h.wait
 	if h.single {
 		tries, wait = 1, onceFor(0, h.rtt)
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
+	timer := h.t.timer(wait)
+	defer h.t.rest(timer)
 	for n := 0; tries == 0 || n < tries; n++ {
 		left := time.Until(h.deadline)
 		if left <= 0 {
@@ -317,9 +327,8 @@ func (h *handshake) exchange(ctx context.Context, st *step, body func([]byte) []
 
 // transmit sends the message of a step once.
 func (h *handshake) transmit(st *step, body func([]byte) []byte) error {
-	var buf [headerLen + 64]byte
-	payload := body(append(buf[headerLen:headerLen], h.tag))
-	b := appendHeader(buf[:0], uint8(st.send), 0, 0, len(payload))
+	payload := body(append(h.out[headerLen:headerLen], h.tag))
+	b := appendHeader(h.out[:0], uint8(st.send), 0, 0, len(payload))
 	return h.t.send(append(b, payload...), h.target.Peer)
 }
 
@@ -329,19 +338,18 @@ func (h *handshake) await(ctx context.Context, st *step, out []sent, timer *time
 	for {
 		select {
 		case a := <-h.answers:
-			if fits(&a, st, out) {
-				return judge(&a, st)
+			if a.lost != "" {
+				return nil, fail(a.lost, st.name, nil)
+			}
+			if fits(a, st, out) {
+				return judge(a, st)
 			}
 			h.crossed = h.crossed || a.kind == payloadRAKP2
 			h.t.drop(DropUnexpected)
-		case r := <-h.lost:
-			return nil, fail(r, st.name, nil)
 		case <-timer.C:
 			return nil, nil
 		case <-ctx.Done():
 			return nil, ended(ctx, st.name)
-		case <-h.t.closed:
-			return nil, fail(Closed, st.name, nil)
 		}
 	}
 }

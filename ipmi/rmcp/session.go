@@ -188,8 +188,8 @@ func (s *Session) transact(ctx context.Context, c *Call, command types.Command, 
 	if c.Class == model.Once {
 		tries, wait = 1, onceFor(c.Wait, s.Known().RTT)
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
+	timer := s.t.timer(wait)
+	defer s.t.rest(timer)
 	for n := range tries {
 		if n > 0 {
 			timer.Reset(wait)
@@ -214,16 +214,14 @@ func (s *Session) transact(ctx context.Context, c *Call, command types.Command, 
 	return &Error{Reason: Silent, Step: command.Name, Err: unanswered(tries), Sent: true}
 }
 
-// await waits for an outcome, the timer, or the end of the caller, the session
-// or the network.
+// await waits for an outcome, which also is what the network and the Transport's
+// end bring, for the timer or the end of the caller.
 func (s *Session) await(ctx context.Context, timer <-chan time.Time, step string) *Error {
 	select {
 	case <-s.wake:
 	case <-timer:
 	case <-ctx.Done():
 		return ended(ctx, step)
-	case <-s.t.closed:
-		return fail(Closed, step, nil)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

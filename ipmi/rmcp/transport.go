@@ -53,6 +53,7 @@ type Transport struct {
 	closed  chan struct{}
 	readers sync.WaitGroup
 	drops   [numDrops]atomic.Uint64
+	timers  sync.Pool // of *time.Timer that are stopped
 
 	mu    sync.Mutex // guards down, socks and peers
 	down  bool
@@ -80,7 +81,14 @@ func (t *Transport) Close() error {
 	t.down = true
 	socks := t.socks
 	close(t.closed)
+	var waiting []entry
+	for _, list := range t.peers {
+		waiting = append(waiting, list...)
+	}
 	t.mu.Unlock()
+	for _, e := range waiting {
+		e.to.unreachable(Closed)
+	}
 
 	var errs []error
 	for _, s := range socks {
@@ -140,13 +148,14 @@ func (t *Transport) send(b []byte, peer netip.AddrPort) error {
 // read dispatches what comes in until the socket is closed.
 func (t *Transport) read(s *net.UDPConn) {
 	buf := make([]byte, maxDatagram)
+	var p packet // one for all: who receives one copies what it keeps
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	for {
 		n, from, err := s.ReadFromUDPAddrPort(buf)
 		switch {
 		case err == nil:
-			t.dispatch(buf[:n], from)
+			t.dispatch(&p, buf[:n], from)
 		case errors.Is(err, net.ErrClosed):
 			return
 		case !t.drain(s):
@@ -181,23 +190,23 @@ func (t *Transport) drain(s *net.UDPConn) bool {
 	}
 }
 
-// dispatch gives a datagram to the session it names.
-func (t *Transport) dispatch(b []byte, from netip.AddrPort) {
-	p, ok := parsePacket(b)
-	if !ok {
+// dispatch gives a datagram to the session it names. p is scratch.
+func (t *Transport) dispatch(p *packet, b []byte, from netip.AddrPort) {
+	var ok bool
+	if *p, ok = parsePacket(b); !ok {
 		t.drop(DropMalformed)
 		return
 	}
 	id := p.session
 	if id == 0 {
 		// Session setup names the session inside the payload.
-		if id, ok = setupID(&p); !ok {
+		if id, ok = setupID(p); !ok {
 			t.drop(DropMalformed)
 			return
 		}
 	}
 	if to := t.lookup(netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), id); to != nil {
-		to.receive(&p)
+		to.receive(p)
 		return
 	}
 	t.drop(DropUnknown)
@@ -205,6 +214,21 @@ func (t *Transport) dispatch(b []byte, from netip.AddrPort) {
 
 // drop counts a dropped datagram.
 func (t *Transport) drop(d Drop) { t.drops[d].Add(1) }
+
+// timer returns a timer that ends after d. It is given back by rest.
+func (t *Transport) timer(d time.Duration) *time.Timer {
+	if timer, ok := t.timers.Get().(*time.Timer); ok {
+		timer.Reset(d)
+		return timer
+	}
+	return time.NewTimer(d)
+}
+
+// rest stops a timer, and takes it back.
+func (t *Transport) rest(timer *time.Timer) {
+	timer.Stop()
+	t.timers.Put(timer)
+}
 
 // register makes to the receiver of peer and id.
 func (t *Transport) register(peer netip.AddrPort, id uint32, to receiver) {
