@@ -97,7 +97,7 @@ func TestActionParams(t *testing.T) {
 			want: `{"car/address":"stored","car/gear":4,"car/key":"k1","car/open":true,"free":"x","oob/timeout":9}`},
 		{name: "a target with its credential", body: model.Params{"car/address": "new", "car/key": "k2", "car/pin": "p"}, from: stored,
 			want: `{"car/address":"new","car/gear":4,"car/key":"k2","car/pin":"p","oob/timeout":5}`},
-		{name: "a target without one of its credentials", body: model.Params{"car/address": "new", "car/key": "k2"}, from: stored, kind: model.Invalid, texts: []string{"car/address", "car/pin"}},
+		{name: "a target without one of its credentials", body: model.Params{"car/address": "new", "car/key": "k2"}, from: append(chain{{"car/pin": "stored"}}, stored...), kind: model.Invalid, texts: []string{"car/address", "car/pin"}},
 		{name: "a target alone", body: model.Params{"car/gear": 2}, from: stored, kind: model.Invalid, texts: []string{"car/gear", "car/key"}},
 		{name: "the schema's default", from: chain{{"car/address": "a", "car/key": "k"}}, want: `{"car/address":"a","car/gear":1,"car/key":"k"}`},
 		{name: "an empty default is none", from: chain{{"car/key": "k"}}, kind: model.Invalid, texts: []string{"Action go Missing Parameter car/address"}},

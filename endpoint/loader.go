@@ -89,6 +89,9 @@ func (l *loader) adopt(ctx context.Context, b *binary) error {
 		}
 	}
 	b.meta = shownMeta(b.provider, bundle)
+	if err := l.objects.declareTargets(ctx, b.provider); err != nil {
+		return err
+	}
 	if err := l.objects.provided(ctx, b.provider.Name, bundle); err != nil {
 		return err
 	}

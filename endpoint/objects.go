@@ -86,6 +86,9 @@ func (o *objects) create(ctx context.Context, k *kind, body []byte) (json.RawMes
 	if err := o.validate(k, object, nil); err != nil {
 		return nil, err
 	}
+	if err := o.guardTargets(ctx, k, object, nil); err != nil {
+		return nil, err
+	}
 	key := *k.key(object)
 	if o.cat.owns(k.prefix, key) != "" {
 		return nil, model.Errorf(model.Conflict, "already exists").On(k.prefix, key)
@@ -232,7 +235,10 @@ func (o *objects) edited(ctx context.Context, k *kind, found store.Object, chang
 		r.restore(stored.(*record))
 	}
 	k.tidy(object)
-	return object, o.validate(k, object, stored)
+	if err := o.validate(k, object, stored); err != nil {
+		return object, err
+	}
+	return object, o.guardTargets(ctx, k, object, stored)
 }
 
 // renamed words the conflict of a machine's new name; any other conflict stays.

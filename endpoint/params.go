@@ -1,13 +1,13 @@
 package endpoint
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 	"sort"
 	"strings"
 
 	"provision-plugins/endpoint/store"
+	"provision-plugins/endpoint/targets"
 	"provision-plugins/shared/model"
 )
 
@@ -132,7 +132,7 @@ func (c *catalog) value(name string, body model.Params, from chain) (any, bool) 
 // actionParams returns what the plugin gets: the whole body, and the required
 // and optional params of the action that the body leaves out.
 func (c *catalog) actionParams(of offer, body model.Params, from chain) (model.Params, error) {
-	if err := c.checkBody(of, body); err != nil {
+	if err := c.checkBody(of, body, from); err != nil {
 		return nil, err
 	}
 	out := maps.Clone(body)
@@ -184,38 +184,27 @@ var fixedParams = [...]string{paramProtected, "oob/identity"}
 // checkBody refuses what a request must not set. A param that says where a
 // credential is sent counts only beside that credential: otherwise a request
 // could have a stored password sent elsewhere.
-func (c *catalog) checkBody(of offer, body model.Params) error {
+func (c *catalog) checkBody(of offer, body model.Params, from chain) error {
 	command := of.action.Command
 	for _, name := range fixedParams {
 		if body.Has(name) {
 			return model.Errorf(model.Invalid, "Action %s: %s is taken from the machine only, never from a request", command, name)
 		}
 	}
-	targets, err := credentialTargets(of.provider)
+	table, err := credentialTargets(of.provider)
 	if err != nil {
 		return err
 	}
-	for _, credential := range slices.Sorted(maps.Keys(targets)) {
-		if body.Has(credential) {
-			continue
-		}
-		for _, target := range targets[credential] {
-			if body.Has(target) {
-				return model.Errorf(model.Invalid, "Action %s: %s in a request counts only beside %s in the same request", command, target, credential)
-			}
-		}
+	if move, alone := table.Unaccompanied(body.Has, from.lookup); alone {
+		return model.Errorf(model.Invalid, "Action %s: %s in a request counts only beside %s in the same request", command, move.Param, move.Credential)
 	}
 	return nil
 }
 
 // credentialTargets reads which params say where a provider's credentials go.
-func credentialTargets(p *model.PluginProvider) (map[string][]string, error) {
-	text := p.Meta[model.MetaTargets]
-	if text == "" {
-		return nil, nil
-	}
-	var out map[string][]string
-	if err := json.Unmarshal([]byte(text), &out); err != nil {
+func credentialTargets(p *model.PluginProvider) (targets.Table, error) {
+	out, err := targets.Parse(p.Meta[model.MetaTargets])
+	if err != nil {
 		return nil, model.Errorf(model.Internal, "cannot read %s of plugin provider %s: %w", model.MetaTargets, p.Name, err)
 	}
 	return out, nil
