@@ -115,7 +115,8 @@ func (r *rig) wantStatus(want int, method, path, token, body string) []byte {
 // routePatterns are all routes of the API.
 func (r *rig) routePatterns() []string {
 	a := r.e.api
-	out := []string{"GET /ws", "POST /reads", "GET /runs/{key}/log", "GET /files/{path...}", "GET " + apisPattern, "POST " + apisPattern}
+	out := []string{"GET /ws", "POST /reads", "GET /runs/{key}/log", "GET /files/{path...}", "GET " + apisPattern, "POST " + apisPattern,
+		"GET " + bmcPath, "GET " + profilesPath + "{name...}"} // metricsPath has a test of its own
 	for _, row := range a.routes() {
 		out = append(out, row.pattern)
 	}
@@ -136,10 +137,15 @@ func requestOf(pattern string) (method, path string) {
 	filled := strings.NewReplacer("{key}", "x", "{key...}", "x", "{prefix}", "machines", "{command}", "poweron", "{name...}", "x/y",
 		"{path...}", "x", "{rest...}", "x", "{plugin}", "x", "{id}", "x", "{index}", "Name").Replace(pattern)
 	method, path, _ = strings.Cut(filled, " ")
-	if !strings.HasPrefix(path, "/files/") && !strings.HasPrefix(path, apisRoot) {
+	if !atRoot(path) {
 		path = apiRoot + path
 	}
 	return method, path
+}
+
+// atRoot reports whether a route is not below the API's root.
+func atRoot(path string) bool {
+	return strings.HasPrefix(path, "/files/") || strings.HasPrefix(path, apisRoot) || strings.HasPrefix(path, profilesPath) || path == bmcPath
 }
 
 // accessTable is the recorded table of role by route. UPDATE_GOLDEN=1 writes it
@@ -214,7 +220,7 @@ func TestEveryRouteHasARule(t *testing.T) {
 	r := start(t)
 	for _, pattern := range r.routePatterns() {
 		method, path, _ := strings.Cut(pattern, " ")
-		if !strings.HasPrefix(path, "/files/") && !strings.HasPrefix(path, apisRoot) {
+		if !atRoot(path) {
 			pattern = method + " " + apiRoot + path
 		}
 		if _, known := ruleOf(pattern); !known {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"provision-plugins/endpoint/metrics"
 	"provision-plugins/endpoint/runs"
 	"provision-plugins/endpoint/store"
 	"provision-plugins/shared/model"
@@ -36,6 +37,7 @@ type actions struct {
 	emit      *emitter
 	digest    digester
 	tails     *tails
+	count     *metrics.Set
 }
 
 // invocation is a request for an action.
@@ -318,6 +320,7 @@ func (a *actions) kept(ctx context.Context, c *call, began time.Time, raw json.R
 	if err != nil {
 		r.State, r.Result, r.Error = model.RunFailed, nil, model.AsError(err)
 	}
+	countRun(a.count, nil, &r)
 	a.runs.Read(r)
 }
 
@@ -344,6 +347,9 @@ func (a *actions) seen(ctx context.Context, c *call, began time.Time, raw json.R
 func (a *actions) change(ctx context.Context, c *call) (*outcome, error) {
 	ticket, err := a.submit(ctx, c)
 	if err != nil {
+		if model.KindOf(err) == model.Conflict {
+			a.count.Conflict()
+		}
 		return nil, err
 	}
 	out := &outcome{status: http.StatusOK, run: ticket.ID(), receipt: ticket}
@@ -408,6 +414,7 @@ func (a *actions) submit(ctx context.Context, c *call) (*runs.Ticket, error) {
 // nor in what the plugin logs.
 func (a *actions) send(ctx context.Context, proc *plugin.Process, c *call) (json.RawMessage, error) {
 	defer a.sup.hush.begin(c.secrets)()
+	defer a.count.Begin(c.offer.plugin)()
 	ctx = plugin.WithTrace(ctx, plugin.Trace{Token: runs.RunOf(ctx), Level: c.logLevel})
 	invoke := proc.Action
 	if c.info.Class == model.Read {

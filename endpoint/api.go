@@ -23,6 +23,8 @@ import (
 
 	"provision-plugins/endpoint/audit"
 	"provision-plugins/endpoint/events"
+	"provision-plugins/endpoint/health"
+	"provision-plugins/endpoint/metrics"
 	"provision-plugins/endpoint/query"
 	"provision-plugins/shared/model"
 )
@@ -63,6 +65,9 @@ type handle func(r *http.Request) (*reply, error)
 // api serves the REST API.
 type api struct {
 	log       *slog.Logger
+	count     *metrics.Set
+	ready     func() health.Report // whether requests should come here
+	level     *slog.LevelVar       // of the endpoint's own log; nil: it cannot be changed
 	tokens    *tokens
 	access    *access
 	trail     *audit.Trail // nil: none, as in some tests
@@ -88,7 +93,7 @@ type api struct {
 // end of a connection, where that needs no token.
 func (a *api) server(known func(net.Conn) (caller, bool)) *http.Server {
 	return &http.Server{
-		Handler:           http.HandlerFunc(a.serve),
+		Handler:           http.HandlerFunc(a.counted),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -118,12 +123,15 @@ func (w *logWriter) Write(line []byte) (int, error) {
 // serve answers every request.
 func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 	defer a.recovered(w, r)
-	r = a.direct(r)
 	w.Header().Set(RequestHeader, newUUID())
+	if a.probe(w, r) {
+		return
+	}
 	who, denied := a.authenticate(r)
 	if denied == nil {
 		denied = a.authorize(who, r)
 		if err := a.recorded(w, r, who, denied); err != nil && denied == nil {
+			a.count.Unaudited()
 			a.write(w, r, failure(err))
 			return
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"provision-plugins/endpoint/events"
+	"provision-plugins/endpoint/metrics"
 	"provision-plugins/endpoint/store"
 	"provision-plugins/shared/model"
 )
@@ -17,6 +18,7 @@ type emitter struct {
 	objects *objects
 	power   *powerBook
 	tails   *tails
+	count   *metrics.Set
 }
 
 // send publishes one event of an object.
@@ -56,6 +58,7 @@ func (m *emitter) objectChanged(c store.Change) {
 // a power state that its result shows.
 func (m *emitter) runChanged(old, updated *model.Run) {
 	m.tails.follow(old, updated)
+	countRun(m.count, old, updated)
 	action := "create"
 	e := model.Event{Principal: updated.Principal, Object: m.shownRun(updated)}
 	if old != nil {

@@ -13,6 +13,7 @@ import (
 	"provision-plugins/endpoint/audit"
 	"provision-plugins/endpoint/auth"
 	"provision-plugins/endpoint/events"
+	"provision-plugins/endpoint/metrics"
 	"provision-plugins/endpoint/runs"
 	"provision-plugins/endpoint/secret"
 	"provision-plugins/endpoint/store"
@@ -37,6 +38,7 @@ type Endpoint struct {
 	addr    string
 
 	ring      *logRing
+	count     *metrics.Set
 	token     string
 	master    *secret.Master
 	access    *access
@@ -62,6 +64,7 @@ func New(o Options) (*Endpoint, error) {
 	}
 	e := &Endpoint{opts: o, timing: defaultTiming(), now: time.Now, hashCost: auth.DefaultCost()}
 	e.log, e.ring = keepLog(o.Logger)
+	e.count = metrics.New(metrics.Build{Version: o.Version, Revision: revision()})
 	return e, nil
 }
 
@@ -110,7 +113,7 @@ func (e *Endpoint) Socket() string { return e.opts.Socket }
 // openStore takes the data directory.
 func (e *Endpoint) openStore(ctx context.Context) error {
 	var err error
-	e.store, err = store.Open(ctx, store.Options{Dir: e.opts.DataDir, Site: e.opts.Site, Logger: e.log.With("part", "store")})
+	e.store, err = store.Open(ctx, store.Options{Dir: e.opts.DataDir, Site: e.opts.Site, Logger: e.log.With("part", "store"), Written: e.count.Written})
 	if err != nil {
 		return err
 	}
@@ -123,7 +126,7 @@ func (e *Endpoint) openStore(ctx context.Context) error {
 
 // openRuns settles what an earlier process left unfinished.
 func (e *Endpoint) openRuns(ctx context.Context) error {
-	emit := &emitter{log: e.log, hub: e.hub, objects: e.objects, power: &powerBook{}, tails: newTails()}
+	emit := &emitter{log: e.log, hub: e.hub, objects: e.objects, power: &powerBook{}, tails: newTails(), count: e.count}
 	e.runs = runs.New(runs.Options{Store: e.store, Site: e.opts.Site, Logger: e.log.With("part", "runs"), OnRun: emit.runChanged})
 	e.objects.runs = e.runs
 	e.down.push("the runs", stopQuick, e.runs.Close)
@@ -132,9 +135,9 @@ func (e *Endpoint) openRuns(ctx context.Context) error {
 	}
 	e.store.OnChange(func(c store.Change) { e.changed(emit, c) })
 	e.prefChanged()
-	e.api = &api{log: e.log, access: e.access, trail: e.trail, contents: e.contents, objects: e.objects, hub: e.hub, power: emit.power, info: e.info, ids: e.ids, ring: e.ring, files: filepath.Join(e.opts.DataDir, "webroot", "files")}
+	e.api = &api{log: e.log, count: e.count, ready: e.readiness, level: e.opts.Level, access: e.access, trail: e.trail, contents: e.contents, objects: e.objects, hub: e.hub, power: emit.power, info: e.info, ids: e.ids, ring: e.ring, files: filepath.Join(e.opts.DataDir, "webroot", "files")}
 	e.api.actions = &actions{
-		objects: e.objects, cat: e.cat, runs: e.runs, emit: emit, digest: newDigester(e.token), tails: emit.tails,
+		objects: e.objects, cat: e.cat, runs: e.runs, emit: emit, digest: newDigester(e.token), tails: emit.tails, count: e.count,
 	}
 	return nil
 }
@@ -185,7 +188,7 @@ func (e *Endpoint) openPlugins(context.Context) error {
 	}
 	e.sup = &supervisor{
 		log: e.log, objects: e.objects, cat: e.cat, hub: e.hub, tokens: newTokens(e.token), timing: e.timing, dirs: dirs, tails: e.api.actions.tails,
-		wake: make(chan struct{}, 1), binaries: map[string]*binary{}, units: map[string]*unit{},
+		count: e.count, wake: make(chan struct{}, 1), binaries: map[string]*binary{}, units: map[string]*unit{},
 	}
 	e.objects.overlay, e.contents.changed = e.sup.overlay, e.sup.look
 	load := &loader{log: e.log, cat: e.cat, sup: e.sup, objects: e.objects, contents: e.contents, timing: e.timing, dirs: dirs, files: map[string]string{}, kinds: map[string]brought{}}
@@ -193,6 +196,7 @@ func (e *Endpoint) openPlugins(context.Context) error {
 	e.sup.unread = e.discovery.unread
 	e.api.tokens, e.api.discovery = e.sup.tokens, e.discovery
 	e.api.actions.sup, e.api.actions.discovery = e.sup, e.discovery
+	e.count.Observe(e.observe)
 	return nil
 }
 

@@ -20,19 +20,23 @@ const (
 type flood struct {
 	what  string // "log lines"
 	limit *rate.Limiter
+	lost  func() // is told of each one that is dropped
 
 	mu      sync.Mutex // guards dropped
 	dropped int        // in this flood
 }
 
-// newFlood bounds what a plugin sends.
-func newFlood(what string, perSecond float64, burst int) *flood {
-	return &flood{what: what, limit: rate.NewLimiter(rate.Limit(perSecond), burst)}
+// newFlood bounds what a plugin sends; lost is told of each that is dropped.
+func newFlood(what string, perSecond float64, burst int, lost func()) *flood {
+	return &flood{what: what, limit: rate.NewLimiter(rate.Limit(perSecond), burst), lost: lost}
 }
 
 // allow reports whether one more is taken.
 func (f *flood) allow(log *slog.Logger) bool {
 	taken := f.limit.Allow()
+	if !taken {
+		f.lost()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {

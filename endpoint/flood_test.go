@@ -17,8 +17,8 @@ func TestAFloodIsBoundedAndToldOfOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var text logBuffer
-		log := slog.New(slog.NewTextHandler(&text, nil))
-		f := newFlood("log lines", 100, 1000)
+		log, lost := slog.New(slog.NewTextHandler(&text, nil)), 0
+		f := newFlood("log lines", 100, 1000, func() { lost++ })
 		taken := 0
 		for range 5000 {
 			if f.allow(log) {
@@ -48,6 +48,9 @@ func TestAFloodIsBoundedAndToldOfOnce(t *testing.T) {
 			t.Errorf("no %q in %s", want, text.String())
 		}
 		f.allow(log)
+		if want := 15_000 - taken; lost != want {
+			t.Errorf("told of %d that were dropped, want %d", lost, want)
+		}
 		if got := strings.Count(text.String(), "were dropped"); got != 1 {
 			t.Errorf("counted %d times", got)
 		}

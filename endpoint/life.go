@@ -171,6 +171,7 @@ func (l *life) crashed(want *desired, why string) {
 	} else {
 		l.become(starting, nil, why)
 	}
+	l.sup.count.Crashed(l.name)
 	l.sup.fault(l.name, why)
 }
 

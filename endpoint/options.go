@@ -28,6 +28,9 @@ type Options struct {
 	Version string
 	// Logger gets the endpoint's and its plugins' lines. Default: none.
 	Logger *slog.Logger
+	// Level is the level of Logger, where it can be changed while the endpoint
+	// runs. Default: none, it cannot.
+	Level *slog.LevelVar
 	// ScanInterval is the time between two looks at PluginDir, and the time
 	// a binary must hold still. Default: one second.
 	ScanInterval time.Duration

@@ -31,6 +31,10 @@ func startPump(u *unit) *pump {
 		u.sup.log.Error("cannot subscribe plugin to events", "plugin", u.name, "error", err)
 		return nil
 	}
+	sub.OnMissed(func() { u.sup.count.EventDropped(u.name) })
+	u.mu.Lock()
+	u.waiting = sub.Waiting
+	u.mu.Unlock()
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &pump{sub: sub, cancel: cancel, done: make(chan struct{})}
 	go p.run(ctx, u)

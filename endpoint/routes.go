@@ -39,6 +39,8 @@ func (a *api) routes() []route {
 		{"DELETE /runs/{key}", a.cancelRun},
 		{"GET /events/recent", a.recentEvents},
 		{"POST /events", a.postEvent},
+		{"GET /log-level", func(*http.Request) (*reply, error) { return a.getLevel() }},
+		{"PUT /log-level", a.putLevel},
 		{"GET /logs", func(*http.Request) (*reply, error) { return ok(a.ring.all()), nil }},
 	}
 	return slices.Concat(list, a.metaRoutes(), a.userRoutes(), a.auditRoutes(), a.contentRoutes(),
@@ -372,6 +374,7 @@ func (a *api) rawRoutes() map[string]http.HandlerFunc {
 		readsPattern:                         a.readMachines,
 	}
 	maps.Copy(list, a.fileRoutes())
+	maps.Copy(list, a.operationRoutes())
 	for pattern, h := range a.binaryRoutes() {
 		method, path, _ := strings.Cut(pattern, " ")
 		list[method+" "+apiRoot+path] = h

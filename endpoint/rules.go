@@ -60,6 +60,8 @@ var rules = map[string]auth.Need{
 	"DELETE /files/{path...}":              {Scope: "files", Action: "delete"},
 	"GET /indexes/{prefix}":                {Scope: "indexes", Action: "list"},
 	"GET /indexes/{prefix}/{index}":        {Scope: "indexes", Action: "list"},
+	"GET /log-level":                       {Scope: "logs", Action: "get"},
+	"PUT /log-level":                       {Scope: "logs", Action: "update"},
 }
 
 // routeShapes are the needs of the routes of objects, after the object's prefix and
@@ -125,6 +127,12 @@ func ruleOf(pattern string) (auth.Need, bool) {
 	switch {
 	case strings.HasPrefix(path, apisRoot+"{plugin}/"):
 		return auth.Need{Scope: "plugins", Action: actConsole, Specific: "{plugin}"}, true
+	case path == metricsPath:
+		return auth.Need{Scope: "metrics", Action: "get"}, method == http.MethodGet
+	case strings.HasPrefix(path, profilesPath):
+		return auth.Everything(), method == http.MethodGet
+	case path == bmcPath: // its machine needs a claim of its own
+		return auth.Need{Scope: open}, method == http.MethodGet
 	case strings.HasPrefix(path, "/files/"):
 		return auth.Need{Scope: "files", Action: "get"}, method == http.MethodGet
 	}

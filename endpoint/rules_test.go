@@ -43,7 +43,10 @@ func TestNeedsOfRequests(t *testing.T) {
 		{"GET /api/v3/machines/{key}/params/{name...}/x", "/api/v3/machines/u1/params/a/x", "", []string{"* *"}},
 		{"PUT /api/v3/machines", "/api/v3/machines", "", []string{"* *"}},
 		{"/api/v3/machines", "/api/v3/machines", "", []string{"* *"}},
-		{"GET /metrics", "/metrics", "", []string{"* *"}},
+		{"GET /nowhere", "/nowhere", "", []string{"* *"}},
+		{"GET /metrics", "/metrics", "", []string{"metrics get"}},
+		{"POST /metrics", "/metrics", "", []string{"* *"}},
+		{"GET /debug/pprof/{name...}", "/debug/pprof/heap", "", []string{"* *"}},
 	} {
 		query, err := url.ParseQuery(c.query)
 		if err != nil {

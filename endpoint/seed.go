@@ -14,7 +14,7 @@ import (
 // openContent loads the endpoint's own content layers, and with them all that
 // reads and writes objects.
 func (e *Endpoint) openContent(ctx context.Context) error {
-	e.hub = events.New(events.Options{})
+	e.hub = events.New(events.Options{Published: e.count.Event})
 	e.publishLog()
 	e.cat = newCatalog(e.log)
 	e.objects = &objects{store: e.store, cat: e.cat, kinds: newKinds(), vault: newVault(e.master), overlay: func(any) {}}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"provision-plugins/endpoint/events"
+	"provision-plugins/endpoint/metrics"
 	"provision-plugins/shared/model"
 	"provision-plugins/shared/plugin"
 )
@@ -42,6 +43,7 @@ type supervisor struct {
 	hush  hush   // what must not be logged, of the machines that are acted on
 
 	plugged plugged
+	count   *metrics.Set
 
 	wake   chan struct{} // holds a token when plugins must be looked at
 	cancel context.CancelFunc

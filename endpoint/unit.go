@@ -53,6 +53,7 @@ type unit struct {
 	phase   phase
 	fault   string        // why it is not ready, for PluginErrors
 	secrets []string      // values that must not be logged
+	waiting func() int    // events that wait for it; nil: it gets none
 	changed chan struct{} // closed and replaced at every change of phase
 }
 
@@ -60,9 +61,11 @@ type unit struct {
 func newUnit(sup *supervisor, name string, want *desired) *unit {
 	u := &unit{
 		name: name, sup: sup, want: want,
-		lines: newFlood("log lines", lineRate, lineBurst), events: newFlood("events", eventRate, eventBurst),
-		wake: make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{}),
+		lines:  newFlood("log lines", lineRate, lineBurst, func() { sup.count.LineDropped(name) }),
+		events: newFlood("events", eventRate, eventBurst, func() { sup.count.EventDropped(name) }),
+		wake:   make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{}),
 	}
+	sup.count.Plugin(name)
 	u.ctx, u.cancel = context.WithCancel(context.Background())
 	go u.loop()
 	return u

@@ -41,6 +41,7 @@ func (a *api) websocket(w http.ResponseWriter, r *http.Request) {
 		a.write(w, r, failure(err))
 		return
 	}
+	sub.OnMissed(func() { a.count.EventDropped("") })
 	defer sub.Close()
 	conn, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {

@@ -77,7 +77,7 @@ func AllGrant() Grant { return Grant{All()} }
 
 // readScopes are what a viewer may look at.
 const readScopes = "info,machines,profiles,params,plugins,plugin_providers,contents,stages,tasks,templates,workflows,bootenvs," +
-	"roles,runs,events,logs,prefs,indexes,objects,power,files,system"
+	"roles,runs,events,logs,prefs,indexes,objects,power,files,system,metrics"
 
 // Viewer are the claims of one who may look and do nothing else. Secure values
 // and users are not for viewers.

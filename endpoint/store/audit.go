@@ -42,6 +42,8 @@ func (s *Store) auditOf() string { return auditSubject + s.site }
 // AppendAudit writes a batch of the audit trail after the one of the sequence
 // last, and returns its own. It is on disk when this returns.
 func (s *Store) AppendAudit(ctx context.Context, data []byte, last uint64) (uint64, error) {
+	s.gate.RLock()
+	defer s.gate.RUnlock()
 	seq, err := s.put(ctx, write{stream: auditStream, subject: s.auditOf(), data: data, expect: last})
 	if errors.Is(err, errStale) {
 		return 0, model.Errorf(model.Conflict, "somebody else has written to it")
@@ -56,6 +58,26 @@ func (s *Store) LastAudit(ctx context.Context) ([]byte, uint64, error) {
 		return nil, 0, err
 	}
 	return msg.Data, msg.Sequence, nil
+}
+
+// FirstAudit returns the oldest batch of the audit trail that is kept; nil if there
+// is none.
+func (s *Store) FirstAudit(ctx context.Context) ([]byte, error) {
+	info, err := s.stream(auditStream).Info(ctx)
+	if err != nil {
+		return nil, model.Errorf(model.Internal, "cannot read the audit trail: %w", err)
+	}
+	if info.State.Msgs == 0 {
+		return nil, nil
+	}
+	msg, err := s.stream(auditStream).GetMsg(ctx, info.State.FirstSeq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) { // it has just gone
+		return nil, nil
+	}
+	if err != nil {
+		return nil, model.Errorf(model.Internal, "cannot read the audit trail: %w", err)
+	}
+	return msg.Data, nil
 }
 
 // AuditBefore returns the newest batch whose sequence is below seq, and its

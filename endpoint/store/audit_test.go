@@ -17,6 +17,9 @@ func TestAuditIsOnlyAppended(t *testing.T) {
 	if data, seq, err := s.LastAudit(ctx); data != nil || seq != 0 || err != nil {
 		t.Fatalf("empty: %s, %d, %v", data, seq, err)
 	}
+	if data, err := s.FirstAudit(ctx); data != nil || err != nil {
+		t.Fatalf("empty: %s, %v", data, err)
+	}
 	var last uint64
 	for _, text := range []string{"one", "two", "three"} {
 		seq, err := s.AppendAudit(ctx, []byte(text), last)
@@ -26,6 +29,11 @@ func TestAuditIsOnlyAppended(t *testing.T) {
 	_, err := s.AppendAudit(ctx, []byte("late"), last-1)
 	wantKind(t, err, model.Conflict)
 	s = reopen(t, s, dir)
+	first, err := s.FirstAudit(ctx)
+	must(t, err)
+	if string(first) != "one" {
+		t.Errorf("the first is %q", first)
+	}
 	if err := s.stream(auditStream).DeleteMsg(ctx, 1); err == nil {
 		t.Error("a batch was deleted")
 	}

@@ -54,6 +54,16 @@ func (s *Store) put(ctx context.Context, w write) (uint64, error) {
 	if err := s.writable(ctx, len(w.data)); err != nil {
 		return 0, err
 	}
+	began := time.Now()
+	seq, err := s.write(ctx, w)
+	if err == nil && s.opts.Written != nil {
+		s.opts.Written(time.Since(began))
+	}
+	return seq, err
+}
+
+// write is put by itself, or together with others where that can be.
+func (s *Store) write(ctx context.Context, w write) (uint64, error) {
 	if w.stream == auditStream { // has one subject, so that nothing can be written together
 		return s.putOne(ctx, w)
 	}

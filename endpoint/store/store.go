@@ -34,6 +34,8 @@ type Options struct {
 	// Space tells what room a directory's file system has; default: as the system
 	// says.
 	Space func(dir string) (Space, error)
+	// Written is told how long each write took that succeeded; default: nobody is.
+	Written func(took time.Duration)
 }
 
 // Store is an open data directory. Its methods may be called concurrently.
