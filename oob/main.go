@@ -12,13 +12,20 @@ import (
 	"github.com/spf13/cobra"
 
 	"provision-plugins/shared/model"
+	"provision-plugins/sim/vbox"
 )
 
 // version is set by the build.
 var version = "v0.0.0-dev"
 
-// main runs the command and exits with its code.
-func main() { os.Exit(mainCode()) }
+// main runs the command and exits with its code. Under the names that a simulated
+// VirtualBox has for it, it is a part of that.
+func main() {
+	if vbox.Called(os.Args) {
+		os.Exit(vbox.Main(os.Args))
+	}
+	os.Exit(mainCode())
+}
 
 // mainCode runs the command of this process. The first SIGINT, SIGTERM or SIGHUP ends
 // it in order, the second at once.
