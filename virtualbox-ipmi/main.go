@@ -1,68 +1,100 @@
-// Command virtualbox-ipmi is the plugin for VirtualBox VMs. It defines its actions;
-// until its driver is written each of them answers unsupported.
+// Command virtualbox-ipmi is the plugin for VirtualBox VMs on its host: power,
+// boot device, console and the making and removing of VMs, through VBoxManage.
 package main
 
 import (
 	"context"
+	"log/slog"
+	"net/http"
 	"os"
 
-	"provision-plugins/shared/client"
+	"provision-plugins/shared/driver"
 	"provision-plugins/shared/model"
 	"provision-plugins/shared/plugin"
+	"provision-plugins/virtualbox-ipmi/build"
+	"provision-plugins/virtualbox-ipmi/vbox"
 )
 
 // version is set by the build.
 var version = "v0.0.0-dev"
 
+// name is the plugin's, and the driver's.
 const name = "virtualbox-ipmi"
 
-// machineActions act on one machine, which virtualbox/id names; vmActions make and
-// unmake machines and act on the plugin.
-var (
-	machineActions = []string{
-		model.PowerOn, model.PowerOff, model.PowerCycle, model.PowerStatus, model.NextBootPXE, model.NextBootDisk,
+// impl is the plugin.
+type impl struct {
+	plugin.Base
+	*driver.Provider
+	driver  *vboxDriver
+	log     *slog.Logger
+	imports background
+}
+
+// newImpl returns the plugin.
+func newImpl() *impl {
+	d := newDriver(vbox.Options{})
+	return &impl{Provider: driver.NewProvider(d, driver.Options{}), driver: d, log: slog.New(slog.DiscardHandler)}
+}
+
+// SetLogger gives the logger.
+func (i *impl) SetLogger(log *slog.Logger) {
+	i.log = log
+	i.Provider.SetLogger(log)
+}
+
+// Action runs an action and adds what the VM's side has to say of it.
+func (i *impl) Action(ctx context.Context, a *model.Action) (any, error) {
+	if a == nil {
+		return i.Provider.Action(ctx, a)
 	}
-	vmActions = []string{"createVm", "startVm", "stopVm", "destroyVm"}
-)
+	ctx, said := withRemarks(ctx, a.Command)
+	result, err := i.Provider.Action(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	return said.into(result), nil
+}
+
+// Handler serves the consoles.
+func (i *impl) Handler() http.Handler { return newConsoles(i.driver) }
+
+// Stop ends what runs beside actions, and then the actions.
+func (i *impl) Stop(ctx context.Context) error {
+	i.imports.close()
+	return i.Provider.Stop(ctx)
+}
+
+// Orphaned is Stop after the host's death.
+func (i *impl) Orphaned(ctx context.Context) error {
+	i.imports.close()
+	return i.Provider.Orphaned(ctx)
+}
 
 // definition is what define prints.
-func definition() *model.PluginProvider {
+func definition(p *driver.Provider) *model.PluginProvider {
+	meta := p.Meta()
+	for key, value := range metaTable {
+		meta[key] = value
+	}
 	def := &model.PluginProvider{
-		MetaData:       model.MetaData{Meta: map[string]string{}},
-		Name:           name,
-		Version:        version,
-		PluginVersion:  model.PluginVersion,
-		RequiredParams: []string{"virtualbox/user"},
-		OptionalParams: []string{"virtualbox/vm-path"},
-		StoreObjects:   map[string]any{},
-		Documentation:  "Controls VirtualBox VMs. Not yet: every action answers unsupported.",
-		Content:        contentYamlString,
+		MetaData:         model.MetaData{Meta: meta},
+		Name:             name,
+		Version:          version,
+		PluginVersion:    model.PluginVersion,
+		OptionalParams:   append([]string{paramUser, paramCommand, paramImport}, build.Params()[1:]...),
+		AvailableActions: p.Actions(),
+		StoreObjects:     map[string]any{},
+		Documentation:    "Power, boot device, console and life of VirtualBox VMs on the plugin's host.",
+		Content:          contentYamlString,
 	}
-	for _, command := range machineActions {
-		def.AvailableActions = append(def.AvailableActions, model.AvailableAction{
-			Provider: name, Model: "machines", Command: command, RequiredParams: []string{"virtualbox/id"}, OptionalParams: []string{},
-		})
-	}
-	for _, command := range vmActions {
-		def.AvailableActions = append(def.AvailableActions, model.AvailableAction{
-			Provider: name, Model: "plugins", Command: command, RequiredParams: def.RequiredParams, OptionalParams: []string{},
-		})
+	for i := range def.AvailableActions {
+		def.AvailableActions[i].Provider = name
 	}
 	return def
 }
 
-// provider is the plugin.
-type provider struct{ plugin.Base }
-
-// Config takes the params; there is nothing yet to do with them.
-func (provider) Config(context.Context, *client.Client, model.Params) error { return nil }
-
-// Action answers that the driver is not written yet.
-func (provider) Action(_ context.Context, a *model.Action) (any, error) {
-	return nil, model.Errorf(model.Unsupported, "cannot %s: the virtualbox-ipmi driver of this version cannot act on machines yet", a.Command).On("plugin", name)
-}
-
 func main() {
-	plugin.InitApp(name, "Control VirtualBox VMs", version, definition(), provider{})
+	i := newImpl()
+	plugin.InitApp(name, "Control VirtualBox VMs", version, definition(i.Provider), i)
 	os.Exit(plugin.Main())
 }

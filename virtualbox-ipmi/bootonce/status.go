@@ -43,3 +43,13 @@ func (s State) Waits() bool {
 	_, ok := parseWant(s.Pending)
 	return ok && !s.Mutable
 }
+
+// BootingOnce is the device of the boot that is about to begin if the order was
+// changed for that one alone, "" if it was not.
+func (s State) BootingOnce() string {
+	o, ok := parseOnce(s.Once)
+	if !ok || !o.starting || s.Restore == s.Order.String() {
+		return ""
+	}
+	return o.device
+}
