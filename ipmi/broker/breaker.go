@@ -193,9 +193,9 @@ func (b *breaker) inspect(peer netip.AddrPort, login rmcp.Login) State {
 	return s
 }
 
-// check returns an error if the login is not to be tried now.
+// check returns an error if the login is known not to be tried now, so that nobody
+// waits for that. Another process may know better: admit asks.
 func (b *breaker) check(peer netip.AddrPort, login rmcp.Login) error {
-	b.refresh()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.refused) == 0 {
@@ -211,10 +211,21 @@ func (b *breaker) check(peer netip.AddrPort, login rmcp.Login) error {
 // leave is a permission to log in. It must be settled.
 type leave struct {
 	b        *breaker
-	key      refusalKey
-	refusals int  // in a row before
-	probe    bool // one handshake only
+	peer     netip.AddrPort
+	login    rmcp.Login
+	key      refusalKey // by id
+	refusals int        // in a row before
+	probe    bool       // one handshake only
 	was      refusals
+}
+
+// id is what the login is remembered under. Most logins are never refused, and
+// nothing is remembered of them. breaker.mu is held.
+func (l *leave) id() refusalKey {
+	if !l.key.peer.IsValid() {
+		l.key = l.b.id(l.peer, l.login)
+	}
+	return l.key
 }
 
 // admit gives leave to log in, or tells why not.
@@ -229,8 +240,10 @@ func (b *breaker) admitAfter(rest time.Duration, peer netip.AddrPort, login rmcp
 	b.refresh()
 	b.mu.Lock()
 	now := b.clock.Now()
-	l := &leave{b: b, key: b.id(peer, login)}
-	l.was = b.look(l.key, now)
+	l := &leave{b: b, peer: peer, login: login}
+	if len(b.refused) > 0 {
+		l.was = b.look(l.id(), now)
+	}
 	l.refusals = l.was.count
 	switch state := l.was.state(now); {
 	case state == Shut:
@@ -243,7 +256,7 @@ func (b *breaker) admitAfter(rest time.Duration, peer netip.AddrPort, login rmcp
 	l.probe = true
 	again := l.was
 	again.at = now
-	b.set(l.key, again)
+	b.set(l.id(), again)
 	b.mu.Unlock()
 	b.save()
 	return l, nil
@@ -257,8 +270,8 @@ func (l *leave) refused(reason rmcp.Reason) {
 	b := l.b
 	b.mu.Lock()
 	now := b.clock.Now()
-	r := b.look(l.key, now)
-	b.set(l.key, refusals{count: r.count + 1, at: now, reason: reason})
+	r := b.look(l.id(), now)
+	b.set(l.id(), refusals{count: r.count + 1, at: now, reason: reason})
 	b.mu.Unlock()
 	l.refusals++
 	b.save()
@@ -269,13 +282,16 @@ func (l *leave) refused(reason rmcp.Reason) {
 func (l *leave) settle(err error) {
 	b := l.b
 	b.mu.Lock()
-	_, known := b.refused[l.key]
+	known := false
+	if len(b.refused) > 0 {
+		_, known = b.refused[l.id()]
+	}
 	switch {
 	case err == nil && known:
-		delete(b.refused, l.key)
-		b.changed(l.key)
+		delete(b.refused, l.id())
+		b.changed(l.id())
 	case err != nil && l.probe && l.refusals == l.was.count:
-		b.set(l.key, l.was)
+		b.set(l.id(), l.was)
 	default:
 		b.mu.Unlock()
 		return

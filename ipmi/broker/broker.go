@@ -75,15 +75,16 @@ type Broker struct {
 	idle      time.Duration
 	clock     Clock
 	breaker   *breaker
-	life      context.Context // ends with Close; of all work
-	end       context.CancelCauseFunc
-	work      sync.WaitGroup // jobs and sweeps under way
+	work      sync.WaitGroup // workers, and sweeps under way
+	places    int
 
 	mu        sync.Mutex // guards everything below, and what owner says
 	closed    bool
 	owners    map[netip.AddrPort]*owner
-	free      int     // places
-	lines     [2]line // owners that wait for a place: with a change, with reads
+	free      int          // places
+	busy      int          // jobs under way
+	workers   []chan *task // those that wait for a job
+	lines     [2]line      // owners that wait for a place: with a change, with reads
 	opened    SessionID
 	sweeping  bool // a sweep is to come, or under way
 	stopSweep func() bool
@@ -106,10 +107,10 @@ func New(o Options) *Broker {
 		clock:     o.Clock,
 		breaker:   newBreaker(o.Clock),
 		owners:    map[netip.AddrPort]*owner{},
+		places:    o.Work,
 		free:      o.Work,
 	}
 	b.transport.FirstTry = o.FirstTry
-	b.life, b.end = context.WithCancelCause(context.Background())
 	return b
 }
 
@@ -161,12 +162,15 @@ func (b *Broker) Close() error {
 	if b.stopSweep != nil {
 		b.stopSweep()
 	}
+	cause := fmt.Errorf("the plugin stops: %w", net.ErrClosed)
 	for _, o := range b.owners {
 		o.shut()
+		if o.running != nil {
+			o.running.cancel(cause)
+		}
 	}
 	b.lines = [2]line{}
 	b.mu.Unlock()
-	b.end(fmt.Errorf("the plugin stops: %w", net.ErrClosed))
 	b.work.Wait()
 	for _, s := range b.takeAll() {
 		s.Close()

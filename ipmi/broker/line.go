@@ -1,11 +1,6 @@
 package broker
 
-import (
-	"context"
-	"slices"
-
-	"provision-plugins/ipmi/rmcp"
-)
+import "provision-plugins/ipmi/rmcp"
 
 // line is owners that wait for a place, the first first.
 type line struct {
@@ -130,46 +125,4 @@ func (b *Broker) paced(o *owner) {
 		o.state, o.stop = resting, nil
 		b.arrange(o)
 	}
-}
-
-// start begins the owner's first job. mu is held.
-func (b *Broker) start(o *owner, taken bool) {
-	j := o.queue[0]
-	o.queue = slices.Delete(o.queue, 0, 1)
-	o.state, o.running = working, j
-	if !j.first || o.interval > DefaultInterval { // a weak BMC rests after a login, too
-		o.next = b.clock.Now().Add(o.interval)
-	}
-	p := &place{owner: o, taken: taken}
-	if taken {
-		b.free--
-	}
-	ctx, cancel := context.WithCancelCause(b.life)
-	j.cancel = cancel
-	b.work.Go(func() {
-		defer cancel(nil)
-		data, err := j.work(ctx, p)
-		b.finish(j, p, data, err)
-	})
-}
-
-// finish ends a job: its callers are told, and the next may begin.
-func (b *Broker) finish(j *job, p *place, data []byte, err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	o := p.owner
-	j.answer, j.err = answer{data: data}, err
-	if o.session != nil {
-		j.in = o.id
-	}
-	o.state, o.running = resting, nil
-	if len(o.queue) == 0 {
-		o.queue = nil // at rest it takes no memory
-	}
-	if answered(err) {
-		o.trouble = ""
-	}
-	close(j.done)
-	b.arrange(o)
-	b.vacate(p)
 }
