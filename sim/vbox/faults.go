@@ -31,6 +31,7 @@ const (
 	FaultServerExec = "server-exec" // refused: VBoxSVC did not start
 	FaultZero       = "zero"        // refused, with an error on stderr and exit code 0
 	FaultIgnored    = "ignored"     // not executed, and answered as if it were
+	FaultStuck      = "stuck"       // noted as executed and answered so, and the virtual machine stays as it is
 	FaultLost       = "lost"        // executed, and answered as if it were not
 	FaultHang       = "hang"        // not executed, and never ends
 	FaultHangAfter  = "hang-after"  // executed, and never ends
@@ -58,7 +59,7 @@ var refusals = map[string]func(command string) error{
 
 // FaultKinds lists the kinds.
 func FaultKinds() []string {
-	kinds := []string{FaultIgnored, FaultLost, FaultHang, FaultHangAfter, FaultChild, FaultPartial, FaultFlood, FaultGarbage, FaultOldStart}
+	kinds := []string{FaultIgnored, FaultStuck, FaultLost, FaultHang, FaultHangAfter, FaultChild, FaultPartial, FaultFlood, FaultGarbage, FaultOldStart}
 	for kind := range refusals {
 		kinds = append(kinds, kind)
 	}

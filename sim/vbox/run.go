@@ -154,6 +154,9 @@ func (r *run) first(w *world) int {
 	if do == nil {
 		return r.print(w, &plainError{"Invalid command '" + r.args[0] + "'", 2})
 	}
+	if kind == FaultStuck {
+		do = stuck(do)
+	}
 	code := 0
 	if err := do(w, r); err != nil {
 		code = r.print(w, err)
@@ -162,6 +165,22 @@ func (r *run) first(w *world) int {
 		code = 0
 	}
 	return r.spoil(w, kind, code)
+}
+
+// stuck makes of a command one that has no effect on the virtual machine.
+func stuck(do command) command {
+	return func(w *world, r *run) error {
+		m := w.find(r.vm())
+		if m == nil {
+			return do(w, r)
+		}
+		before := *m
+		m.Pid = 0 // so that its process is not ended
+		err := do(w, r)
+		*m = before
+		r.spawn, r.wait = "", 0
+		return err
+	}
 }
 
 // refuse prints a refusal in place of executing.
