@@ -420,8 +420,13 @@ func (a *actions) send(ctx context.Context, proc *plugin.Process, c *call) (json
 	if c.info.Class == model.Read {
 		invoke = proc.Ask
 	}
+	if a.sup.traffic.on() {
+		a.sup.traffic.show("to plugin", c.command, asSent(c.action), "plugin", c.offer.plugin)
+	}
 	raw, err := invoke(ctx, c.action)
-	return redactReply(raw, err, c.secrets)
+	raw, err = redactReply(raw, err, c.secrets)
+	a.sup.traffic.show("from plugin", c.command, raw, "plugin", c.offer.plugin, "error", err)
+	return raw, err
 }
 
 // cancellable reports whether a provider says that an action may be given up

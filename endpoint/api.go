@@ -67,7 +67,8 @@ type api struct {
 	log       *slog.Logger
 	count     *metrics.Set
 	ready     func() health.Report // whether requests should come here
-	level     *slog.LevelVar       // of the endpoint's own log; nil: it cannot be changed
+	traffic   *traffic
+	level     *slog.LevelVar // of the endpoint's own log; nil: it cannot be changed
 	tokens    *tokens
 	access    *access
 	trail     *audit.Trail // nil: none, as in some tests
@@ -217,6 +218,11 @@ func (a *api) wrap(h handle) http.HandlerFunc {
 			a.write(w, r, failure(err))
 			return
 		}
+		if a.traffic.on() {
+			raw := body(r)
+			r.Body = io.NopCloser(bytes.NewReader(raw))
+			a.showRequest(r, raw)
+		}
 		rep, err := h(r)
 		if err != nil {
 			rep = failure(err)
@@ -271,6 +277,7 @@ func (a *api) write(w http.ResponseWriter, r *http.Request, rep *reply) {
 		rep, raw = failure(model.Errorf(model.Internal, "cannot encode the reply")), []byte("null\n")
 	}
 	setHeaders(w.Header(), rep, len(raw))
+	a.showReply(r, rep.status, raw)
 	control := http.NewResponseController(w)
 	if err := control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		a.log.Debug("cannot bound a reply", "error", err)

@@ -190,6 +190,8 @@ func (e *Endpoint) openPlugins(context.Context) error {
 		log: e.log, objects: e.objects, cat: e.cat, hub: e.hub, tokens: newTokens(e.token), timing: e.timing, dirs: dirs, tails: e.api.actions.tails,
 		count: e.count, wake: make(chan struct{}, 1), binaries: map[string]*binary{}, units: map[string]*unit{},
 	}
+	e.api.traffic = &traffic{log: e.log, secure: e.cat.secure, redact: e.sup.hush.redact}
+	e.sup.traffic = e.api.traffic
 	e.objects.overlay, e.contents.changed = e.sup.overlay, e.sup.look
 	load := &loader{log: e.log, cat: e.cat, sup: e.sup, objects: e.objects, contents: e.contents, timing: e.timing, dirs: dirs, files: map[string]string{}, kinds: map[string]brought{}}
 	e.discovery = newDiscovery(e.opts, load)

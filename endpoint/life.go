@@ -196,6 +196,9 @@ func (l *life) configure(want *desired) time.Duration {
 		params[name] = v
 	}
 	secrets := model.SecretValues(want.params, l.sup.cat.secure)
+	if l.sup.traffic.on() {
+		l.sup.traffic.show("to plugin", "config", asSent(params), "plugin", l.name)
+	}
 	l.mu.Lock()
 	l.secrets = secrets
 	l.mu.Unlock()

@@ -1,12 +1,14 @@
 package endpoint
 
 import (
+	"log/slog"
 	"maps"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
 
+	"provision-plugins/endpoint/loglevel"
 	"provision-plugins/shared/model"
 )
 
@@ -50,7 +52,11 @@ func (r *rig) plant() (uuid string) {
 // events, in the log or on the disk, shows none of the secrets.
 func TestNoOutletShowsASecret(t *testing.T) {
 	t.Parallel()
-	r := start(t, "toy")
+	r := newRig(t, "toy", "listener")
+	r.opts.Logger = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: loglevel.Traffic}))
+	r.start()
+	r.ready("toy")
+	r.ready("listener")
 	all := r.watch(bearer(r.e.token), "")
 	uuid := r.plant()
 	r.wantStatus(200, "POST", "/events", r.e.token, `{"Type":"end","Action":"y","Key":"z"}`)
@@ -96,6 +102,11 @@ func TestNoOutletShowsASecret(t *testing.T) {
 	for _, origin := range []string{"a machine", "a machine, by its name", "a profile", "a plugin", "content", "a request", "a refused request", "a password"} {
 		if found := r.onDisk(planted[origin]); found != nil {
 			t.Errorf("the secret of %s lies in clear in %v", origin, found)
+		}
+	}
+	for _, what := range []string{"msg=request", "msg=reply", `msg="to plugin" path=poweron`, `msg="to plugin" path=config`, `msg="to plugin" path=publish`, `msg="from plugin"`} {
+		if !strings.Contains(outlets["the log"], what) {
+			t.Errorf("the traffic has no %s", what)
 		}
 	}
 	if len(outlets) < 100 {

@@ -76,6 +76,9 @@ func (p *pump) hand(ctx context.Context, u *unit, e *model.Event) bool {
 	}
 	bounded, cancel := context.WithTimeout(ctx, u.sup.timing.publish)
 	defer cancel()
+	if u.sup.traffic.on() {
+		u.sup.traffic.show("to plugin", "publish", asSent(e), "plugin", u.name)
+	}
 	err = proc.Publish(bounded, e)
 	if err == nil || ctx.Err() != nil {
 		return true

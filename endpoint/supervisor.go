@@ -44,6 +44,7 @@ type supervisor struct {
 
 	plugged plugged
 	count   *metrics.Set
+	traffic *traffic
 
 	wake   chan struct{} // holds a token when plugins must be looked at
 	cancel context.CancelFunc

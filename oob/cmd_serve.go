@@ -10,11 +10,13 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"provision-plugins/endpoint"
+	"provision-plugins/endpoint/loglevel"
 	"provision-plugins/shared/model"
 )
 
@@ -53,7 +55,7 @@ ends it at once.`,
 
 // serve runs an endpoint until ctx ends.
 func (a *app) serve(ctx context.Context, o serveOptions) error {
-	logger, err := a.logger(o.log, o.logFormat)
+	logger, level, err := a.logger(o.log, o.logFormat)
 	if err != nil {
 		return err
 	}
@@ -61,7 +63,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
-	opts.Logger = logger
+	opts.Logger, opts.Level = logger, level
 	e, err := endpoint.New(opts)
 	if err != nil {
 		return err
@@ -104,27 +106,23 @@ func (a *app) endpointOptions(o serveOptions) (endpoint.Options, error) {
 	return opts, nil
 }
 
-// levelTraffic is the level of the lines that show both sockets' traffic.
-const levelTraffic = slog.LevelDebug - 4
-
-// logLevels are the levels of --log.
-var logLevels = [...]slog.Level{
-	slog.LevelError + 100, slog.LevelError, slog.LevelWarn, slog.LevelInfo, slog.LevelDebug, levelTraffic,
-}
-
-// logger makes the daemon's logger, which writes to stderr.
-func (a *app) logger(level int, format string) (*slog.Logger, error) {
-	if level < 0 || level >= len(logLevels) {
-		return nil, usage("--log must be 0..%d, not %d", len(logLevels)-1, level)
+// logger makes the daemon's logger, which writes to stderr, and its level, which
+// can be changed.
+func (a *app) logger(number int, format string) (*slog.Logger, *slog.LevelVar, error) {
+	least, err := loglevel.Parse(strconv.Itoa(number))
+	if err != nil {
+		return nil, nil, usage("--log must be 0..5, not %d", number)
 	}
-	opts := &slog.HandlerOptions{Level: logLevels[level]}
+	level := &slog.LevelVar{}
+	level.Set(least)
+	opts := &slog.HandlerOptions{Level: level}
 	switch format {
 	case "text":
-		return slog.New(slog.NewTextHandler(a.stderr, opts)), nil
+		return slog.New(slog.NewTextHandler(a.stderr, opts)), level, nil
 	case "json":
-		return slog.New(slog.NewJSONHandler(a.stderr, opts)), nil
+		return slog.New(slog.NewJSONHandler(a.stderr, opts)), level, nil
 	}
-	return nil, usage("--log-format must be text or json, not %q", format)
+	return nil, nil, usage("--log-format must be text or json, not %q", format)
 }
 
 // announce prints where the endpoint is.
