@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
@@ -184,3 +185,12 @@ func (m *Master) aead() (cipher.AEAD, error) {
 	}
 	return aead, nil
 }
+
+// ID tells this master key from others, and nothing else about it.
+func (m *Master) ID() string {
+	sum := m.Derive("id")
+	return hex.EncodeToString(sum[:8])
+}
+
+// Bytes is the key itself, for a backup that its owner wants it in.
+func (m *Master) Bytes() []byte { return m.key[:] }

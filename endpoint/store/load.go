@@ -10,11 +10,8 @@ import (
 	"provision-plugins/shared/model"
 )
 
-const (
-	// schemaVersion is the layout that this program reads and writes.
-	schemaVersion = 1
-	schemaKey     = systemPrefix + ".schema"
-)
+// schemaKey is the key of the record of the layout.
+const schemaKey = systemPrefix + ".schema"
 
 // schema is the record of the layout.
 type schema struct {
@@ -101,17 +98,17 @@ func decodeRecord(k string, data []byte, out any) error {
 // checkSchema refuses a store that a later program made, and marks a new one.
 func (s *Store) checkSchema(ctx context.Context, found *schema) error {
 	if found == nil {
-		data, err := json.Marshal(schema{Version: schemaVersion})
+		data, err := json.Marshal(schema{Version: SchemaVersion})
 		if err != nil {
 			return err
 		}
 		_, err = s.putNew(ctx, schemaKey, data)
 		return err
 	}
-	if found.Version != schemaVersion {
+	if found.Version != SchemaVersion {
 		return model.Errorf(model.Invalid,
 			"cannot open the store: its layout is version %d, this program knows version %d; use the program that made it",
-			found.Version, schemaVersion)
+			found.Version, SchemaVersion)
 	}
 	return nil
 }

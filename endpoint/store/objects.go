@@ -118,7 +118,7 @@ func (s *Store) Create(ctx context.Context, o Object, unique map[string]string) 
 		return Object{}, err
 	}
 	k := key(o.Prefix, o.ID)
-	defer s.locks.lock(k)()
+	defer s.entered(k)()
 	if err := s.certain(ctx, k); err != nil {
 		return Object{}, err
 	}
@@ -152,7 +152,7 @@ func (s *Store) Update(ctx context.Context, o Object, unique map[string]string) 
 		return Object{}, err
 	}
 	k := key(o.Prefix, o.ID)
-	defer s.locks.lock(k)()
+	defer s.entered(k)()
 	if err := s.certain(ctx, k); err != nil {
 		return Object{}, err
 	}
@@ -182,7 +182,7 @@ func (s *Store) Delete(ctx context.Context, prefix, id string, rev uint64) (Obje
 		return Object{}, err
 	}
 	k := key(prefix, id)
-	defer s.locks.lock(k)()
+	defer s.entered(k)()
 	if err := s.certain(ctx, k); err != nil {
 		return Object{}, err
 	}
@@ -211,6 +211,17 @@ func (s *Store) Delete(ctx context.Context, prefix, id string, rev uint64) (Obje
 		s.emit(Change{Old: old.object()})
 	}
 	return old.Object, nil
+}
+
+// entered waits for a key, and until nobody looks at the store as a whole. The
+// key comes first: who waits for a key must not keep the others from writing.
+func (s *Store) entered(k string) (leave func()) {
+	unlock := s.locks.lock(k)
+	s.gate.RLock()
+	return func() {
+		s.gate.RUnlock()
+		unlock()
+	}
 }
 
 // current returns the item a write is based on, if it still has that revision.

@@ -48,6 +48,8 @@ func (s *Store) PutRecord(ctx context.Context, r Record) (uint64, error) {
 	if len(r.Data) > MaxValue {
 		return 0, model.Errorf(model.Invalid, "cannot write a run record: larger than %d bytes", MaxValue)
 	}
+	s.gate.RLock()
+	defer s.gate.RUnlock()
 	seq, err := s.put(ctx, write{stream: recordsStream, subject: s.subject(r.Prefix, r.ID), data: r.Data, expect: r.Seq})
 	if errors.Is(err, errStale) {
 		return 0, model.Errorf(model.Conflict, "cannot write a run record: %s/%s has a newer one", r.Prefix, r.ID)

@@ -50,6 +50,9 @@ type Store struct {
 	dog     *watchdog
 	doubts  doubts
 
+	// gate is held for reading by who writes, until the view has it, and for
+	// writing by who wants to see no write half done.
+	gate  sync.RWMutex
 	view  *view
 	locks keyLocks // one holder per key between its compare-and-set and its event
 
@@ -76,6 +79,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	lock, err := openDir(o.Dir)
 	if err != nil {
 		return nil, err
+	}
+	if err := tidy(o.Dir); err != nil {
+		return nil, errors.Join(dirError(o.Dir, err), lock.release())
 	}
 	s := &Store{
 		opts:   o,

@@ -99,6 +99,17 @@ func (v *view) snapshot(prefix string) []*Object {
 	return t.objects
 }
 
+// all returns every item, in no order.
+func (v *view) all() []*item {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	var out []*item
+	for _, t := range v.tables {
+		out = append(out, t.order...)
+	}
+	return out
+}
+
 // find returns the item that holds a unique value, or nil.
 func (v *view) find(prefix, index, value string) *item {
 	v.mu.RLock()
