@@ -22,8 +22,13 @@ func (m *Manager) Run(ctx context.Context, args ...string) ([]byte, error) {
 		ctx = locked
 	}
 	began := time.Now()
+	var last error
 	for try := 1; ; try++ {
 		out, err := m.exec(ctx, &c)
+		if last != nil && c.effect == read && ctx.Err() != nil {
+			return out, last // a try that the caller's time cut off tells less
+		}
+		last = err
 		if err == nil || !m.again(&c, err, try, time.Since(began)) {
 			return out, err
 		}
