@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"provision-plugins/shared/driver"
@@ -36,9 +37,17 @@ var (
 // Close has nothing to give back.
 func (*session) Close(context.Context) error { return nil }
 
+// fairTry is how long VBoxManage must have had before its silence says something
+// of VirtualBox.
+const fairTry = 900 * time.Millisecond
+
 // info reads the VM.
 func (s *session) info(ctx context.Context) (*vbox.Info, error) {
+	began := time.Now()
 	info, err := s.vm.Info(ctx, s.id)
+	if vbox.ClassOf(err) == vbox.TimedOut && ctx.Err() != nil && time.Since(began) < fairTry {
+		return nil, fmt.Errorf("no time for VBoxManage: %w", ctx.Err()) // what was seen before tells more
+	}
 	if vbox.ClassOf(err) != vbox.NotFound {
 		return info, wire(err)
 	}
@@ -150,8 +159,22 @@ func (s *session) PowerNMI(ctx context.Context) error {
 	return s.once(ctx, "debugvm", s.id, "injectnmi")
 }
 
+// leastOnce is how long a command that is run once may take, however little time
+// there is: it is a program that has to start, and killing it half way would leave
+// nothing but doubt.
+const leastOnce = 2 * time.Second
+
 // once runs a command that must not be run twice.
 func (s *session) once(ctx context.Context, args ...string) error {
+	limit := leastOnce
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = max(limit, time.Until(deadline))
+	}
+	if ctx.Err() != nil {
+		return wireOnce(ctx.Err())
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	defer cancel()
 	_, err := s.vm.Run(ctx, args...)
 	return wireOnce(err)
 }
