@@ -3,6 +3,7 @@ package vbox
 import (
 	"errors"
 	"fmt"
+	"syscall"
 
 	"provision-plugins/shared/model"
 )
@@ -124,11 +125,18 @@ func ClassOf(err error) Class {
 	return ""
 }
 
-// Wire returns err as an error of the wire: with the kind of its class.
+// Wire returns err as an error of the wire: with the kind of its class. The end
+// of the wait for a lock, or for a place among the commands that run, is a
+// timeout, whatever the caller's context ended with: nothing was run.
 func Wire(err error) *model.Error {
 	var e *Error
-	if errors.As(err, &e) {
+	var known *model.Error
+	var refused syscall.Errno
+	switch {
+	case errors.As(err, &e):
 		return model.Errorf(e.Kind(), "%w", err)
+	case errors.As(err, &known), errors.As(err, &refused):
+		return model.AsError(err)
 	}
-	return model.AsError(err)
+	return model.Errorf(model.Timeout, "%w", err)
 }
