@@ -16,6 +16,9 @@ usage: ./build.sh [COMMAND]
                    mutants, sabotage
   bench            print figures, beside those of peers
   generate         regenerate content.go and the other generated files
+  dist [DIR]       archives and Debian packages for Linux on amd64 and arm64, with
+                   their checksums, into DIR (default dist/): the same commit gives
+                   the same bytes
 EOT
 }
 
@@ -51,6 +54,34 @@ build() {
 		chmod 0755 "bin/plugins/.$name"
 		mv "bin/plugins/.$name" "bin/plugins/$name"
 	done
+}
+
+# dist [DIR] packs for each architecture. Nothing of this machine goes in: paths are
+# trimmed, times are the commit's.
+dist() {
+	local out=${1:-dist} arch name work
+	mkdir -p "$out"
+	rm -f "$out"/oob[-_]*.tar.gz "$out"/oob_*.deb "$out/SHA256SUMS"
+	work=$(mktemp -d)
+	# shellcheck disable=SC2064 # the folder of now
+	trap "rm -rf '$work'" EXIT
+	local epoch=${SOURCE_DATE_EPOCH:-}
+	[ -n "$epoch" ] || epoch=$(git log -1 --format=%ct)
+	compile "$work/oob" ./oob
+	compile "$work/dist" ./tools/dist
+	for name in bash zsh fish; do
+		"$work/oob" completion "$name" >"$work/oob.$name"
+	done
+	for arch in amd64 arm64; do
+		mkdir -p "$work/$arch/plugins"
+		GOOS=linux GOARCH=$arch compile "$work/$arch/oob" ./oob
+		for name in $(plugins); do
+			GOOS=linux GOARCH=$arch compile "$work/$arch/plugins/$name" "./$name"
+		done
+		"$work/dist" --bin "$work/$arch" --completions "$work" --out "$out" --arch "$arch" --version "$(version)" --epoch "$epoch"
+	done
+	"$work/dist" --sums --out "$out"
+	cat "$out/SHA256SUMS"
 }
 
 # The race detector needs cgo and a C compiler.
@@ -173,6 +204,7 @@ bench)
 	exec bin/bench "$@"
 	;;
 generate) go generate ./... ;;
+dist) dist "$@" ;;
 help | -h | --help) usage ;;
 *)
 	usage >&2
