@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"slices"
 
 	"provision-plugins/ipmi/broker"
 	"provision-plugins/shared/client"
@@ -77,8 +78,12 @@ func definition(p *driver.Provider) *model.PluginProvider {
 // Go's 100, because what lives is sessions, one for each BMC of a large fleet.
 const gcPercent = 50
 
+// stays reports whether the process is one that stays, with the fleet's sessions.
+// For one that is over soon it would be a collection more, at its very begin.
+func stays(args []string) bool { return slices.Contains(args, "listen") }
+
 func main() {
-	if os.Getenv("GOGC") == "" {
+	if stays(os.Args) && os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
 	d := newDriver(broker.Options{})

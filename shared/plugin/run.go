@@ -104,6 +104,9 @@ func (p *program) run(cmd *cobra.Command, o *runOptions, action string) error {
 		return badInput("cannot run %s: %w", action, err)
 	}
 	defer sparingly(os.Getenv)()
+	if cmd.Root() == App { // the process is this program's alone
+		defer narrowly(os.Getenv)()
+	}
 	// A reader that goes away (run | head) ends the output, not what was begun.
 	defer ignoreBrokenPipes()()
 	ctx, unregister := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
