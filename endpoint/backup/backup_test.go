@@ -155,7 +155,7 @@ func TestContentThatCannotBeIsRefused(t *testing.T) {
 		"another layout": {func(w *writer) {
 			must(t, w.write(typeHead, Head{Schema: 99, Version: "v9"}))
 			must(t, w.end(Counts{}))
-		}, "line 1: its layout is version 99, of oob v9; this program knows version 1"},
+		}, "line 1: its layout is version 99, of oob v9; this program knows version 2"},
 		"no head": {func(w *writer) { must(t, w.write(typeObject, object)) }, "line 1: a line of the type object"},
 		"two heads": {func(w *writer) {
 			must(t, w.write(typeHead, head))

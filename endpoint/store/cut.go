@@ -11,9 +11,6 @@ import (
 	"provision-plugins/shared/model"
 )
 
-// SchemaVersion is the layout that this program reads and writes.
-const SchemaVersion = 1
-
 // Stored is an object with the unique values that it holds.
 type Stored struct {
 	Object
@@ -110,5 +107,5 @@ func (s *Store) Continue(ctx context.Context, revision, sequence uint64) error {
 	if err != nil || msg != nil {
 		return err
 	}
-	return s.checkSchema(ctx, nil)
+	return s.markSchema(ctx, 0, SchemaVersion)
 }

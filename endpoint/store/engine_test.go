@@ -161,15 +161,15 @@ func TestLaterLayoutIsRefused(t *testing.T) {
 	s := open(t, dir)
 	msg, err := s.last(ctx, objectsStream, bucketSubject+schemaKey)
 	must(t, err)
-	if msg == nil || string(msg.Data) != `{"Version":1}` {
+	if msg == nil || string(msg.Data) != `{"Version":2}` {
 		t.Fatalf("the layout's record is %+v", msg)
 	}
-	_, err = s.put(ctx, write{stream: objectsStream, subject: msg.Subject, data: []byte(`{"Version":2}`), expect: msg.Sequence})
+	_, err = s.put(ctx, write{stream: objectsStream, subject: msg.Subject, data: []byte(`{"Version":3}`), expect: msg.Sequence})
 	must(t, err)
 	must(t, s.Close())
 	_, err = Open(ctx, Options{Dir: dir})
 	wantKind(t, err, model.Invalid)
-	if !strings.Contains(err.Error(), "version 2") {
+	if !strings.Contains(err.Error(), "version 3") {
 		t.Errorf("error %q does not name the version", err)
 	}
 }

@@ -10,19 +10,12 @@ import (
 	"provision-plugins/shared/model"
 )
 
-// schemaKey is the key of the record of the layout.
-const schemaKey = systemPrefix + ".schema"
-
-// schema is the record of the layout.
-type schema struct {
-	Version int
-}
-
 // contents is the bucket as it was found at start.
 type contents struct {
 	schema       *schema
 	items        []*item
 	reservations []reservation
+	markers      int // of what was deleted
 }
 
 // load fills the view from the bucket and clears away what unfinished writes
@@ -39,6 +32,10 @@ func (s *Store) load(ctx context.Context) error {
 		return err
 	}
 	s.view.load(c.items)
+	s.markers = c.markers
+	if err := s.upgrade(ctx, c.schema); err != nil {
+		return err
+	}
 	return s.sweepReservations(ctx, c.reservations)
 }
 
@@ -50,15 +47,17 @@ func (c *contents) add(msg jetstream.Msg, seq uint64) error {
 		// It stays. The engine notes on disk what was removed by its sequence, but not
 		// what a newer message of the key made obsolete: after a crash it reads its log
 		// anew, and the value from before would be the newest one of a key whose marker
-		// is gone.
+		// is gone. See compact.
+		c.markers++
 		return nil
 	}
 	if k == beatKey {
 		return nil
 	}
 	if k == schemaKey {
-		c.schema = &schema{}
-		return decodeRecord(k, msg.Data(), c.schema)
+		var err error
+		c.schema, err = readSchema(msg, seq)
+		return err
 	}
 	if strings.HasPrefix(k, uniquePrefix+".") {
 		c.reservations = append(c.reservations, reservation{key: k, owner: string(msg.Data()), rev: seq})
@@ -91,24 +90,6 @@ func itemOf(k string, data []byte, seq uint64) (*item, error) {
 func decodeRecord(k string, data []byte, out any) error {
 	if err := json.Unmarshal(data, out); err != nil {
 		return model.Errorf(model.Internal, "cannot read the store: record %s is damaged: %w", k, err)
-	}
-	return nil
-}
-
-// checkSchema refuses a store that a later program made, and marks a new one.
-func (s *Store) checkSchema(ctx context.Context, found *schema) error {
-	if found == nil {
-		data, err := json.Marshal(schema{Version: SchemaVersion})
-		if err != nil {
-			return err
-		}
-		_, err = s.putNew(ctx, schemaKey, data)
-		return err
-	}
-	if found.Version != SchemaVersion {
-		return model.Errorf(model.Invalid,
-			"cannot open the store: its layout is version %d, this program knows version %d; use the program that made it",
-			found.Version, SchemaVersion)
 	}
 	return nil
 }

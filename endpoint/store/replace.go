@@ -14,10 +14,35 @@ import (
 
 const (
 	// newDir is where a store is made that is to take the place of the present one,
-	// and oldName is what that one is called for a moment.
-	newDir  = "restoring"
-	oldName = "replaced"
+	// or its bucket that of the present bucket.
+	newDir = "restoring"
+	// oldName is what the present store is called for a moment, oldBucket what its
+	// bucket is.
+	oldName   = "replaced"
+	oldBucket = "replaced-objects"
 )
+
+// place is where something stands that is replaced: where the new one is made, where
+// it is put, and where the present one waits meanwhile.
+type place struct{ made, now, old string }
+
+// storePlace is that of the whole store of a data directory.
+func storePlace(dir string) place {
+	return place{
+		made: filepath.Join(dir, newDir, server.JetStreamStoreDir),
+		now:  filepath.Join(dir, server.JetStreamStoreDir),
+		old:  filepath.Join(dir, oldName),
+	}
+}
+
+// bucketPlace is that of the objects alone.
+func bucketPlace(dir string) place {
+	return place{
+		made: streamDir(filepath.Join(dir, newDir), bucketName),
+		now:  streamDir(dir, bucketName),
+		old:  filepath.Join(dir, oldBucket),
+	}
+}
 
 // Replace puts another store in the place of the one in a data directory, which
 // nobody may have open: the store that fill has filled, all of it or, after an
@@ -35,7 +60,7 @@ func Replace(ctx context.Context, o Options, fill func(context.Context, *Store) 
 	next.Dir = filepath.Join(o.Dir, newDir)
 	err = fillNew(ctx, next, fill)
 	if err == nil {
-		err = swap(o.Dir)
+		err = storePlace(o.Dir).swap(o.Dir)
 	}
 	return errors.Join(err, tidy(o.Dir))
 }
@@ -62,16 +87,18 @@ func fillNew(ctx context.Context, o Options, fill func(context.Context, *Store) 
 	return nil
 }
 
-// swap puts the new store in the place of the present one. A crash between its
-// steps is made good by tidy.
-func swap(dir string) error {
-	now, old := filepath.Join(dir, server.JetStreamStoreDir), filepath.Join(dir, oldName)
-	err := os.Rename(now, old)
+// swap puts what was made in the place of what is there. A crash between its steps
+// is made good by tidy.
+func (p place) swap(dir string) error {
+	err := os.Rename(p.now, p.old)
+	if err == nil {
+		err = errors.Join(syncPath(filepath.Dir(p.now)), syncPath(dir))
+	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		err = os.Rename(filepath.Join(dir, newDir, server.JetStreamStoreDir), now)
+		err = os.Rename(p.made, p.now)
 	}
 	if err == nil {
-		err = syncPath(dir)
+		err = syncPath(filepath.Dir(p.now))
 	}
 	if err != nil {
 		return model.Errorf(model.Internal, "cannot put the new store into %s: %w", dir, err)
@@ -79,16 +106,24 @@ func swap(dir string) error {
 	return nil
 }
 
-// tidy brings a directory in order that a replacement was cut off in: the new
-// store counts once it has its place, else the old one does.
+// tidy ends a swap that was cut off: the new one counts once it has its place, else
+// the old one does.
+func (p place) tidy() error {
+	if _, err := os.Lstat(p.now); !errors.Is(err, fs.ErrNotExist) {
+		return os.RemoveAll(p.old)
+	}
+	if err := os.Rename(p.old, p.now); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// tidy brings a directory in order in which a replacement was cut off.
 func tidy(dir string) error {
-	now, old := filepath.Join(dir, server.JetStreamStoreDir), filepath.Join(dir, oldName)
-	if _, err := os.Lstat(now); errors.Is(err, fs.ErrNotExist) {
-		if err := os.Rename(old, now); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, p := range []place{storePlace(dir), bucketPlace(dir)} {
+		if err := p.tidy(); err != nil {
 			return err
 		}
-	} else if err := os.RemoveAll(old); err != nil {
-		return err
 	}
 	if err := os.RemoveAll(filepath.Join(dir, newDir)); err != nil {
 		return err

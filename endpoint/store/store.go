@@ -36,6 +36,12 @@ type Options struct {
 	Space func(dir string) (Space, error)
 	// Written is told how long each write took that succeeded; default: nobody is.
 	Written func(took time.Duration)
+	// Upgrade is called, if it is not nil, before a store of an earlier layout is
+	// brought to the present one, with that layout's version: to keep a snapshot. An
+	// error leaves the store as it is.
+	Upgrade func(ctx context.Context, s *Store, from int) error
+
+	compactAbove int // default: the constant of that name
 }
 
 // Store is an open data directory. Its methods may be called concurrently.
@@ -49,6 +55,7 @@ type Store struct {
 	groups  [streamCount]group // write objects and run records
 	dog     *watchdog
 	doubts  doubts
+	markers int // of deletes, that were found at the start
 
 	// gate is held for reading by who writes, until the view has it, and for
 	// writing by who wants to see no write half done.
@@ -72,6 +79,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	if o.Space == nil {
 		o.Space = diskSpace
+	}
+	if o.compactAbove == 0 {
+		o.compactAbove = compactAbove
 	}
 	if o.Site == "" {
 		o.Site = DefaultSite
@@ -108,16 +118,24 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 
 // start brings the engine up, loads what it holds and has it watched.
 func (s *Store) start(ctx context.Context) error {
+	if err := s.startLoaded(ctx); err != nil {
+		return err
+	}
+	if err := s.startCompact(ctx); err != nil {
+		return err
+	}
+	s.dog.done.Go(s.watch)
+	return nil
+}
+
+// startLoaded starts the engine and loads what it holds.
+func (s *Store) startLoaded(ctx context.Context) error {
 	e, err := s.newEngine(ctx)
 	s.running.Store(e)
 	if err != nil {
 		return err
 	}
-	if err := s.load(ctx); err != nil {
-		return err
-	}
-	s.dog.done.Go(s.watch)
-	return nil
+	return s.load(ctx)
 }
 
 // Close stops the engine and gives the data directory up. What was acknowledged
