@@ -18,7 +18,8 @@ const (
 type call struct {
 	args   []string
 	effect effect
-	vm     string // the virtual machine it changes; "" for none
+	about  string // the virtual machine it is about; "" for none
+	vm     string // the same if it changes it
 	starts bool   // starts a virtual machine
 	long   bool   // prints as much as a guest wrote
 }
@@ -86,8 +87,11 @@ func callOf(args []string) call {
 	}
 	c.effect, c.starts = r.effect, name == "startvm"
 	c.long = name == "showvminfo" && len(args) > 2 && args[2] == "--log"
-	if r.vm > 0 && r.vm < len(args) && r.effect != read {
-		c.vm = args[r.vm]
+	if r.vm > 0 && r.vm < len(args) {
+		c.about = args[r.vm]
+	}
+	if r.effect != read {
+		c.vm = c.about
 	}
 	return c
 }

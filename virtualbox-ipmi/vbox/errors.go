@@ -3,7 +3,6 @@ package vbox
 import (
 	"errors"
 	"fmt"
-	"syscall"
 
 	"provision-plugins/shared/model"
 )
@@ -125,18 +124,12 @@ func ClassOf(err error) Class {
 	return ""
 }
 
-// Wire returns err as an error of the wire: with the kind of its class. The end
-// of the wait for a lock, or for a place among the commands that run, is a
-// timeout, whatever the caller's context ended with: nothing was run.
+// Wire returns err, which is not nil, as an error of the wire: with the kind of
+// its class.
 func Wire(err error) *model.Error {
 	var e *Error
-	var known *model.Error
-	var refused syscall.Errno
-	switch {
-	case errors.As(err, &e):
+	if errors.As(err, &e) {
 		return model.Errorf(e.Kind(), "%w", err)
-	case errors.As(err, &known), errors.As(err, &refused):
-		return model.AsError(err)
 	}
-	return model.Errorf(model.Timeout, "%w", err)
+	return model.AsError(err)
 }

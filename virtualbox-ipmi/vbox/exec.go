@@ -8,8 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
+	"sync"
 	"syscall"
 	"time"
+
+	"provision-plugins/shared/model"
 )
 
 // Bounds of what a command may print. A log may be longer than what is kept of
@@ -27,49 +30,82 @@ const drainFor = 500 * time.Millisecond
 func (m *Manager) exec(ctx context.Context, c *call) ([]byte, error) {
 	select {
 	case m.slots <- struct{}{}:
-		defer func() { <-m.slots }()
 	case <-ctx.Done():
-		return nil, fmt.Errorf("cannot run VBoxManage %s: waited for other commands: %w", c.name(), context.Cause(ctx))
+		return nil, notRun(ctx, c)
 	}
+	free := sync.OnceFunc(func() { <-m.slots })
 	argv, err := m.argv(c.args)
 	if err != nil {
+		free()
 		return nil, &Error{Command: c.name(), Class: NoCommand, Text: err.Error(), Exit: -1, cause: err}
 	}
-	limit := m.timeout(c)
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	if ctx.Err() != nil {
+		free()
+		return nil, notRun(ctx, c)
+	}
+	limited, cancel := context.WithTimeout(ctx, m.timeout(c))
 	defer cancel()
-	stdout, stderr := &capped{most: maxOut}, &capped{most: maxErr}
+	o := outcome{call: c, stdout: &capped{most: maxOut}, stderr: &capped{most: maxErr}}
 	began := time.Now()
-	err = m.process(ctx, argv, stdout, stderr)
-	took := time.Since(began)
-	o := outcome{call: c, stdout: stdout, stderr: stderr, err: err, took: took, stopped: ctx.Err() != nil}
+	m.process(limited, argv, &o, free)
+	o.took, o.stopped = time.Since(began), limited.Err() != nil
 	err = m.judge(&o)
-	m.opts.Logger.Debug("VBoxManage", "args", c.args, "took", took, "error", err)
-	return stdout.Bytes(), err
+	m.opts.Logger.Debug("VBoxManage", "args", c.args, "took", o.took, "error", err)
+	return o.stdout.bytes(), err
 }
 
-// process runs argv to its end. When ctx ends first, the process and all of its
-// group are killed.
-func (m *Manager) process(ctx context.Context, argv []string, stdout, stderr *capped) error {
+// notRun is the error of a command that was not run, because ctx ended first.
+func notRun(ctx context.Context, c *call) error {
+	return model.Errorf(model.Timeout, "cannot run VBoxManage %s: waited for other commands: %w", c.name(), context.Cause(ctx))
+}
+
+// errUnkillable is how the wait for a process ends that we may not kill, such as
+// sudo's when we are not root.
+var errUnkillable = errors.New("it cannot be killed, and goes on")
+
+// process runs argv and waits for its end. When ctx ends first, the process and
+// all of its group are killed. One that cannot be killed keeps its place among
+// those that run at once until it ends; free gives it back.
+func (m *Manager) process(ctx context.Context, argv []string, o *outcome, free func()) {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Env = m.environ()
+	cmd.Env = environ()
 	cmd.Dir = "/"
-	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.Stdout, cmd.Stderr = o.stdout, o.stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = drainFor
 	cmd.Cancel = func() error {
-		err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		err := m.kill(-cmd.Process.Pid)
 		if errors.Is(err, syscall.ESRCH) {
 			return os.ErrProcessDone
 		}
 		return err
 	}
-	err := cmd.Run()
-	if errors.Is(err, exec.ErrWaitDelay) && cmd.ProcessState != nil && cmd.ProcessState.Success() {
-		// It ended well; only a service it started still holds its output.
-		return nil
+	if o.err = cmd.Start(); o.err != nil {
+		free()
+		return
 	}
-	return err
+	o.started = true
+	ended := make(chan error, 1)
+	go func() { // ends with the process
+		defer free()
+		err := cmd.Wait()
+		if errors.Is(err, exec.ErrWaitDelay) && cmd.ProcessState.Success() {
+			err = nil // it ended well; only a service it started still holds its output
+		}
+		ended <- err
+	}()
+	select {
+	case o.err = <-ended:
+		return
+	case <-ctx.Done():
+	}
+	grace := time.NewTimer(4 * drainFor)
+	defer grace.Stop()
+	select {
+	case o.err = <-ended:
+	case <-grace.C:
+		o.err = errUnkillable
+	}
 }
 
 // argv is the whole command line: VBoxManage, through sudo for another user.
@@ -124,7 +160,7 @@ var passed = []string{
 
 // environ is the environment of a command: nothing but what it needs, in the one
 // language that keeps its text whole.
-func (m *Manager) environ() []string {
+func environ() []string {
 	env := []string{"LC_ALL=C.UTF-8"}
 	have := map[string]string{}
 	for _, name := range passed {
@@ -155,16 +191,34 @@ func fill(have map[string]string, name, value string) {
 
 // capped keeps the first bytes written to it, and counts the rest.
 type capped struct {
-	bytes.Buffer
-	most    int
+	most int
+
+	mu      sync.Mutex // guards what follows: a process that was given up may still write
+	buf     bytes.Buffer
 	dropped int
 }
 
 // Write keeps what there is room for. It never fails, so that the command does
 // not end by a broken pipe.
 func (c *capped) Write(p []byte) (int, error) {
-	room := min(len(p), c.most-c.Len())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	room := min(len(p), c.most-c.buf.Len())
 	c.dropped += len(p) - room
-	c.Buffer.Write(p[:room])
+	c.buf.Write(p[:room])
 	return len(p), nil
+}
+
+// bytes is a copy of what was kept.
+func (c *capped) bytes() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return bytes.Clone(c.buf.Bytes())
+}
+
+// over is how much was not kept.
+func (c *capped) over() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dropped
 }

@@ -95,9 +95,6 @@ func (i *Info) Idle() bool { return i.State.Power == model.StateOff && i.Session
 // is an error of class Inaccessible.
 func (m *Manager) Info(ctx context.Context, vm string) (*Info, error) {
 	out, err := m.Run(ctx, "showvminfo", vm, "--machinereadable")
-	if ClassOf(err) == NotReady {
-		return nil, m.whyNotReady(ctx, vm, err)
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -109,21 +106,6 @@ func (m *Manager) Info(ctx context.Context, vm string) (*Info, error) {
 		return nil, &Error{Command: "showvminfo", Class: Garbled, Text: fmt.Sprintf("asked for %s it told of %s", vm, info.UUID)}
 	}
 	return info, nil
-}
-
-// whyNotReady looks whether a virtual machine that is not ready, and stays so,
-// is an inaccessible one. The list tells it in every language.
-func (m *Manager) whyNotReady(ctx context.Context, vm string, err error) error {
-	all, listErr := m.List(ctx)
-	if listErr != nil {
-		return err
-	}
-	for _, one := range all {
-		if strings.EqualFold(one.UUID, vm) && one.Inaccessible {
-			return &Error{Command: "showvminfo", Class: Inaccessible, Text: "virtual machine " + vm + " is inaccessible", Exit: 1, cause: err}
-		}
-	}
-	return err
 }
 
 // ParseInfo reads what showvminfo --machinereadable printed.

@@ -18,6 +18,7 @@ type outcome struct {
 	stdout, stderr *capped
 	err            error // of the process
 	took           time.Duration
+	started        bool
 	stopped        bool // by us, because its time was over
 }
 
@@ -27,8 +28,11 @@ func (m *Manager) judge(o *outcome) error {
 	var exit *exec.ExitError
 	switch {
 	case o.stopped && o.err != nil:
-		e.Class, e.Exit, e.Unknown = TimedOut, -1, o.call.effect != read
+		e.Class, e.Exit, e.Unknown = TimedOut, -1, o.started && o.call.effect != read
 		e.Text = fmt.Sprintf("it did not end in %v and was killed", o.took.Round(100*time.Millisecond))
+		if errors.Is(o.err, errUnkillable) {
+			e.Text = fmt.Sprintf("it did not end in %v, and %v", o.took.Round(100*time.Millisecond), o.err)
+		}
 		return e
 	case o.err != nil && !errors.As(o.err, &exit):
 		e.Class, e.Exit, e.Text = NoCommand, -1, o.err.Error()
@@ -40,9 +44,9 @@ func (m *Manager) judge(o *outcome) error {
 	case exit != nil:
 		e.Exit = exit.ExitCode()
 	}
-	said := Classify(o.call.args, e.Exit, o.stdout.Bytes(), o.stderr.Bytes())
+	said := Classify(o.call.args, e.Exit, o.stdout.bytes(), o.stderr.bytes())
 	if said == nil {
-		if o.stdout.dropped > 0 && !o.call.long {
+		if o.stdout.over() > 0 && !o.call.long {
 			return &Error{Command: e.Command, Class: Garbled, Text: fmt.Sprintf("it printed more than %d MiB", maxOut>>20)}
 		}
 		return nil
@@ -109,6 +113,7 @@ func Classify(args []string, exit int, stdout, stderr []byte) *Error {
 // refine tells apart what has one code, or none. Nothing here makes a command
 // run again.
 func refine(c *call, e *Error, all string) Class {
+	errorSeen := errorLine.MatchString(all)
 	switch {
 	case strings.Contains(all, "terminated unexpectedly during startup"), strings.Contains(all, "VERR_VM_DRIVER_NOT_INSTALLED"),
 		strings.Contains(all, "vboxnetctl"), strings.Contains(all, "Kernel driver not installed"):
@@ -121,13 +126,14 @@ func refine(c *call, e *Error, all string) Class {
 		return Inaccessible
 	case e.Class == NotReady && e.Code == "VBOX_E_VM_ERROR" && c.effect != read:
 		return Failed
-	case e.Code == "" && e.Exit == 2:
-		return Usage
 	case e.Code == "" && e.Exit == 1 && (e.Command == "debugvm" || strings.HasPrefix(e.Command, "controlvm ") || strings.HasPrefix(e.Command, "debugvm ")):
 		// "is not currently running", in any language, is all that has no code.
 		return InvalidState
 	case strings.Contains(all, "Could not create guest session"):
 		return Guest
+	case e.Code == "" && (e.Exit == 2 || errorSeen && c.effect != read):
+		// What VBoxManage refuses by itself is in the command line.
+		return Usage
 	}
 	return e.Class
 }

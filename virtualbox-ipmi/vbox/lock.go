@@ -2,6 +2,7 @@ package vbox
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"provision-plugins/shared/model"
 )
 
 // lockGap is the pause between two looks at a lock that another process holds.
@@ -49,7 +52,7 @@ func (m *Manager) Lock(ctx context.Context, vm string) (locked context.Context, 
 	case h.turn <- struct{}{}:
 	case <-ctx.Done():
 		l.leave(vm)
-		return nil, nil, fmt.Errorf("cannot lock virtual machine %s: another change of it runs: %w", vm, context.Cause(ctx))
+		return nil, nil, model.Errorf(model.Timeout, "cannot lock virtual machine %s: another change of it runs: %w", vm, context.Cause(ctx))
 	}
 	file, err := l.lockFile(ctx, vm)
 	if err != nil {
@@ -114,7 +117,8 @@ func (l *locks) lockFile(ctx context.Context, vm string) (*os.File, error) {
 			return nil, errors.Join(fmt.Errorf("cannot lock virtual machine %s: %w", vm, err), file.Close())
 		}
 		if !pause(ctx, lockGap) {
-			return nil, errors.Join(fmt.Errorf("cannot lock virtual machine %s: another process changes it (%s): %w", vm, path, context.Cause(ctx)), file.Close())
+			_ = file.Close()
+			return nil, model.Errorf(model.Timeout, "cannot lock virtual machine %s: another process changes it (%s): %w", vm, path, context.Cause(ctx))
 		}
 	}
 }
@@ -140,9 +144,15 @@ func (l *locks) folder() (string, error) {
 	return dir, nil
 }
 
+// maxFileName is how long a name is written out.
+const maxFileName = 60
+
 // fileName is a name that is a file's: what is neither letter nor digit is
-// written as its number.
+// written as its number, and a long one as its hash.
 func fileName(s string) string {
+	if len(s) > maxFileName {
+		return fmt.Sprintf("=%x", sha256.Sum256([]byte(s)))
+	}
 	var b strings.Builder
 	for _, c := range []byte(s) {
 		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -63,6 +64,7 @@ type Manager struct {
 	opts  Options
 	slots chan struct{} // one element for each command that runs
 	locks locks
+	kill  func(pid int) error // SIGKILL, below 0 to a group; another in tests
 
 	mu      sync.Mutex // guards version
 	version *Version   // what was read once
@@ -72,5 +74,8 @@ type Manager struct {
 // told by the first command.
 func New(o Options) *Manager {
 	o = o.withDefaults()
-	return &Manager{opts: o, slots: make(chan struct{}, o.Concurrency), locks: locks{dir: o.LockDir, held: map[string]*held{}}}
+	return &Manager{opts: o, slots: make(chan struct{}, o.Concurrency), kill: sigkill, locks: locks{dir: o.LockDir, held: map[string]*held{}}}
 }
+
+// sigkill kills a process, or a group by its number below 0.
+func sigkill(pid int) error { return syscall.Kill(pid, syscall.SIGKILL) }

@@ -3,6 +3,7 @@ package vbox
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -25,17 +26,36 @@ func (m *Manager) Run(ctx context.Context, args ...string) ([]byte, error) {
 	var last error
 	for try := 1; ; try++ {
 		out, err := m.exec(ctx, &c)
-		if last != nil && c.effect == read && ctx.Err() != nil {
+		switch {
+		case err == nil:
+			return out, nil
+		case last != nil && c.effect == read && ctx.Err() != nil:
 			return out, last // a try that the caller's time cut off tells less
 		}
 		last = err
-		if err == nil || !m.again(&c, err, try, time.Since(began)) {
-			return out, err
-		}
-		if !pause(ctx, m.opts.Gap) {
-			return out, err
+		if !m.again(&c, err, try, time.Since(began)) || !pause(ctx, m.opts.Gap) {
+			return out, m.whyNotReady(ctx, &c, err)
 		}
 	}
+}
+
+// whyNotReady looks whether a virtual machine that is not ready, and stays so,
+// is an inaccessible one: both have one code. The list of virtual machines tells
+// it in every language.
+func (m *Manager) whyNotReady(ctx context.Context, c *call, err error) error {
+	if ClassOf(err) != NotReady || c.about == "" || ctx.Err() != nil {
+		return err
+	}
+	all, listErr := m.List(ctx)
+	if listErr != nil {
+		return err
+	}
+	for _, one := range all {
+		if one.Inaccessible && strings.EqualFold(one.UUID, c.about) {
+			return &Error{Command: c.name(), Class: Inaccessible, Text: "virtual machine " + c.about + " is inaccessible", Exit: 1, cause: err}
+		}
+	}
+	return err
 }
 
 // again reports whether a command that failed is run once more.
