@@ -1,0 +1,168 @@
+package outbox
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// waiting lists the channels with entries.
+func (s *state) waiting() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]string, 0, len(s.queues))
+	for name := range s.queues {
+		out = append(out, name)
+	}
+	return out
+}
+
+// head is the next entry of a channel.
+func (s *state) head(channel string) (item, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if queue := s.queues[channel]; len(queue) > 0 {
+		return *queue[0], true
+	}
+	return item{}, false
+}
+
+// delivery is what to send of an entry; nil if it is not there any more.
+func (s *state) delivery(id string) (*Delivery, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.items[id]
+	if now == nil {
+		return nil, nil
+	}
+	e, err := s.read(now)
+	if err != nil {
+		return nil, err
+	}
+	e.Channel, e.Kind = now.channel, now.kind
+	d := &Delivery{Entry: e, Plain: now.Plain, Attempt: now.Tries, Since: now.Since}
+	if e.Incident != "" && e.Kind != Post && !now.Alone {
+		d.Root = s.roots[incidentKey{e.Channel, e.Incident}].ts
+	}
+	return d, nil
+}
+
+// tried tells whether an attempt at an entry was counted.
+func (s *state) tried(id string, attempt int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	it := s.items[id]
+	return it != nil && it.Tries == attempt && it.Dead == ""
+}
+
+// giveWay is the id of the entry that an update of an incident makes
+// superfluous, if there is one.
+func (s *state) giveWay(channel, incident string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if it := s.pending[incidentKey{channel, incident}]; it != nil {
+		return it.id
+	}
+	return ""
+}
+
+// surplus tells whether there is room for one more, and if not what to drop.
+func (s *state) surplus(entries int, bytes int64) (id string, full bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.items) < entries && s.bytes < bytes {
+		return "", false
+	}
+	if it := s.droppable(); it != nil {
+		return it.id, true
+	}
+	return "", true
+}
+
+// count is how many entries wait.
+func (s *state) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.items) - len(s.dead)
+}
+
+// deadIDs lists what was given up.
+func (s *state) deadIDs() []item {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]item, 0, len(s.dead))
+	for _, it := range s.dead {
+		out = append(out, *it)
+	}
+	return out
+}
+
+// oldestDead is the oldest of more than most entries that were given up.
+func (s *state) oldestDead(most int) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.dead) <= most {
+		return ""
+	}
+	return s.dead[0].id
+}
+
+// droppedOf is how many entries of a channel were dropped and not told, once no
+// more than most entries wait.
+func (s *state) droppedOf(channel string, most int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.items) > most {
+		return 0
+	}
+	return s.dropped[channel]
+}
+
+// Root tells the timestamp of an incident's root, empty if it has none.
+func (b *Box) Root(channel, incident string) string {
+	b.state.mu.Lock()
+	defer b.state.mu.Unlock()
+	return b.state.roots[incidentKey{channel, incident}].ts
+}
+
+// forget forgets incidents that were last told of before a time, and the oldest
+// of too many.
+func (s *state) forget(before time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k, r := range s.roots {
+		if r.used.Before(before) {
+			delete(s.roots, k)
+		}
+	}
+	if len(s.roots) <= maxRoots {
+		return
+	}
+	keys := slices.SortedFunc(maps.Keys(s.roots), func(x, y incidentKey) int { return s.roots[x].used.Compare(s.roots[y].used) })
+	for _, k := range keys[:len(keys)-maxRoots] {
+		delete(s.roots, k)
+	}
+}
+
+// status tells what waits and what was given up.
+func (s *state) status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := Status{Waiting: len(s.items) - len(s.dead)}
+	for name, queue := range s.queues {
+		out.Channels = append(out.Channels, ChannelStatus{Channel: name, Waiting: len(queue)})
+		if first := queue[0].created; out.Oldest.IsZero() || first.Before(out.Oldest) {
+			out.Oldest = first
+		}
+	}
+	for _, it := range s.dead {
+		out.Dead = append(out.Dead, DeadStatus{ID: it.id, Channel: it.channel, Created: it.created, Why: it.Dead})
+	}
+	for channel, n := range s.dropped {
+		if out.Dropped == nil {
+			out.Dropped = map[string]int{}
+		}
+		out.Dropped[channel] = n
+	}
+	return out
+}
