@@ -23,6 +23,8 @@ func TestMain(m *testing.M) {
 		os.Exit(fakeSudo(os.Args))
 	case filepath.Base(os.Args[0]) == "env":
 		os.Exit(printCall(os.Args))
+	case os.Getenv(lockHelperEnv) != "":
+		os.Exit(holdLock(os.Getenv(lockHelperEnv)))
 	}
 	goleak.VerifyTestMain(m)
 }
