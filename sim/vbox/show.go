@@ -37,7 +37,7 @@ func (m *machine) machineReadable(dir string) string {
 		c.show(p, i)
 	}
 	for _, c := range m.Controllers {
-		c.showMedia(p, m)
+		c.showMedia(p)
 	}
 	for i := range m.NICs {
 		m.NICs[i].show(p, i+1)
@@ -134,7 +134,7 @@ func (w *world) mediaUUIDs(m *machine) {
 }
 
 // showMedia prints what is in the slots.
-func (c *controller) showMedia(p *printer, m *machine) {
+func (c *controller) showMedia(p *printer) {
 	perPort := 1
 	if c.Bus == "ide" {
 		perPort = 2
@@ -153,9 +153,6 @@ func (c *controller) showMedia(p *printer, m *machine) {
 			default:
 				p.quoted(key(""), s.Path)
 				p.quoted(key("ImageUUID-"), s.uuid)
-				if m.Session != "" {
-					p.quoted(key("hot-pluggable-"), "off")
-				}
 				p.quoted(key("nonrotational-"), "off")
 				p.quoted(key("discard-"), "off")
 			}
