@@ -127,7 +127,7 @@ func TestForeignEndpointHasActionEventsOnly(t *testing.T) {
 
 func TestWaitsAsSlackAsks(t *testing.T) {
 	sim, n, _ := workspace(t)
-	sim.Refuse(simslack.Refusal{Status: 429, Error: "ratelimited", RetryAfter: 1})
+	sim.Fail("chat.postMessage", simslack.Fault{Status: 429, Error: "ratelimited", RetryAfter: "1"})
 	publish(t, n, "m1")
 	if err := stop(t, n); err != nil {
 		t.Fatal(err)
@@ -140,7 +140,7 @@ func TestWaitsAsSlackAsks(t *testing.T) {
 // An answer that leaves open whether the message was posted must not post twice.
 func TestAmbiguousAnswerIsNotRepeated(t *testing.T) {
 	sim, n, log := workspace(t)
-	sim.Refuse(simslack.Refusal{Status: 500, Posted: true})
+	sim.Fail("chat.postMessage", simslack.Fault{Status: 500, Posted: true})
 	publish(t, n, "m1")
 	if err := stop(t, n); err != nil {
 		t.Fatal(err)

@@ -1,61 +1,45 @@
-// Package slack simulates the part of Slack's Web API that a notifier uses:
-// auth.test and chat.postMessage, over HTTP on loopback. It keeps what was
-// posted, so that a test asserts the messages and not the answers.
+// Package slack simulates the part of Slack's Web API that a notifier and its
+// commands use, over HTTP on loopback. It keeps what was posted and edited, so
+// that a test asserts the messages and not the answers, and has its faults as
+// data.
 package slack
 
 import (
-	"cmp"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 )
 
-// Limits of the platform, in characters.
-const (
-	maxText = 40_000 // longer text is cut
-	maxBody = 1 << 20
-)
+// maxBody bounds the body of a call.
+const maxBody = 1 << 20
 
 // Options say what the simulated workspace has.
 type Options struct {
 	// Addr is the address to listen on; 127.0.0.1:0 by default.
 	Addr string
+
 	// Token is the bot token that is accepted; empty accepts any.
 	Token string
-	// Channels are the ids and names the bot may post to; empty accepts any.
+
+	// Scopes are what the token may do; empty means everything.
+	Scopes []string
+
+	// Channels are the ids and names the bot may post to, as "C1" or "C1=general";
+	// empty accepts any.
 	Channels []string
+
+	// RateLimit is how many messages a channel takes in a second, as Slack counts
+	// them; 0 means any number.
+	RateLimit int
+
 	// Now is the clock that message timestamps come from; time.Now by default.
 	Now func() time.Time
-}
-
-// Message is one posted message.
-type Message struct {
-	Channel     string
-	Text        string
-	TS          string // unique within the workspace
-	ThreadTS    string
-	ClientMsgID string
-}
-
-// Refusal is an answer given in place of a success.
-type Refusal struct {
-	// Status is the HTTP status; 0 means 200 with Error in the body.
-	Status int
-	// Error is the error code of the body, such as "ratelimited".
-	Error string
-	// RetryAfter is the Retry-After header, in whole seconds; 0 sends none.
-	RetryAfter int
-	// Posted tells that the message was posted all the same.
-	Posted bool
 }
 
 // Server is a running workspace.
@@ -66,12 +50,18 @@ type Server struct {
 	served chan struct{} // closed when the server's goroutine has ended
 
 	mu       sync.Mutex // guards what follows
-	messages []Message
+	channels []channel
+	messages []*Message
 	calls    map[string]int
-	refusals []Refusal
-	changed  chan struct{} // closed and replaced at every post
+	faults   map[string][]Fault // by method
+	changed  chan struct{}      // closed and replaced at every change of a message
 	seq      int
+	lastTS   int64
+	windows  map[string]window // by channel
 }
+
+// channel is a conversation.
+type channel struct{ id, name string }
 
 // New starts a workspace.
 func New(o Options) (*Server, error) {
@@ -86,13 +76,15 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("cannot simulate Slack: %w", err)
 	}
 	s := &Server{
-		opts: o, listen: l, served: make(chan struct{}),
-		calls: map[string]int{}, changed: make(chan struct{}),
+		opts: o, listen: l, served: make(chan struct{}), calls: map[string]int{}, faults: map[string][]Fault{},
+		changed: make(chan struct{}), windows: map[string]window{},
+	}
+	for _, text := range o.Channels {
+		id, name, _ := strings.Cut(text, "=")
+		s.channels = append(s.channels, channel{id, name})
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("/api/auth.test", s.method("auth.test", s.authTest))
-	mux.HandleFunc("/api/chat.postMessage", s.method("chat.postMessage", s.postMessage))
-	mux.HandleFunc("/api/", s.method("", func(url.Values) map[string]any { return refuse("unknown_method") }))
+	mux.HandleFunc("/api/{method}", s.serve)
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() {
 		defer close(s.served)
@@ -112,119 +104,101 @@ func (s *Server) Close() error {
 	return err
 }
 
-// Messages returns what was posted, in order.
-func (s *Server) Messages() []Message {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.messages)
+// method is one method of the API. Its answer is the body of a success, or what
+// refuse makes.
+type method struct {
+	scopes []string // one of them is needed
+	answer func(s *Server, form url.Values) map[string]any
 }
 
-// Calls returns how often a method was called, refused calls included.
-func (s *Server) Calls(method string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.calls[method]
-}
-
-// Refuse answers the next posts with the given refusals, one each.
-func (s *Server) Refuse(refusals ...Refusal) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.refusals = append(s.refusals, refusals...)
-}
-
-// Wait returns when the messages satisfy enough, or with ctx's error.
-func (s *Server) Wait(ctx context.Context, enough func([]Message) bool) error {
-	for {
-		s.mu.Lock()
-		messages, changed := slices.Clone(s.messages), s.changed
-		s.mu.Unlock()
-		if enough(messages) {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return fmt.Errorf("waited for messages, %d came: %w", len(messages), ctx.Err())
-		}
+// methods are those that are served.
+func methods() map[string]method {
+	read := []string{"channels:read", "groups:read"}
+	history := []string{"channels:history", "groups:history"}
+	write := []string{"chat:write", "chat:write.public"}
+	return map[string]method{
+		"auth.test":             {nil, (*Server).authTest},
+		"chat.postMessage":      {write, (*Server).postMessage},
+		"chat.update":           {write, (*Server).update},
+		"chat.delete":           {write, (*Server).remove},
+		"chat.postEphemeral":    {write, (*Server).postEphemeral},
+		"conversations.list":    {read, (*Server).list},
+		"conversations.info":    {read, (*Server).info},
+		"conversations.history": {history, (*Server).history},
+		"conversations.replies": {history, (*Server).replies},
 	}
 }
 
-// refusedError makes the wrapper answer with the refusal it carries.
-type refusedError struct{ Refusal }
-
-// Error is the refusal's code.
-func (r refusedError) Error() string { return r.Refusal.Error }
-
-// method wraps one API method: counts it, reads the form, checks the token.
-func (s *Server) method(name string, serve func(url.Values) map[string]any) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		s.mu.Lock()
-		s.calls[name]++
-		s.mu.Unlock()
-		form, err := readForm(w, r)
-		if err != nil {
-			answer(w, refuse("invalid_form_data"))
+// serve answers one call: counts it, reads the form, checks the token, and lets
+// a fault have its way.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("method")
+	s.mu.Lock()
+	s.calls[name]++
+	s.mu.Unlock()
+	form, err := readForm(w, r)
+	if err != nil {
+		answer(w, refuse("invalid_form_data"))
+		return
+	}
+	m, known := methods()[name]
+	if !known {
+		answer(w, refuse("unknown_method"))
+		return
+	}
+	if body := s.authorise(r, form, m); body != nil {
+		answer(w, body)
+		return
+	}
+	if scopes := s.opts.Scopes; len(scopes) > 0 {
+		w.Header().Set("X-OAuth-Scopes", strings.Join(scopes, ","))
+	}
+	f, faulty := s.nextFault(name)
+	switch {
+	case !faulty:
+		if wait := s.overRate(name, form); wait > 0 {
+			Fault{Status: http.StatusTooManyRequests, Error: "ratelimited", RetryAfter: fmt.Sprint(wait)}.answer(w)
 			return
 		}
-		if code := s.authorise(r, form); code != "" {
-			answer(w, refuse(code))
-			return
-		}
-		var refused refusedError
-		if name == "chat.postMessage" && errors.As(s.nextRefusal(), &refused) {
-			if refused.Posted {
-				serve(form)
-			}
-			refused.answer(w)
-			return
-		}
-		answer(w, serve(form))
+		answer(w, m.answer(s, form))
+	case f.Posted:
+		m.answer(s, form)
+		f.answer(w)
+	default:
+		f.answer(w)
 	}
 }
 
 // readForm reads a bounded form body; the query counts too, as on Slack.
 func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	if err := r.ParseMultipartForm(maxBody); err != nil && r.MultipartForm != nil {
+		return nil, err
+	}
 	if err := r.ParseForm(); err != nil {
 		return nil, err
 	}
 	return r.Form, nil
 }
 
-// authorise returns Slack's error code for the request's token, "" if it is good.
-func (s *Server) authorise(r *http.Request, form url.Values) string {
+// authorise is the refusal of a call by its token, nil if the token is good.
+func (s *Server) authorise(r *http.Request, form url.Values, m method) map[string]any {
 	token := form.Get("token")
 	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
 		token = bearer
 	}
+	has := func(scope string) bool { return slices.Contains(s.opts.Scopes, scope) }
 	switch {
 	case token == "":
-		return "not_authed"
+		return refuse("not_authed")
 	case s.opts.Token != "" && token != s.opts.Token:
-		return "invalid_auth"
+		return refuse("invalid_auth")
+	case len(s.opts.Scopes) > 0 && len(m.scopes) > 0 && !slices.ContainsFunc(m.scopes, has):
+		body := refuse("missing_scope")
+		body["needed"], body["provided"] = m.scopes[0], strings.Join(s.opts.Scopes, ",")
+		return body
 	}
-	return ""
-}
-
-// nextRefusal takes the next refusal off the list; nil when there is none.
-func (s *Server) nextRefusal() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.refusals) == 0 {
-		return nil
-	}
-	next := s.refusals[0]
-	s.refusals = s.refusals[1:]
-	return refusedError{next}
-}
-
-// answer writes the refusal.
-func (r Refusal) answer(w http.ResponseWriter) {
-	if r.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(r.RetryAfter))
-	}
-	answerWith(w, cmp.Or(r.Status, http.StatusOK), refuse(r.Error))
+	return nil
 }
 
 // authTest tells who the bot is.
@@ -232,29 +206,47 @@ func (s *Server) authTest(url.Values) map[string]any {
 	return map[string]any{"ok": true, "url": s.URL(), "team": "Simulated", "team_id": "T1", "user": "oob", "user_id": "U1", "bot_id": "B1"}
 }
 
-// postMessage keeps the message.
-func (s *Server) postMessage(form url.Values) map[string]any {
-	channel, text := form.Get("channel"), form.Get("text")
-	switch {
-	case channel == "" || len(s.opts.Channels) > 0 && !slices.Contains(s.opts.Channels, channel):
-		return refuse("channel_not_found")
-	case text == "" && form.Get("blocks") == "" && form.Get("attachments") == "":
-		return refuse("no_text")
+// list lists the channels, all in one page.
+func (s *Server) list(url.Values) map[string]any {
+	out := []any{}
+	for _, c := range s.channels {
+		out = append(out, c.object())
 	}
-	if runes := []rune(text); len(runes) > maxText {
-		text = string(runes[:maxText])
+	return map[string]any{"ok": true, "channels": out, "response_metadata": map[string]any{"next_cursor": ""}}
+}
+
+// info tells of one channel.
+func (s *Server) info(form url.Values) map[string]any {
+	for _, c := range s.channels {
+		if c.id == form.Get("channel") {
+			return map[string]any{"ok": true, "channel": c.object()}
+		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.seq++
-	m := Message{
-		Channel: channel, Text: text, ThreadTS: form.Get("thread_ts"), ClientMsgID: form.Get("client_msg_id"),
-		TS: fmt.Sprintf("%d.%06d", s.opts.Now().Unix(), s.seq),
+	return refuse("channel_not_found")
+}
+
+// object is a channel as the API tells it.
+func (c channel) object() map[string]any {
+	name := c.name
+	if name == "" {
+		name = strings.ToLower(c.id)
 	}
-	s.messages = append(s.messages, m)
-	close(s.changed)
-	s.changed = make(chan struct{})
-	return map[string]any{"ok": true, "channel": channel, "ts": m.TS, "message": map[string]any{"text": text, "ts": m.TS}}
+	return map[string]any{"id": c.id, "name": name, "is_channel": true, "is_member": true, "is_archived": false}
+}
+
+// channelOf is the id of a channel that a call names by id or name, "" if the bot
+// may not post there.
+func (s *Server) channelOf(form url.Values) string {
+	text := form.Get("channel")
+	if len(s.channels) == 0 {
+		return text
+	}
+	for _, c := range s.channels {
+		if text == c.id || c.name != "" && strings.TrimPrefix(text, "#") == c.name {
+			return c.id
+		}
+	}
+	return ""
 }
 
 // refuse is the body of a refused call.
