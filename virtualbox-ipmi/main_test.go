@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -11,11 +12,25 @@ import (
 	"provision-plugins/sim/vbox"
 )
 
+// roleOf is what this program is when it was not started as a test: VBoxManage,
+// one that is watched, or a plugin that may be killed. It is nil for a test.
+func roleOf(argv []string) func([]string) int {
+	switch {
+	case vbox.Called(argv):
+		return vbox.Main
+	case filepath.Base(argv[0]) == spyName:
+		return spyMain
+	case os.Getenv(envActions) != "":
+		return actionsMain
+	}
+	return nil
+}
+
 // TestMain lets the test's program be VBoxManage too, and more tests run side by
 // side than there are processors: they wait for processes.
 func TestMain(m *testing.M) {
-	if vbox.Called(os.Args) {
-		os.Exit(vbox.Main(os.Args))
+	if role := roleOf(os.Args); role != nil {
+		os.Exit(role(os.Args))
 	}
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -16,6 +17,14 @@ import (
 	"provision-plugins/virtualbox-ipmi/bootonce"
 	manage "provision-plugins/virtualbox-ipmi/vbox"
 )
+
+// simOptions are a host whose VMs close their sessions late, as they do.
+func simOptions() vbox.Options {
+	return vbox.Options{Behaviour: vbox.Behaviour{SessionLag: 150 * time.Millisecond}}
+}
+
+// nightly reports whether what needs repetition or real time is tried in full.
+func nightly() bool { return os.Getenv("OOB_NIGHTLY") == "1" }
 
 // startHost is a simulated host until the test ends.
 func startHost(tb testing.TB, o vbox.Options) *vbox.Host {
@@ -251,7 +260,7 @@ func (f *far) fault(fault drivertest.Fault, command string) {
 
 // simRig is one simulated VM, which is on, and a driver of its own.
 func simRig(tb testing.TB) *drivertest.Rig {
-	h := startHost(tb, vbox.Options{Behaviour: vbox.Behaviour{SessionLag: 150 * time.Millisecond}})
+	h := startHost(tb, simOptions())
 	f := &far{tb: tb, host: h, uuid: newVM(tb, h, "node 01_a")}
 	f.SetPower(true)
 	d := newDriver(vboxOptions(tb, h))

@@ -48,7 +48,11 @@ func (s *session) info(ctx context.Context) (*vbox.Info, error) {
 	if vbox.ClassOf(err) == vbox.TimedOut && ctx.Err() != nil && time.Since(began) < fairTry {
 		return nil, fmt.Errorf("no time for VBoxManage: %w", ctx.Err()) // what was seen before tells more
 	}
-	if vbox.ClassOf(err) != vbox.NotFound {
+	switch vbox.ClassOf(err) {
+	case vbox.Inaccessible:
+		return nil, model.Errorf(model.Conflict, "VM %s is inaccessible: %w", s.id, vbox.Wire(err))
+	case vbox.NotFound:
+	default:
 		return info, wire(err)
 	}
 	s.driver.forget(s.id)
