@@ -14,7 +14,9 @@ import (
 // same bundle, to one that every endpoint has (everywhere), or to one that the
 // file ._Known.meta lists together with the layer it comes from, which must be
 // among the Prerequisites. An entry of that file that nothing refers to is
-// refused too, so that the list stays true.
+// refused too, so that the list stays true. A layer with a question mark, as in
+// "hardware?: tasks/setup", is no prerequisite: the object is of use where the
+// layer is, and the bundle is whole without it.
 
 // everywhere are the objects that every endpoint has.
 var everywhere = []string{
@@ -94,6 +96,9 @@ func (l *loader) readKnown(file string, text []byte) {
 	}
 }
 
+// optionalMark is at the end of a layer that need not be there.
+const optionalMark = "?"
+
 // checkKnown refuses known entries that nothing refers to, or whose layer is
 // no prerequisite.
 func (l *loader) checkKnown(used map[string]bool) {
@@ -103,7 +108,7 @@ func (l *loader) checkKnown(used map[string]bool) {
 		layers = append(layers, strings.TrimSpace(name))
 	}
 	for _, k := range l.known {
-		if !slices.Contains(layers, k.layer) {
+		if !strings.HasSuffix(k.layer, optionalMark) && !slices.Contains(layers, k.layer) {
 			l.problem(metaFile(knownField), k.line, "layer %q is not in %s", k.layer, metaFile("Prerequisites"))
 		}
 		if !used[k.target] {

@@ -44,6 +44,8 @@ func TestKnownReferences(t *testing.T) {
 		{"listed", stage, "# from elsewhere\n\nhardware: tasks/hw-setup\n", "base-layer, hardware: >=1.0.0", ""},
 		{"not listed", stage, "", "hardware", "stages/x.yaml:2: Tasks: refers to tasks/hw-setup, which this bundle does not have (one of another layer is listed in ._Known.meta)"},
 		{"layer is no prerequisite", stage, "hardware: tasks/hw-setup\n", "hard", `._Known.meta:1: layer "hardware" is not in ._Prerequisites.meta`},
+		{"layer need not be there", stage, "hardware?: tasks/hw-setup\n", "hard", ""},
+		{"unused though it need not be there", "Name: xx\n", "hardware?: tasks/hw-setup\n", "", "._Known.meta:1: tasks/hw-setup: nothing refers to it"},
 		{"unused", "Name: xx\n", "hardware: tasks/hw-setup\n", "hardware", "._Known.meta:1: tasks/hw-setup: nothing refers to it"},
 		{"malformed", stage, "tasks/hw-setup\n", "hardware", `._Known.meta:1: "tasks/hw-setup" is not "layer: section/key"`},
 	} {
