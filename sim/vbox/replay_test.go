@@ -331,6 +331,7 @@ func TestRecordings(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			h := newHost(t, Options{})
 			if scene != nil {
 				scene(t, h)
