@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"provision-plugins/endpoint/metrics"
+	"provision-plugins/endpoint/recent"
 	"provision-plugins/endpoint/runs"
 	"provision-plugins/endpoint/store"
 	"provision-plugins/shared/model"
@@ -37,6 +38,7 @@ type actions struct {
 	emit      *emitter
 	digest    digester
 	tails     *tails
+	recent    recent.Book[*readyCall]
 	count     *metrics.Set
 }
 
@@ -49,6 +51,7 @@ type invocation struct {
 	override       bool // of oob/protected
 	idempotencyKey string
 	logLevel       string // the least one of the plugin's lines; empty: its own
+	asked          string // of each of many machines (askedFor); empty: of this one
 }
 
 // outcome is the answer to an invocation.
@@ -126,10 +129,12 @@ type call struct {
 	subject *subject
 	offer   offer
 	action  *model.Action
-	info    model.ActionInfo
-	timeout time.Duration
-	control control
-	secrets []string
+	// question is action, encoded, in a call that is shared: it is sent again.
+	question *plugin.Question
+	info     model.ActionInfo
+	timeout  time.Duration
+	control  control
+	secrets  []string
 }
 
 // control is what a request's body tells the endpoint, not the plugin.
@@ -183,7 +188,7 @@ func (a *actions) invoke(ctx context.Context, in invocation) (*outcome, error) {
 // invokeRead is invoke for what must change nothing.
 func (a *actions) invokeRead(ctx context.Context, in invocation) (*outcome, error) {
 	a.discovery.wait(ctx)
-	c, err := a.resolve(in)
+	c, err := a.resolveRead(in)
 	if err != nil {
 		return nil, in.refused(err)
 	}
@@ -416,14 +421,10 @@ func (a *actions) send(ctx context.Context, proc *plugin.Process, c *call) (json
 	defer a.sup.hush.begin(c.secrets)()
 	defer a.count.Begin(c.offer.plugin)()
 	ctx = plugin.WithTrace(ctx, plugin.Trace{Token: runs.RunOf(ctx), Level: c.logLevel})
-	invoke := proc.Action
-	if c.info.Class == model.Read {
-		invoke = proc.Ask
-	}
 	if a.sup.traffic.on() {
-		a.sup.traffic.show("to plugin", c.command, asSent(c.action), "plugin", c.offer.plugin)
+		a.sup.traffic.show("to plugin", c.command, c.sent(), "plugin", c.offer.plugin)
 	}
-	raw, err := invoke(ctx, c.action)
+	raw, err := c.perform(ctx, proc)
 	raw, err = redactReply(raw, err, c.secrets)
 	a.sup.traffic.show("from plugin", c.command, raw, "plugin", c.offer.plugin, "error", err)
 	return raw, err

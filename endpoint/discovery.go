@@ -387,6 +387,11 @@ func (d *discovery) failed(e *entry, err error) {
 // wait waits, for a bounded time, until all that was there at the start has
 // been asked.
 func (d *discovery) wait(ctx context.Context) {
+	select {
+	case <-d.settled: // mostly long ago
+		return
+	default:
+	}
 	bound := time.NewTimer(d.timing.firstScan)
 	defer bound.Stop()
 	select {

@@ -248,6 +248,7 @@ func (s *supervisor) launch(ctx context.Context, u *unit, want *desired) (*plugi
 		StateDir:   state,
 		Handler:    newHandler(u),
 		Logger:     slog.New(&discreet{log.Handler(), u.redact}),
+		ReadStream: want.binary.provider.Meta[model.MetaReadStream] == "true",
 	}
 	if onlyListens(want.binary.provider) { // and is stopped after those that act
 		o.TermAfter, o.KillAfter = listenerGrace, listenerGrace

@@ -80,10 +80,19 @@ func (a *api) readMachines(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
+	asks := invocation{
+		prefix: "machines", command: in.Command, plugin: in.Plugin, body: in.Params,
+		logLevel: cmp.Or(r.Header.Get("X-Log-Request"), a.objects.pref(prefPlugins)),
+	}
+	asks.asked = a.actions.askedFor(asks)
 	lines := make(chan []byte, defaultReads)
 	go func() { // ends with the machines, or with ctx
 		defer close(lines)
-		fleet := &readFleet{in.Parallel, silentAfter, func(key string) []byte { return a.readOne(ctx, r, in, key) }}
+		fleet := &readFleet{in.Parallel, silentAfter, func(key string) []byte {
+			one := asks
+			one.key = key
+			return a.readOne(ctx, one)
+		}}
 		fleet.run(ctx, in.Machines, lines)
 	}()
 	if err := sendLines(w, lines); err != nil {
@@ -95,14 +104,12 @@ func (a *api) readMachines(w http.ResponseWriter, r *http.Request) {
 }
 
 // readOne asks one machine and encodes the answer.
-func (a *api) readOne(ctx context.Context, r *http.Request, in *reads, key string) []byte {
-	line := readLine{Key: key}
-	raw, err := a.askedOf(ctx, invocation{
-		prefix: "machines", key: key, command: in.Command, plugin: in.Plugin,
-		body: in.Params, logLevel: cmp.Or(r.Header.Get("X-Log-Request"), a.objects.pref(prefPlugins)),
-	})
-	if line.Result = raw; err != nil {
-		line.Result = nil
+func (a *api) readOne(ctx context.Context, in invocation) []byte {
+	line := readLine{Key: in.key}
+	raw, err := a.askedOf(ctx, in)
+	if err == nil {
+		line.Result = raw
+	} else {
 		rep := failure(err)
 		line.Error = rep.body.(*model.Error)
 		line.Error.Code = rep.status
@@ -112,7 +119,7 @@ func (a *api) readOne(ctx context.Context, r *http.Request, in *reads, key strin
 	}
 	var out bytes.Buffer
 	if err := model.Encode(&out, line); err != nil {
-		a.log.Error("cannot encode an answer", "machine", key, "error", err)
+		a.log.Error("cannot encode an answer", "machine", in.key, "error", err)
 		return nil // who asks sees that it was left out
 	}
 	return out.Bytes()

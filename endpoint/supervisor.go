@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"provision-plugins/endpoint/events"
@@ -45,6 +46,8 @@ type supervisor struct {
 	plugged plugged
 	count   *metrics.Set
 	traffic *traffic
+
+	changes atomic.Uint64 // of binaries, so far
 
 	wake   chan struct{} // holds a token when plugins must be looked at
 	cancel context.CancelFunc
@@ -85,6 +88,7 @@ func (s *supervisor) look() {
 func (s *supervisor) install(b *binary) {
 	s.mu.Lock()
 	s.binaries[b.provider.Name] = b
+	s.changes.Add(1)
 	s.mu.Unlock()
 	s.look()
 }
@@ -93,6 +97,7 @@ func (s *supervisor) install(b *binary) {
 func (s *supervisor) retire(provider string) {
 	s.mu.Lock()
 	delete(s.binaries, provider)
+	s.changes.Add(1)
 	s.mu.Unlock()
 	s.look()
 }

@@ -106,6 +106,19 @@ func (p *Provider) Action(ctx context.Context, a *model.Action) (any, error) {
 	return p.await(ctx, t, req, limit)
 }
 
+// PrepareRead decodes and checks an action that changes nothing, once; what it
+// returns runs it, many times and at once. Its error is that of Action.
+func (p *Provider) PrepareRead(a *model.Action) (func(ctx context.Context) (any, error), error) {
+	req, err := p.request(a)
+	if err != nil {
+		return nil, err
+	}
+	if req.info.Class != model.Read {
+		return nil, req.errorf(model.Internal, "it changes something, and nothing was sent")
+	}
+	return func(ctx context.Context) (any, error) { return p.read(ctx, req) }, nil
+}
+
 // read runs a read in the caller's goroutine.
 func (p *Provider) read(ctx context.Context, req *request) (any, error) {
 	if err := p.gate.enterRead(req); err != nil {

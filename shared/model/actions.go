@@ -98,6 +98,10 @@ const MetaColumns = "oob/columns"
 // A target param in a request body counts only beside its credential.
 const MetaTargets = "oob/targets"
 
+// MetaReadStream is the key of Provider.Meta that says, by "true", that a plugin
+// takes actions which change nothing through a stream.
+const MetaReadStream = "oob/read-stream"
+
 // MetaCancellable is the key of Provider.Meta that names the actions which may be
 // given up half done: a JSON list of commands. A cancel of such a run closes its
 // request, and the run has failed; any other run that was sent goes on.

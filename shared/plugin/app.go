@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -87,8 +88,12 @@ func complete(def *model.PluginProvider, use, version string) *model.PluginProvi
 		d.Version = version
 	}
 	d.PluginVersion = model.PluginVersion
+	d.Meta = maps.Clone(d.Meta)
 	if d.Meta == nil {
 		d.Meta = map[string]string{}
+	}
+	if len(d.AvailableActions) > 0 {
+		d.Meta[model.MetaReadStream] = "true"
 	}
 	if d.StoreObjects == nil {
 		d.StoreObjects = map[string]any{}

@@ -41,11 +41,13 @@ func (s *server) serve(ctx context.Context, socket net.Listener, host *hostWatch
 	}
 	close(s.drained)
 	s.giveUp()
+	s.streams.close()
 	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.program.timing.flushLimit)
 	defer cancel()
 	if hs.Shutdown(flush) != nil {
 		_ = hs.Close() // what is not written by now is given up
 	}
+	<-s.streams.idle   // the server does not know of them; each gives up as soon
 	if s.apis != nil { // the server does not know of websockets
 		select {
 		case <-s.apis.gate.idle:

@@ -96,27 +96,38 @@ func (s *server) action(r *http.Request) (any, *model.Error) {
 	defer cancel(nil)
 	defer context.AfterFunc(s.actions, func() { cancel(context.Cause(s.actions)) })()
 	requestOf(ctx).holds(s.program.secure, func() []model.Params { return actionParams(a) })
-	return s.act(ctx, a)
+	actor := s.program.impl.(Actor)
+	return s.act(ctx, a, func(ctx context.Context) (any, error) { return actor.Action(ctx, a) })
 }
 
 // decodeAction decodes an action but for its Model, which each plugin reads in
 // its own way, most of them little of it.
 func decodeAction(r *http.Request) (*model.Action, *model.Error) {
-	object := new(json.RawMessage)
-	a := &model.Action{Model: object}
+	object, a := newAction()
 	if e := decode(r, a); e != nil {
 		return nil, e
 	}
+	settle(a, object)
+	return a, nil
+}
+
+// newAction returns what an action is decoded into, and where its Model comes.
+func newAction() (object *json.RawMessage, a *model.Action) {
+	object = new(json.RawMessage)
+	return object, &model.Action{Model: object}
+}
+
+// settle gives a decoded action its Model.
+func settle(a *model.Action, object *json.RawMessage) {
 	a.Model = nil
 	if len(*object) > 0 && string(*object) != "null" {
 		a.Model = *object
 	}
-	return a, nil
 }
 
-// act calls the implementation. A panic within an action that must not be sent
-// twice leaves its outcome unknown.
-func (s *server) act(ctx context.Context, a *model.Action) (v any, e *model.Error) {
+// act performs an action by the implementation. A panic within one that must not be
+// sent twice leaves its outcome unknown.
+func (s *server) act(ctx context.Context, a *model.Action, perform func(context.Context) (any, error)) (v any, e *model.Error) {
 	defer func() {
 		cause := recover()
 		if cause == nil {
@@ -127,7 +138,7 @@ func (s *server) act(ctx context.Context, a *model.Action) (v any, e *model.Erro
 			e = model.Errorf(model.UnknownOutcome, "%s", e.Text())
 		}
 	}()
-	v, err := s.program.impl.(Actor).Action(ctx, a)
+	v, err := perform(ctx)
 	if err != nil {
 		return nil, model.AsError(err)
 	}

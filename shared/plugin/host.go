@@ -60,6 +60,12 @@ func WithTrace(ctx context.Context, t Trace) context.Context {
 	return context.WithValue(ctx, traceKey{}, t)
 }
 
+// traced reports whether a context has a trace.
+func traced(ctx context.Context) bool {
+	t, _ := ctx.Value(traceKey{}).(Trace)
+	return t != Trace{}
+}
+
 // traceHeader renders a context's trace as lines of a request's header.
 func traceHeader(ctx context.Context) string {
 	t, _ := ctx.Value(traceKey{}).(Trace)
@@ -87,6 +93,10 @@ type LaunchOptions struct {
 	// StateDir is given to the plugin for durable state (OOB_STATE_DIR); empty
 	// means none is given.
 	StateDir string
+	// ReadStream has actions that change nothing go through one connection that
+	// stays open, in place of a request for each. It is for plugins whose provider
+	// says in its Meta that they take that (model.MetaReadStream).
+	ReadStream bool
 	// Handler takes log lines and events.
 	Handler HostHandler
 	// Logger takes what the process prints, and the host's own lines. nil

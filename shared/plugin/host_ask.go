@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"provision-plugins/shared/client"
-	"provision-plugins/shared/model"
 )
 
 const (
@@ -22,15 +21,11 @@ const (
 	restFor = 5 * time.Second
 )
 
-// Ask is Action for an action that changes nothing: it may be sent twice. So it
-// may go over a connection that rested, which takes half of an action's overhead
-// away; one that the plugin had closed meanwhile costs a second try.
-func (p *Process) Ask(ctx context.Context, a *model.Action) (json.RawMessage, error) {
-	if err := p.sendable(); err != nil {
-		return nil, p.neverSent(a, &neverSent{err})
-	}
-	got, err := p.resting.ask(ctx, &exchange{p.socket, pathAction, a})
-	return p.outcome(a, got, err)
+// askPlainly asks by a request over a connection that rested, which takes half of
+// an action's overhead away; one that the plugin had closed meanwhile costs a
+// second try.
+func (p *Process) askPlainly(ctx context.Context, q *Question) (*answer, error) {
+	return p.resting.ask(ctx, &exchange{p.socket, pathAction, json.RawMessage(q.asked.Body())})
 }
 
 // resting are the connections to a plugin that wait for the next request.

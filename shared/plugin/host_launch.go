@@ -83,6 +83,7 @@ func (p *Process) start() error {
 	}
 	p.later(func() { _ = os.RemoveAll(dir) })
 	p.later(p.resting.close)
+	p.later(p.stream.end)
 	p.socket = filepath.Join(dir, socketTo)
 	from := filepath.Join(dir, socketFrom)
 	if len(from) > maxSocketPath {

@@ -22,6 +22,7 @@ type Process struct {
 	printed  *printed
 	cleanups []func()
 	resting  resting
+	stream   readStream
 
 	stopOnce sync.Once
 	stopping atomic.Bool // stop was asked: nothing more is sent

@@ -42,13 +42,16 @@ func requestOf(ctx context.Context) *request {
 func (r *request) holds(secure func(string) bool, params func() []model.Params) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.values = sync.OnceValue(func() []string {
-		var out []string
-		for _, p := range params() {
-			out = append(out, model.SecretValues(p, secure)...)
-		}
-		return out
-	})
+	r.values = sync.OnceValue(func() []string { return secretsOf(secure, params()) })
+}
+
+// secretsOf lists the secret values in params.
+func secretsOf(secure func(string) bool, params []model.Params) []string {
+	var out []string
+	for _, p := range params {
+		out = append(out, model.SecretValues(p, secure)...)
+	}
+	return out
 }
 
 // secrets returns the secret values the request carries.

@@ -24,6 +24,8 @@ type server struct {
 	logger  *slog.Logger
 	lines   *lineHandler
 	gate    *gate
+	// streams are those of reads that are open.
+	streams *streams
 	// events is the event stream of an EventSelecter, nil for others.
 	events *eventStream
 	// apis serves /plugin-apis/ of an APIHandler, nil for others.
@@ -59,6 +61,7 @@ func newServer(p *program, lines *lineHandler, key []byte) *server {
 		logger:    slog.New(lines),
 		lines:     lines,
 		gate:      newGate(p.timing.maxActions),
+		streams:   newStreams(),
 		connect:   sync.OnceValues(newClient),
 		stopAsked: make(chan struct{}),
 		drained:   make(chan struct{}),
@@ -131,6 +134,9 @@ func (s *server) readLogHeaders(ctx context.Context, req *request, h http.Header
 func (s *server) answer(w http.ResponseWriter, r *http.Request) int {
 	if s.apis != nil && strings.HasPrefix(r.URL.Path, pathAPIs) {
 		return s.api(w, r)
+	}
+	if _, acts := s.routes[pathAction]; acts && r.URL.Path == pathReads && r.Method == http.MethodPost {
+		return s.reads(w, r)
 	}
 	rt, ok := s.routes[r.URL.Path]
 	if !ok || r.Method != http.MethodPost {

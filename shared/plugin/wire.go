@@ -101,10 +101,14 @@ func writeReply(w http.ResponseWriter, status int, v any) int {
 // writeError writes e with its own status.
 func writeError(w http.ResponseWriter, e *model.Error) int {
 	if e.RetryAfter > 0 {
-		seconds := int64((e.RetryAfter + time.Second - 1) / time.Second)
-		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
+		w.Header().Set("Retry-After", strconv.FormatInt(retrySeconds(e), 10))
 	}
 	return writeReply(w, e.Code, e)
+}
+
+// retrySeconds is when to try again, in whole seconds.
+func retrySeconds(e *model.Error) int64 {
+	return int64((max(e.RetryAfter, 0) + time.Second - 1) / time.Second)
 }
 
 // validStatus gives an error whose Code is no HTTP error status (client-side
