@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 	"time"
@@ -27,24 +28,71 @@ func (s *state) head(channel string) (item, bool) {
 	return item{}, false
 }
 
-// delivery is what to send of an entry; nil if it is not there any more.
-func (s *state) delivery(id string) (*Delivery, error) {
+// joiner makes one message of several, as Options.Join.
+type joiner func([]json.RawMessage) (json.RawMessage, int)
+
+// delivery is what to send of an entry, with the ids of those that go out in the
+// same message; nil if it is not there any more.
+func (s *state) delivery(id string, join joiner) (d *Delivery, with []string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.items[id]
 	if now == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
 	e, err := s.read(now)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	e.Channel, e.Kind = now.channel, now.kind
-	d := &Delivery{Entry: e, Plain: now.Plain, Attempt: now.Tries, Since: now.Since}
+	d = &Delivery{Entry: e, Plain: now.Plain, Attempt: now.Tries, Since: now.Since}
 	if e.Incident != "" && e.Kind != Post && !now.Alone {
 		d.Root = s.roots[incidentKey{e.Channel, e.Incident}].ts
 	}
-	return d, nil
+	if now.merge == "" || join == nil {
+		return d, nil, nil
+	}
+	ids, messages := s.together(now, e.Message)
+	var n int
+	d.Message, n = join(messages)
+	return d, ids[1:min(max(n, 1), len(ids))], nil
+}
+
+// together lists the entries that may go out with one, itself the first: those
+// that did before, or those that wait right behind it.
+func (s *state) together(first *item, message json.RawMessage) (ids []string, messages []json.RawMessage) {
+	ids, messages = []string{first.id}, []json.RawMessage{message}
+	for _, it := range s.behind(first) {
+		e, err := s.read(it)
+		if err != nil {
+			break // it is given up when its turn comes
+		}
+		ids, messages = append(ids, it.id), append(messages, e.Message)
+	}
+	return ids, messages
+}
+
+// behind lists the items that may go out with first.
+func (s *state) behind(first *item) (out []*item) {
+	if first.Tries > 0 {
+		for _, id := range first.With {
+			if it := s.items[id]; it != nil {
+				out = append(out, it)
+			}
+		}
+		return out
+	}
+	queue := s.queues[first.channel]
+	if len(queue) == 0 || queue[0] != first {
+		return nil
+	}
+	for _, it := range queue[1:min(len(queue), maxTogether)] {
+		if it.merge != first.merge || it.Tries > 0 {
+			break
+		}
+		out = append(out, it)
+	}
+	return out
 }
 
 // tried tells whether an attempt at an entry was counted.

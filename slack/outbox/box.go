@@ -3,6 +3,7 @@ package outbox
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"slices"
@@ -18,8 +19,8 @@ import (
 const (
 	// maxMessage bounds the message of one entry, in bytes.
 	maxMessage = 256 << 10
-	// maxDead bounds how many entries that were given up are kept.
-	maxDead = 1000
+	// maxTogether bounds how many entries go out in one message.
+	maxTogether = 100
 	// maxRoots bounds how many incidents are remembered, and rootLife how long
 	// after the last message of one.
 	maxRoots = 20_000
@@ -58,13 +59,20 @@ type Options struct {
 	// Policy is AtLeastOnce if empty.
 	Policy Policy
 
+	// Join makes one message of the first few of several that may be merged, and
+	// says how many these are; nil merges nothing.
+	Join func(messages []json.RawMessage) (json.RawMessage, int)
+
 	// Dropped makes the message that tells how many messages of a channel were
 	// dropped for want of room.
-	Dropped func(count int) (message []byte)
+	Dropped func(count int) (message json.RawMessage)
 
 	// MaxEntries and MaxBytes bound what waits: 100,000 messages, 256 MiB.
 	MaxEntries int
 	MaxBytes   int64
+
+	// MaxDead bounds what was given up and is kept: 1,000.
+	MaxDead int
 
 	// PerChannel is the time between two messages of a channel, 1 s, with Burst at
 	// once, 3. PerMinute bounds all channels together, 200.
@@ -97,7 +105,7 @@ func (o Options) complete() Options {
 	for _, d := range []struct {
 		value    *int
 		fallback int
-	}{{&o.MaxEntries, 100_000}, {&o.Burst, 3}, {&o.PerMinute, 200}} {
+	}{{&o.MaxEntries, 100_000}, {&o.Burst, 3}, {&o.PerMinute, 200}, {&o.MaxDead, 1000}} {
 		if *d.value == 0 {
 			*d.value = d.fallback
 		}

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -38,6 +39,8 @@ func TestRefusedEntries(t *testing.T) {
 		for want, e := range map[string]Entry{
 			"without a channel":  {},
 			`of kind "shout"`:    {Channel: "A", Kind: "shout"},
+			"to be merged":       {Channel: "A", Incident: "m1", Merge: "x"},
+			"update of incident": {Channel: "A", Kind: Update, Incident: "m1", Merge: "x"},
 			"reply of no":        {Channel: "A", Kind: Reply},
 			"update of no":       {Channel: "A", Kind: Update},
 			"of severity -1":     {Channel: "A", Severity: -1},
@@ -68,7 +71,7 @@ func TestOutcomes(t *testing.T) {
 	}{
 		"posted":                     {want: `["1" "2"]`, sends: 2},
 		"later":                      {script: []fault{{err: failure(Later)}}, want: `["1" "2"]`, sends: 3, took: time.Minute},
-		"later, again":               {script: []fault{{err: failure(Later)}, {err: failure(LaterAll)}}, want: `["1" "2"]`, sends: 4, took: 2 * time.Minute},
+		"later, again":               {script: []fault{{err: failure(Later)}, {err: &Failure{Verdict: Later, All: true, Pause: time.Minute, Err: boom}}}, want: `["1" "2"]`, sends: 4, took: 2 * time.Minute},
 		"in doubt, not posted":       {script: []fault{{err: boom}}, want: `["1" "2"]`, sends: 3, finds: 1},
 		"in doubt, posted":           {script: []fault{{err: boom, posted: true}}, want: `["1" "2"]`, sends: 2, finds: 1},
 		"in doubt, with a pause":     {script: []fault{{err: failure(Doubt), posted: true}}, want: `["1" "2"]`, sends: 2, finds: 1, took: time.Minute},
@@ -108,15 +111,15 @@ func TestOutcomes(t *testing.T) {
 
 // All channels rest when Slack asks for it; else the others go on.
 func TestWhoRests(t *testing.T) {
-	for verdict, first := range map[Verdict]bool{Later: true, LaterAll: false} {
+	for _, all := range []bool{false, true} {
 		bubble(t, nil, func(l *lab) {
-			l.room.script = []fault{{err: &Failure{Verdict: verdict, Pause: time.Minute, Err: errors.New("429")}}}
+			l.room.script = []fault{{err: &Failure{Verdict: Later, All: all, Pause: time.Minute, Err: errors.New("429")}}}
 			l.put("A", "1")
 			synctest.Wait()
 			l.put("B", "2")
 			pass(30 * time.Second)
-			if got := len(l.room.texts("B")) == 1; got != first {
-				t.Errorf("verdict %d: the other channel went on: %v", verdict, got)
+			if got := len(l.room.texts("B")) == 1; got == all {
+				t.Errorf("all rest: %v; the other channel went on: %v", all, got)
 			}
 			s := l.Status()
 			slices.SortFunc(s.Channels, func(x, y ChannelStatus) int { return strings.Compare(x.Channel, y.Channel) })
@@ -191,13 +194,72 @@ func TestWhatIsTriedStays(t *testing.T) {
 	}
 }
 
+// joined is a Join that takes three at most.
+func joined(messages []json.RawMessage) (json.RawMessage, int) {
+	n := min(len(messages), 3)
+	var words []string
+	for _, m := range messages[:n] {
+		words = append(words, strings.Trim(string(m), `"`))
+	}
+	return quoted(strings.Join(words, "+")), n
+}
+
+// Entries that wait one after the other go out as one message, and stay together
+// whatever becomes of it.
+func TestMerged(t *testing.T) {
+	for name, c := range map[string]struct {
+		script []fault
+		want   string
+	}{
+		"posted":               {want: `["first" "1+2+3" "other" "4"]`},
+		"in doubt, posted":     {script: []fault{{}, {empty: true, posted: true}}, want: `["first" "1+2+3" "other" "4"]`},
+		"in doubt, not posted": {script: []fault{{}, {empty: true}}, want: `["first" "1+2+3" "other" "4"]`},
+		"killed":               {script: []fault{{}, {posted: true, hangs: true}}, want: `["first" "1+2+3" "other" "4"]`},
+		"killed before":        {script: []fault{{}, {hangs: true}}, want: `["first" "1+2+3" "other" "4"]`},
+		"no layout":            {script: []fault{{}, {err: &Failure{Verdict: NoLayout, Err: errors.New("x")}}}, want: `["first" "1+2+3"(plain) "other" "4"]`},
+		"given up":             {script: []fault{{}, {err: &Failure{Verdict: Never, Err: errors.New("x")}}}, want: `["first" "other" "4"]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(o *Options) { o.Join = joined }, func(l *lab) {
+				if len(c.script) > 0 {
+					c.script[0] = fault{err: &Failure{Verdict: Later, Pause: time.Minute, Err: errors.New("429")}}
+					l.room.script = slices.Insert(c.script, 1, fault{posted: true})
+				} else {
+					l.room.script = []fault{{err: &Failure{Verdict: Later, Pause: time.Minute, Err: errors.New("429")}}}
+				}
+				l.put("A", "first")
+				synctest.Wait()
+				for _, text := range []string{"1", "2", "3"} {
+					l.entry(Entry{Channel: "A", Merge: "x", Message: quoted(text)})
+				}
+				l.entry(Entry{Channel: "A", Merge: "y", Message: quoted("other")})
+				l.entry(Entry{Channel: "A", Merge: "x", Message: quoted("4")})
+				pass(3 * time.Minute)
+				if strings.HasPrefix(name, "killed") {
+					l.kill()
+					l.open()
+				}
+				if name == "given up" {
+					if s := l.Status(); len(s.Dead) != 3 {
+						t.Errorf("dead: %+v", s.Dead)
+					}
+				}
+				l.close()
+				if got := fmt.Sprint(l.room.texts("A")); got != c.want {
+					t.Errorf("posted %s, want %s\n%s", got, c.want, l.log)
+				}
+			})
+		})
+	}
+}
+
 // A full box drops the oldest of what matters least, and says so.
 func TestFull(t *testing.T) {
 	bubble(t, func(o *Options) {
 		o.MaxEntries = 10
-		o.Dropped = func(n int) []byte { return quoted(fmt.Sprintf("%d dropped", n)) }
+		o.Dropped = func(n int) json.RawMessage { return quoted(fmt.Sprintf("%d dropped", n)) }
 	}, func(l *lab) {
-		l.room.script = []fault{{err: &Failure{Verdict: LaterAll, Pause: time.Minute, Err: errors.New("429")}}}
+		l.room.script = []fault{{err: &Failure{Verdict: Later, All: true, Pause: time.Minute, Err: errors.New("429")}}}
 		l.put("A", "tried")
 		synctest.Wait()
 		for i := range 20 {
@@ -234,15 +296,15 @@ func TestDead(t *testing.T) {
 }
 
 func TestDeadAreBounded(t *testing.T) {
-	bubble(t, func(o *Options) { o.PerChannel, o.PerMinute = time.Nanosecond, 1e6 }, func(l *lab) {
-		for range maxDead + 5 {
+	bubble(t, func(o *Options) { o.PerChannel, o.PerMinute, o.MaxDead = time.Nanosecond, 1e6, 10 }, func(l *lab) {
+		for range 15 {
 			l.room.script = append(l.room.script, fault{err: &Failure{Verdict: Never, Err: errors.New("no")}})
 		}
-		for i := range maxDead + 5 {
+		for i := range 15 {
 			l.put("A", strconv.Itoa(i))
 		}
 		l.close()
-		if n := len(l.state.dead); n != maxDead {
+		if n := len(l.state.dead); n != 10 {
 			t.Errorf("%d dead are kept", n)
 		}
 	})
@@ -284,7 +346,7 @@ func TestCloseWithoutTime(t *testing.T) {
 // The journal is rewritten as it grows, and says the same afterwards.
 func TestRewriteKeepsAll(t *testing.T) {
 	bubble(t, nil, func(l *lab) {
-		l.room.script = []fault{{err: &Failure{Verdict: LaterAll, Pause: time.Minute, Err: errors.New("429")}}}
+		l.room.script = []fault{{err: &Failure{Verdict: Later, All: true, Pause: time.Minute, Err: errors.New("429")}}}
 		big := strings.Repeat("x", 100<<10)
 		l.entry(Entry{Channel: "A", Kind: Post, Incident: "root", Message: quoted("root")})
 		synctest.Wait()
@@ -305,7 +367,7 @@ func TestRewriteKeepsAll(t *testing.T) {
 // Over random crashes everything that was taken is posted once, each channel in
 // its order. A failure prints the seed.
 func TestCrashes(t *testing.T) {
-	rounds := 12
+	rounds := 8
 	if os.Getenv("OOB_NIGHTLY") != "" {
 		rounds = 3000
 	}
@@ -321,7 +383,7 @@ func TestCrashes(t *testing.T) {
 // between a message and the answer to it.
 func crashRound(t *testing.T, seed uint64) {
 	rnd := rand.New(rand.NewPCG(seed, 1))
-	l := newLab(t, func(o *Options) { o.PerMinute = 1e6 })
+	l := newLab(t, func(o *Options) { o.PerMinute, o.Join = 1e6, joined })
 	want := map[string][]string{}
 	for i := range 40 {
 		channel, text := string(rune('A'+rnd.IntN(3))), strconv.Quote(strconv.Itoa(i))
@@ -332,7 +394,7 @@ func crashRound(t *testing.T, seed uint64) {
 			l.room.script = append(l.room.script, f)
 			l.room.mu.Unlock()
 		}
-		l.entry(Entry{Channel: channel, Message: []byte(text)})
+		l.entry(Entry{Channel: channel, Message: []byte(text), Merge: []string{"", "x"}[rnd.IntN(2)]})
 		switch rnd.IntN(6) {
 		case 0:
 			synctest.Wait()
@@ -347,7 +409,8 @@ func crashRound(t *testing.T, seed uint64) {
 	l.open()
 	l.close()
 	for channel, texts := range want {
-		if got := l.room.texts(channel); !slices.Equal(got, texts) {
+		got := strings.Split(strings.ReplaceAll(strings.Join(l.room.texts(channel), " "), "+", `" "`), " ")
+		if !slices.Equal(got, texts) {
 			t.Errorf("channel %s has %v, want %v\n%s", channel, got, texts, l.log)
 		}
 	}

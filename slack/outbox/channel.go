@@ -99,7 +99,7 @@ func (b *Box) await(c *channel) error {
 
 // deliver makes one attempt at an entry.
 func (b *Box) deliver(c *channel, it item) {
-	d, err := b.state.delivery(it.id)
+	d, with, err := b.state.delivery(it.id, b.opts.Join)
 	switch {
 	case err != nil:
 		b.giveUp(c, it.id, err)
@@ -111,7 +111,7 @@ func (b *Box) deliver(c *channel, it item) {
 		return
 	}
 	d.Attempt++
-	if err := b.note(record{Op: opTry, ID: it.id, At: b.opts.Now().UTC()}); err != nil {
+	if err := b.note(record{Op: opTry, ID: it.id, With: with, At: b.opts.Now().UTC()}); err != nil {
 		b.rest(c, err)
 		return
 	}
@@ -181,7 +181,7 @@ func (b *Box) failed(c *channel, it item, err error) {
 	case f.Verdict == NoLayout && !it.Plain:
 		turn.Plain = true
 	case f.Verdict == NoRoot && !it.Alone:
-	case f.Verdict == Later || f.Verdict == LaterAll:
+	case f.Verdict == Later:
 		turn.Op = opRest
 	case f.Verdict == Doubt:
 		b.rest(c, f)
@@ -214,7 +214,7 @@ func (b *Box) rest(c *channel, cause error) {
 		pause = min(f.Pause, b.opts.MaxPause)
 	}
 	c.resting, c.fault = time.Now().Add(pause), cause.Error()
-	if f != nil && f.Verdict == LaterAll {
+	if f != nil && f.All {
 		b.resting = latest(b.resting, c.resting)
 	}
 	b.opts.Logger.Warn("messages wait", "channel", c.name, "seconds", pause.Seconds(), "cause", cause)
@@ -227,7 +227,7 @@ func (b *Box) giveUp(c *channel, id string, cause error) {
 		b.rest(c, err)
 		return
 	}
-	if old := b.state.oldestDead(maxDead); old != "" {
+	if old := b.state.oldestDead(b.opts.MaxDead); old != "" {
 		b.forgetDead(old)
 	}
 }

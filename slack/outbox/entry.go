@@ -45,6 +45,10 @@ type Entry struct {
 	// Incident is the key of what the message is about; Reply and Update need one.
 	Incident string `json:"incident,omitempty"`
 
+	// Merge is the key of those with which it may go out as one message, if they
+	// wait one after the other; empty for none. Only a Post may.
+	Merge string `json:"merge,omitempty"`
+
 	// Severity is from 0 to 3: what is dropped first when the box is full.
 	Severity int `json:"severity,omitempty"`
 
@@ -69,6 +73,8 @@ func (e *Entry) check(now time.Time) error {
 		return model.Errorf(model.Invalid, "cannot keep a %s of no incident", e.Kind)
 	case e.Severity < 0 || e.Severity >= severities:
 		return model.Errorf(model.Invalid, "cannot keep a message of severity %d", e.Severity)
+	case e.Merge != "" && (e.Kind != Post || e.Incident != ""):
+		return model.Errorf(model.Invalid, "cannot keep a %s of incident %q to be merged", e.Kind, e.Incident)
 	case len(e.Message) > maxMessage:
 		return model.Errorf(model.Invalid, "cannot keep a message of %d bytes; %d are the most", len(e.Message), maxMessage)
 	}
@@ -117,11 +123,8 @@ const (
 	// Doubt says that it may have been posted. It is looked up before it is sent again.
 	Doubt Verdict = iota
 
-	// Later says that it was not posted; the channel rests for the Pause.
+	// Later says that it was not posted.
 	Later
-
-	// LaterAll is Later, and all channels rest.
-	LaterAll
 
 	// NoRoot says that the root is not there any more; the message goes out on its own.
 	NoRoot
@@ -142,6 +145,9 @@ type Failure struct {
 
 	// Pause is how long to rest, 0 for a growing pause of the outbox's own.
 	Pause time.Duration
+
+	// All says that all channels rest, not only this one.
+	All bool
 
 	// Err is the cause. It holds no secret.
 	Err error

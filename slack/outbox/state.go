@@ -43,6 +43,7 @@ type record struct {
 	Why      string    `json:"why,omitempty"`
 	Plain    bool      `json:"plain,omitempty"`
 	Count    int       `json:"count,omitempty"`
+	With     []string  `json:"with,omitempty"`
 }
 
 // progress is how far an entry has come.
@@ -61,6 +62,9 @@ type progress struct {
 	// Alone says that it goes without its incident's root.
 	Alone bool `json:"alone,omitempty"`
 
+	// With are those that go out in one message with it.
+	With []string `json:"with,omitempty"`
+
 	// Dead is why it was given up.
 	Dead string `json:"dead,omitempty"`
 }
@@ -72,6 +76,7 @@ type item struct {
 	channel  string
 	kind     Kind
 	incident string
+	merge    string
 	severity int
 	created  time.Time
 	at       int64 // where its line begins in the file, and how long it is
@@ -132,8 +137,24 @@ func (s *state) apply(line []byte, at int64) {
 	}
 }
 
-// step counts a line of an entry that is there.
+// step counts a line of an entry that is there, and of those that go with it.
 func (s *state) step(it *item, r record) {
+	if r.Op == opTry {
+		it.With = r.With
+	}
+	together := []*item{it}
+	for _, id := range it.With {
+		if other := s.items[id]; other != nil && other != it && r.Op != opForget {
+			together = append(together, other)
+		}
+	}
+	for _, one := range together {
+		s.stepOne(one, r)
+	}
+}
+
+// stepOne counts a line of one entry.
+func (s *state) stepOne(it *item, r record) {
 	switch r.Op {
 	case opTry:
 		it.Tries++
@@ -170,7 +191,7 @@ func (s *state) put(r record, at int64, size int) {
 	if s.dropped[e.Channel] -= r.Count; s.dropped[e.Channel] <= 0 {
 		delete(s.dropped, e.Channel)
 	}
-	it := &item{id: e.ID, channel: e.Channel, kind: e.Kind, incident: e.Incident, severity: e.Severity, created: e.Created, at: at, size: size}
+	it := &item{id: e.ID, channel: e.Channel, kind: e.Kind, incident: e.Incident, merge: e.Merge, severity: e.Severity, created: e.Created, at: at, size: size}
 	if r.State != nil {
 		it.progress = *r.State
 	}
