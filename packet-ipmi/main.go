@@ -1,12 +1,13 @@
-// Command packet-ipmi is the plugin for machines of the Packet API. It defines its
-// actions; until its driver is written each of them answers unsupported.
+// Command packet-ipmi is the plugin for devices of the Packet API (later Equinix
+// Metal, closed on 2026-06-30), and of services that speak it: power, boot, console
+// and life.
 package main
 
 import (
-	"context"
+	"log/slog"
 	"os"
 
-	"provision-plugins/shared/client"
+	"provision-plugins/shared/driver"
 	"provision-plugins/shared/model"
 	"provision-plugins/shared/plugin"
 )
@@ -14,55 +15,50 @@ import (
 // version is set by the build.
 var version = "v0.0.0-dev"
 
+// name is the plugin's, and the driver's.
 const name = "packet-ipmi"
 
-// machineActions act on one machine, which packet/uuid names; vmActions make and
-// unmake machines and act on the plugin.
-var (
-	machineActions = []string{
-		model.PowerOn, model.PowerOff, model.PowerCycle, model.PowerStatus, model.NextBootPXE, model.NextBootDisk, "updatepxe",
-	}
-	vmActions = []string{"createVm", "startVm", "stopVm", "destroyVm"}
-)
+// metaTable says what the columns of an inventory mean here.
+var metaTable = map[string]string{
+	model.MetaColumns: `{"address":"packet/uuid","password":"packet/api-key"}`,
+}
 
 // definition is what define prints.
-func definition() *model.PluginProvider {
+func definition(p *driver.Provider) *model.PluginProvider {
+	meta := p.Meta()
+	for key, value := range metaTable {
+		meta[key] = value
+	}
 	def := &model.PluginProvider{
-		MetaData:       model.MetaData{Meta: map[string]string{}},
+		MetaData:       model.MetaData{Meta: meta},
 		Name:           name,
 		Version:        version,
 		PluginVersion:  model.PluginVersion,
-		RequiredParams: []string{"packet/api-key"},
-		OptionalParams: []string{"packet/api-url", "packet/project-id", "packet/import-existing"},
-		StoreObjects:   map[string]any{},
-		Documentation:  "Controls machines of the Packet API. Not yet: every action answers unsupported.",
-		Content:        contentYamlString,
+		RequiredParams: []string{paramKey},
+		OptionalParams: []string{
+			paramURL, paramProject, paramImport, paramPrune, paramSettle, paramPoll, paramSync, paramRate, paramStateDir,
+			paramPlan, paramFacility, paramMetro, paramSystem, paramTags, paramUserdata, paramScript, paramAlwaysPXE,
+		},
+		AvailableActions: p.Actions(),
+		StoreObjects:     map[string]any{},
+		Documentation:    "Power, boot, console and life of devices of the Packet API, and of services that speak it.",
+		Content:          contentYamlString,
 	}
-	for _, command := range machineActions {
-		def.AvailableActions = append(def.AvailableActions, model.AvailableAction{
-			Provider: name, Model: "machines", Command: command, RequiredParams: []string{"packet/uuid"}, OptionalParams: []string{},
-		})
-	}
-	for _, command := range vmActions {
-		def.AvailableActions = append(def.AvailableActions, model.AvailableAction{
-			Provider: name, Model: "plugins", Command: command, RequiredParams: def.RequiredParams, OptionalParams: []string{},
-		})
+	for i := range def.AvailableActions {
+		def.AvailableActions[i].Provider = name
 	}
 	return def
 }
 
-// provider is the plugin.
-type provider struct{ plugin.Base }
-
-// Config takes the params; there is nothing yet to do with them.
-func (provider) Config(context.Context, *client.Client, model.Params) error { return nil }
-
-// Action answers that the driver is not written yet.
-func (provider) Action(_ context.Context, a *model.Action) (any, error) {
-	return nil, model.Errorf(model.Unsupported, "cannot %s: the packet-ipmi driver of this version cannot act on machines yet", a.Command).On("plugin", name)
-}
+// debugVariable makes packngo print every answer, passwords included.
+const debugVariable = "PACKNGO_DEBUG"
 
 func main() {
-	plugin.InitApp(name, "Control machines of the Packet API", version, definition(), provider{})
+	if err := os.Unsetenv(debugVariable); err != nil {
+		os.Exit(1)
+	}
+	d := newDriver()
+	p := driver.NewProvider(d, driver.Options{})
+	plugin.InitApp(name, "Control devices of the Packet API", version, definition(p), newImpl(d, p, slog.New(slog.DiscardHandler)))
 	os.Exit(plugin.Main())
 }
