@@ -115,7 +115,7 @@ func (r *rig) wantStatus(want int, method, path, token, body string) []byte {
 // routePatterns are all routes of the API.
 func (r *rig) routePatterns() []string {
 	a := r.e.api
-	out := []string{"GET /ws", "POST /reads", "GET /runs/{key}/log", "GET /files/{path...}", "GET " + apisPattern, "POST " + apisPattern,
+	out := []string{"GET /ws", "GET " + backupPath, "POST /reads", "GET /runs/{key}/log", "GET /files/{path...}", "GET " + apisPattern, "POST " + apisPattern,
 		"GET " + bmcPath, "GET " + profilesPath + "{name...}"} // metricsPath has a test of its own
 	for _, row := range a.routes() {
 		out = append(out, row.pattern)

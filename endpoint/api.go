@@ -22,10 +22,12 @@ import (
 	"unicode"
 
 	"provision-plugins/endpoint/audit"
+	"provision-plugins/endpoint/backup"
 	"provision-plugins/endpoint/events"
 	"provision-plugins/endpoint/health"
 	"provision-plugins/endpoint/metrics"
 	"provision-plugins/endpoint/query"
+	"provision-plugins/endpoint/secret"
 	"provision-plugins/shared/model"
 )
 
@@ -71,7 +73,9 @@ type api struct {
 	level     *slog.LevelVar // of the endpoint's own log; nil: it cannot be changed
 	tokens    *tokens
 	access    *access
-	trail     *audit.Trail // nil: none, as in some tests
+	trail     *audit.Trail         // nil: none, as in some tests
+	snapshot  func() backup.Source // what a backup is of
+	master    *secret.Master
 	contents  *contents
 	objects   *objects
 	discovery *discovery

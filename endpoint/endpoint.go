@@ -79,7 +79,7 @@ func (e *Endpoint) Start(ctx context.Context) error {
 
 // start takes the steps of Start in order; a failed one undoes those before.
 func (e *Endpoint) start(ctx context.Context) error {
-	steps := []func(context.Context) error{e.openStore, e.openTrail, e.openContent, e.openAccess, e.openRuns, e.openPlugins, e.openAPI, e.startPlugins}
+	steps := []func(context.Context) error{e.openStore, e.openTrail, e.openContent, e.openAccess, e.openRuns, e.openPlugins, e.openAPI, e.startBackups, e.startPlugins}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return errors.Join(err, e.down.unwind(context.WithoutCancel(ctx)))
@@ -113,7 +113,7 @@ func (e *Endpoint) Socket() string { return e.opts.Socket }
 // openStore takes the data directory.
 func (e *Endpoint) openStore(ctx context.Context) error {
 	var err error
-	e.store, err = store.Open(ctx, store.Options{Dir: e.opts.DataDir, Site: e.opts.Site, Logger: e.log.With("part", "store"), Written: e.count.Written})
+	e.store, err = store.Open(ctx, store.Options{Dir: e.opts.DataDir, Site: e.opts.Site, Logger: e.log.With("part", "store"), Written: e.count.Written, Upgrade: e.beforeUpgrade})
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (e *Endpoint) openRuns(ctx context.Context) error {
 	}
 	e.store.OnChange(func(c store.Change) { e.changed(emit, c) })
 	e.prefChanged()
-	e.api = &api{log: e.log, count: e.count, ready: e.readiness, level: e.opts.Level, access: e.access, trail: e.trail, contents: e.contents, objects: e.objects, hub: e.hub, power: emit.power, info: e.info, ids: e.ids, ring: e.ring, files: filepath.Join(e.opts.DataDir, "webroot", "files")}
+	e.api = &api{log: e.log, snapshot: e.snapshotSource, master: e.master, count: e.count, ready: e.readiness, level: e.opts.Level, access: e.access, trail: e.trail, contents: e.contents, objects: e.objects, hub: e.hub, power: emit.power, info: e.info, ids: e.ids, ring: e.ring, files: filepath.Join(e.opts.DataDir, "webroot", "files")}
 	e.api.actions = &actions{
 		objects: e.objects, cat: e.cat, runs: e.runs, emit: emit, digest: newDigester(e.token), tails: emit.tails, count: e.count,
 	}

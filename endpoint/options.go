@@ -22,6 +22,11 @@ type Options struct {
 	Listen string
 	// Socket is the path of the unix socket. Default: DataDir/oob.sock.
 	Socket string
+	// BackupDir holds the snapshots that are taken daily and before an upgrade of
+	// the store. Default: DataDir/backups.
+	BackupDir string
+	// BackupKeep is how many of them are kept; below 0: none is taken. Default: 7.
+	BackupKeep int
 	// Site names this endpoint's site in every record. Default: local.
 	Site string
 	// Version is what GET /info answers. Default: v0.0.0-dev.
@@ -44,7 +49,7 @@ func (o Options) complete() (Options, error) {
 			return o, err
 		}
 	}
-	for _, path := range []*string{&o.DataDir, &o.PluginDir, &o.RuntimeDir, &o.Socket} {
+	for _, path := range []*string{&o.DataDir, &o.PluginDir, &o.RuntimeDir, &o.Socket, &o.BackupDir} {
 		if *path == "" {
 			continue
 		}
@@ -54,6 +59,7 @@ func (o Options) complete() (Options, error) {
 	}
 	setDefault(&o.PluginDir, filepath.Join(o.DataDir, "plugins"))
 	setDefault(&o.Socket, filepath.Join(o.DataDir, "oob.sock"))
+	o.setBackupDefaults()
 	setDefault(&o.Listen, "127.0.0.1:8092")
 	setDefault(&o.Site, "local")
 	setDefault(&o.Version, "v0.0.0-dev")

@@ -370,6 +370,7 @@ func (a *api) register() {
 func (a *api) rawRoutes() map[string]http.HandlerFunc {
 	list := map[string]http.HandlerFunc{
 		"GET " + apiRoot + "/ws":             a.websocket,
+		"GET " + apiRoot + backupPath:        a.getBackup,
 		"GET " + apiRoot + "/runs/{key}/log": a.runLog,
 		readsPattern:                         a.readMachines,
 	}

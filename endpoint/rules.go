@@ -29,6 +29,7 @@ const open = ""
 var rules = map[string]auth.Need{
 	"GET /audit":                           {Scope: "audit", Action: "list"},
 	"GET /audit/check":                     {Scope: "audit", Action: "get"},
+	"GET /backup":                          {Scope: "backup", Action: "get"},
 	"GET /info":                            {Scope: open},
 	"POST /reads":                          {Scope: open}, // each machine needs its own claim
 	"GET /ws":                              {Scope: "events", Action: "get"},

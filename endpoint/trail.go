@@ -74,7 +74,7 @@ func auditable(r *http.Request, pattern string) bool {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		return true
 	}
-	return decode(r) || r.URL.Query().Get("token") != "" || strings.HasSuffix(pattern, "/users/{key}/token")
+	return pattern == "GET "+apiRoot+backupPath || decode(r) || r.URL.Query().Get("token") != "" || strings.HasSuffix(pattern, "/users/{key}/token")
 }
 
 // onlyReads reports whether a request is for an action that changes nothing,

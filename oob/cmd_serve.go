@@ -26,6 +26,8 @@ type serveOptions struct {
 	listen             string
 	log                int
 	logFormat          string
+	backupDir          string
+	backupKeep         int
 }
 
 // stopBound bounds an orderly stop: plugins have 15 s to finish, then SIGTERM
@@ -50,6 +52,8 @@ ends it at once.`,
 	fs.StringVar(&o.listen, "listen", "127.0.0.1:8092", "`HOST:PORT` of the https API")
 	fs.IntVar(&o.log, "log", 3, "log level: 0 nothing, 1 errors, 2 warnings, 3 what happens, 4 debug, 5 all traffic, secrets masked")
 	fs.StringVar(&o.logFormat, "log-format", "text", "text or json")
+	fs.StringVar(&o.backupDir, "backup-dir", "", "`DIR` of the snapshots that are taken daily (default backups in the data directory)")
+	fs.IntVar(&o.backupKeep, "backup-keep", 7, "how many of these are kept; 0: none is taken")
 	return cmd
 }
 
@@ -86,7 +90,10 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 // endpointOptions turns flags into options, with the defaults filled in so
 // that they can be shown.
 func (a *app) endpointOptions(o serveOptions) (endpoint.Options, error) {
-	opts := endpoint.Options{DataDir: o.dataDir, PluginDir: o.pluginDir, Listen: o.listen, Socket: a.flags.socket, Version: version}
+	opts := endpoint.Options{DataDir: o.dataDir, PluginDir: o.pluginDir, Listen: o.listen, Socket: a.flags.socket, Version: version, BackupDir: o.backupDir, BackupKeep: o.backupKeep}
+	if o.backupKeep <= 0 {
+		opts.BackupKeep = -1
+	}
 	if a.flags.endpoint != "" {
 		return opts, usage("--endpoint has no meaning for serve; --listen says where it serves")
 	}
@@ -98,7 +105,8 @@ func (a *app) endpointOptions(o serveOptions) (endpoint.Options, error) {
 	}
 	opts.Socket = cmp.Or(opts.Socket, filepath.Join(opts.DataDir, socketName))
 	opts.PluginDir = cmp.Or(opts.PluginDir, filepath.Join(opts.DataDir, "plugins"))
-	for _, path := range []*string{&opts.DataDir, &opts.PluginDir, &opts.Socket} {
+	opts.BackupDir = cmp.Or(opts.BackupDir, filepath.Join(opts.DataDir, "backups"))
+	for _, path := range []*string{&opts.DataDir, &opts.PluginDir, &opts.Socket, &opts.BackupDir} {
 		if *path, err = filepath.Abs(*path); err != nil {
 			return opts, usage("cannot find %s: %w", *path, err)
 		}

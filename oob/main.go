@@ -98,6 +98,8 @@ func commands(a *app) []*cobra.Command {
 		newContentsCommand(a),
 		newUserCommand(a),
 		newTokenCommand(a),
+		newBackupCommand(a),
+		newRestoreCommand(a),
 		newServeCommand(a),
 		newSimCommand(a),
 		newConfigCommand(a),
