@@ -45,7 +45,7 @@ func (s *state) delivery(id string, join joiner) (d *Delivery, with []string, er
 		return nil, nil, err
 	}
 	e.Channel, e.Kind = now.channel, now.kind
-	d = &Delivery{Entry: e, Plain: now.Plain, Attempt: now.Tries, Since: now.Since}
+	d = &Delivery{Entry: e, Plain: now.Plain, Attempt: now.Tries, Since: now.Since, Unlikely: now.Unlikely}
 	if e.Incident != "" && e.Kind != Post && !now.Alone {
 		d.Root = s.roots[incidentKey{e.Channel, e.Incident}].ts
 	}

@@ -131,7 +131,7 @@ func (b *Box) deliver(c *channel, it item) {
 func (b *Box) lookUp(c *channel, d Delivery) bool {
 	ts, err := b.opts.Sender.Find(b.work, d)
 	switch {
-	case errors.Is(err, ErrBlind) && b.opts.Policy == AtMostOnce:
+	case errors.Is(err, ErrBlind) && b.opts.Policy == AtMostOnce && !d.Unlikely:
 		b.giveUp(c, d.ID, errors.New("it may have been posted, and is not sent again"))
 	case errors.Is(err, ErrBlind):
 		return true
@@ -181,8 +181,8 @@ func (b *Box) failed(c *channel, it item, err error) {
 	case f.Verdict == NoLayout && !it.Plain:
 		turn.Plain = true
 	case f.Verdict == NoRoot && !it.Alone:
-	case f.Verdict == Later:
-		turn.Op = opRest
+	case f.Verdict == Later, f.Verdict == Doubt && f.Unlikely:
+		turn.Op, turn.Unlikely = opRest, f.Verdict == Doubt
 	case f.Verdict == Doubt:
 		b.rest(c, f)
 		return

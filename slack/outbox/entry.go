@@ -99,8 +99,10 @@ type Delivery struct {
 	// Attempt counts from 1.
 	Attempt int
 
-	// Since is when the first attempt that may have come through began.
-	Since time.Time
+	// Since is when the first attempt that may have come through began; Unlikely
+	// says that none did, as far as anybody can tell.
+	Since    time.Time
+	Unlikely bool
 }
 
 // Sender puts messages where people read them. Both methods answer with the
@@ -148,6 +150,10 @@ type Failure struct {
 
 	// All says that all channels rest, not only this one.
 	All bool
+
+	// Unlikely says of a Doubt that the message was probably not posted: who cannot
+	// look it up takes it for that.
+	Unlikely bool
 
 	// Err is the cause. It holds no secret.
 	Err error

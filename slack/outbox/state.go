@@ -18,7 +18,7 @@ import (
 const (
 	opPut    = "put"    // taken; in place of Over, if given; it tells of Count that were dropped
 	opTry    = "try"    // about to be sent
-	opRest   = "rest"   // surely not posted by the last try
+	opRest   = "rest"   // surely not posted by the last try, or unlikely
 	opDone   = "done"   // posted, as TS
 	opTurn   = "turn"   // to go on its own, plain or elsewhere
 	opDead   = "dead"   // given up, Why
@@ -44,6 +44,7 @@ type record struct {
 	Plain    bool      `json:"plain,omitempty"`
 	Count    int       `json:"count,omitempty"`
 	With     []string  `json:"with,omitempty"`
+	Unlikely bool      `json:"unlikely,omitempty"`
 }
 
 // progress is how far an entry has come.
@@ -54,6 +55,9 @@ type progress struct {
 	// Since is when the first attempt began that may have come through; zero if
 	// none may.
 	Since time.Time `json:"since,omitzero"`
+
+	// Unlikely says that none did, as far as one can tell without looking.
+	Unlikely bool `json:"unlikely,omitempty"`
 
 	// Plain and Moved say that it goes without layout, and to the fallback.
 	Plain bool `json:"plain,omitempty"`
@@ -158,12 +162,15 @@ func (s *state) stepOne(it *item, r record) {
 	switch r.Op {
 	case opTry:
 		it.Tries++
+		it.Unlikely = false
 		if it.Since.IsZero() {
 			it.Since = r.At
 		}
 		s.unpend(it)
 	case opRest:
-		it.Since = time.Time{}
+		if it.Unlikely = r.Unlikely; !r.Unlikely {
+			it.Since = time.Time{}
+		}
 	case opDone:
 		s.done(it, r)
 	case opTurn:
