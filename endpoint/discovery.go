@@ -65,6 +65,8 @@ type discovery struct {
 	holds func(b *binary) (other string, ok bool)
 	// trusted tells of which provider an admin said that it is.
 	trusted func(provider string) bool
+	// confined describes how a provider's plugins are confined.
+	confined func(p *model.PluginProvider) string
 
 	cancel  context.CancelFunc
 	done    chan struct{}
@@ -94,7 +96,7 @@ type result struct {
 func newDiscovery(o Options, load *loader) *discovery {
 	return &discovery{
 		dir: o.PluginDir, interval: o.ScanInterval, log: load.log, timing: load.timing,
-		load: load.load, unload: load.unload, define: load.define, holds: load.holds, trusted: load.sup.trusted,
+		load: load.load, unload: load.unload, define: load.define, holds: load.holds, trusted: load.sup.trusted, confined: load.sup.confined,
 		hurry: make(chan string), moved: make(chan struct{}),
 		done: make(chan struct{}), results: make(chan result), settled: make(chan struct{}),
 		entries: map[string]*entry{},
@@ -438,8 +440,11 @@ func (d *discovery) providers() []*model.PluginProvider {
 			p.Meta, p.Content = maps.Clone(e.loaded.meta), ""
 		}
 		p.Meta[metaState], p.Meta[metaPath] = e.state, e.path
-		if e.loaded != nil && d.trusted(p.Name) {
-			p.Meta[metaTrusted] = "true"
+		if e.loaded != nil {
+			p.Meta[metaConfined] = d.confined(e.loaded.provider)
+			if d.trusted(p.Name) {
+				p.Meta[metaTrusted] = "true"
+			}
 		}
 		if e.err != "" && e.state != stateLoaded {
 			p.Meta[metaError] = e.err

@@ -188,7 +188,7 @@ func (e *Endpoint) openPlugins(context.Context) error {
 	}
 	e.sup = &supervisor{
 		log: e.log, objects: e.objects, cat: e.cat, hub: e.hub, tokens: newTokens(e.token), timing: e.timing, dirs: dirs, tails: e.api.actions.tails,
-		count: e.count, wake: make(chan struct{}, 1), binaries: map[string]*binary{}, units: map[string]*unit{},
+		outside: e.opts.NoSandbox, paths: e.opts.PluginPaths, count: e.count, wake: make(chan struct{}, 1), binaries: map[string]*binary{}, units: map[string]*unit{},
 	}
 	e.api.traffic = &traffic{log: e.log, secure: e.cat.secure, redact: e.sup.hush.redact}
 	e.sup.traffic = e.api.traffic
@@ -206,7 +206,7 @@ func (e *Endpoint) openPlugins(context.Context) error {
 // those that act first, so that the outcomes of their runs reach those that
 // only listen.
 func (e *Endpoint) startPlugins(context.Context) error {
-	e.sup.baseEnv = pluginEnv(e.addr, e.sup.dirs.webroot, e.log)
+	e.sup.baseEnv = pluginEnv(e.addr, e.sup.dirs.webroot, e.opts.PluginEnv, e.log)
 	e.sup.start()
 	e.down.push("the plugin supervisor", stopQuick, func(context.Context) error {
 		e.sup.close()

@@ -79,6 +79,11 @@ func newRig(t testing.TB, roles ...string) *rig {
 		DataDir: filepath.Join(dir, "data"), PluginDir: filepath.Join(dir, "plugins"), Listen: "127.0.0.1:0",
 		Logger: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})), ScanInterval: 20 * time.Millisecond,
 	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.opts.PluginPaths = []string{r.dir, filepath.Dir(self)} // the toys' own
 	for _, d := range []string{r.dir, r.opts.PluginDir} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			t.Fatal(err)

@@ -32,6 +32,9 @@ func (e *Endpoint) info() *model.Info {
 		Features: slices.Clone(features), Errors: []string{}, License: map[string]any{},
 		Scopes: map[string]map[string]struct{}{},
 	}
+	if e.sup != nil {
+		info.PluginSandbox = e.sup.confinement()
+	}
 	// Files are served on the API's port.
 	info.FilePort, info.SecureFilePort, info.SecureProv = n, n, true
 	info.HaIsActive, info.HaStatus, info.HaActiveID = true, "Up", name

@@ -242,7 +242,7 @@ func (s *supervisor) launch(ctx context.Context, u *unit, want *desired) (*plugi
 		return nil, err
 	}
 	o := plugin.LaunchOptions{
-		Exec:       plugin.Exec{Path: want.binary.path, Env: s.env(s.tokens.issue(u.name, grant)), Dir: scratch},
+		Exec:       plugin.Exec{Path: want.binary.path, Env: s.env(s.tokens.issue(u.name, grant)), Dir: scratch, Sandbox: s.rules(want.binary.provider, want.trusted)},
 		Name:       u.name,
 		RuntimeDir: s.dirs.runtime,
 		StateDir:   state,

@@ -48,7 +48,8 @@ func (l *loader) define(ctx context.Context, path string) (*model.PluginProvider
 // token.
 func (l *loader) exec(name, path string) (plugin.Exec, func()) {
 	env := l.sup.env(l.sup.tokens.issue(name, readerGrant()))
-	return plugin.Exec{Path: path, Env: env, Dir: l.dirs.scratch}, func() { l.sup.tokens.revoke(name) }
+	rules := l.sup.rules(&model.PluginProvider{}, false)
+	return plugin.Exec{Path: path, Env: env, Dir: l.dirs.scratch, Sandbox: rules}, func() { l.sup.tokens.revoke(name) }
 }
 
 // load asks the file what it is and takes it into use. Was is what the file

@@ -114,6 +114,11 @@ func definition(role string) *model.PluginProvider {
 		}
 	case "pinned": // a Secure param whose name does not say so
 		def.Content += "    toy/pin: {Name: toy/pin, Secure: true, Schema: {type: integer}}\n  profiles:\n    toy-pinned: {Name: toy-pinned}\n"
+	case "spy", "spyout":
+		def.Name, def.Content, def.AvailableActions, def.Meta = "spy", "", nil, nil
+		if role == "spyout" {
+			def.Meta = map[string]string{model.MetaSandbox: sandboxOff}
+		}
 	case "v2":
 		def.Version = "v2.0.0"
 	}
@@ -145,6 +150,9 @@ func bePlugin(role string) int {
 	}
 	if role == "selecter" {
 		return beSelecter()
+	}
+	if strings.HasPrefix(role, "spy") && !defining {
+		spy(os.Getenv(envDir))
 	}
 	t := &toy{role: role, dir: os.Getenv(envDir)}
 	def := definition(role)

@@ -36,6 +36,14 @@ type Options struct {
 	// Level is the level of Logger, where it can be changed while the endpoint
 	// runs. Default: none, it cannot.
 	Level *slog.LevelVar
+	// PluginEnv names variables of this process's environment that plugins get
+	// beside their own. Default: none.
+	PluginEnv []string
+	// PluginPaths are directories where plugins may read, write and run programs,
+	// beside their own and the system's. Default: none.
+	PluginPaths []string
+	// NoSandbox starts plugins outside any sandbox.
+	NoSandbox bool
 	// ScanInterval is the time between two looks at PluginDir, and the time
 	// a binary must hold still. Default: one second.
 	ScanInterval time.Duration

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,10 +98,19 @@ func TestOnlyRuntimeDirectoriesAreStale(t *testing.T) {
 }
 
 func TestPluginEnvironmentIsItsOwn(t *testing.T) {
-	t.Setenv("HTTPS_PROXY", "http://proxy.example")
-	t.Setenv("SECRET_OF_THE_HOST", "x")
-	env := strings.Join(pluginEnv("127.0.0.1:1", "/web", slog.Default()), "\n")
-	if !strings.Contains(env, "HTTPS_PROXY=http://proxy.example") || strings.Contains(env, "SECRET_OF_THE_HOST") {
-		t.Errorf("environment:\n%s", env)
+	for _, name := range []string{"HTTPS_PROXY", "SECRET_OF_THE_HOST", "PATH", "HOME"} {
+		t.Setenv(name, "x")
+	}
+	own := []string{"OOB_LOG", "RS_ENDPOINT", "RS_FILESERVER", "RS_WEBROOT"}
+	for _, c := range []struct{ more, want []string }{{nil, own}, {[]string{"HTTPS_PROXY", "NOT_SET"}, append(own, "HTTPS_PROXY")}} {
+		var names []string
+		for _, row := range pluginEnv("127.0.0.1:1", "/web", c.more, slog.Default()) {
+			name, _, _ := strings.Cut(row, "=")
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		if want := slices.Sorted(slices.Values(c.want)); !slices.Equal(names, want) {
+			t.Errorf("variables %v, want %v", names, want)
+		}
 	}
 }

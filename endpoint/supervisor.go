@@ -39,6 +39,10 @@ type supervisor struct {
 	unread func() bool
 	// baseEnv is the environment of every plugin process, without its token.
 	baseEnv []string
+	// outside has all plugins run outside the sandbox; paths are directories that
+	// those inside may use beside their own.
+	outside bool
+	paths   []string
 
 	tails *tails // of the runs
 	hush  hush   // what must not be logged, of the machines that are acted on
@@ -322,14 +326,6 @@ func (s *supervisor) env(token string) []string {
 	return append(s.baseEnv[:len(s.baseEnv):len(s.baseEnv)], "RS_TOKEN="+token)
 }
 
-// inherited are the variables of the endpoint's environment that plugins get:
-// what programs and network clients need to work at all.
-var inherited = [...]string{
-	"PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "LANG",
-	"SSL_CERT_FILE", "SSL_CERT_DIR",
-	"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy",
-}
-
 // pluginLevel is the least level of lines that is worth a plugin's while: that of
 // the endpoint's own log. A request may ask for more.
 func pluginLevel(log *slog.Logger) string {
@@ -344,15 +340,16 @@ func pluginLevel(log *slog.Logger) string {
 	return "error"
 }
 
-// pluginEnv is the environment that all plugin processes share.
-func pluginEnv(addr, webroot string, log *slog.Logger) []string {
+// pluginEnv is the environment that all plugin processes share: nothing of this
+// process's own, but for the variables that its options name.
+func pluginEnv(addr, webroot string, more []string, log *slog.Logger) []string {
 	env := []string{
 		plugin.EnvLog + "=" + pluginLevel(log),
 		"RS_ENDPOINT=https://" + addr,
 		"RS_FILESERVER=https://" + addr + "/files",
 		"RS_WEBROOT=" + webroot,
 	}
-	for _, name := range inherited {
+	for _, name := range more {
 		if v, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+v)
 		}

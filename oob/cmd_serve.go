@@ -14,10 +14,12 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"provision-plugins/endpoint"
 	"provision-plugins/endpoint/loglevel"
 	"provision-plugins/shared/model"
+	"provision-plugins/shared/plugin/sandbox"
 )
 
 // serveOptions are the flags of "serve".
@@ -28,6 +30,20 @@ type serveOptions struct {
 	logFormat          string
 	backupDir          string
 	backupKeep         int
+	plugins            pluginOptions
+}
+
+// pluginOptions are the flags that say what plugins may reach.
+type pluginOptions struct {
+	env, paths []string
+	noSandbox  bool
+}
+
+// bind puts the flags into a set.
+func (p *pluginOptions) bind(fs *pflag.FlagSet) {
+	fs.StringSliceVar(&p.env, "plugin-env", nil, "`NAME`s of variables of the environment that plugins get beside their own, such as HTTPS_PROXY")
+	fs.StringSliceVar(&p.paths, "plugin-path", nil, "`DIR`s that plugins may use beside their own and the system's")
+	fs.BoolVar(&p.noSandbox, "no-plugin-sandbox", false, "run plugins outside the sandbox")
 }
 
 // stopBound bounds an orderly stop: plugins have 15 s to finish, then SIGTERM
@@ -54,6 +70,7 @@ ends it at once.`,
 	fs.StringVar(&o.logFormat, "log-format", "text", "text or json")
 	fs.StringVar(&o.backupDir, "backup-dir", "", "`DIR` of the snapshots that are taken daily (default backups in the data directory)")
 	fs.IntVar(&o.backupKeep, "backup-keep", 7, "how many of these are kept; 0: none is taken")
+	o.plugins.bind(fs)
 	return cmd
 }
 
@@ -68,6 +85,9 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	opts.Logger, opts.Level = logger, level
+	if err := sandbox.ForbidCore(); err != nil {
+		return model.Errorf(model.Internal, "cannot forbid core files: %w", err)
+	}
 	e, err := endpoint.New(opts)
 	if err != nil {
 		return err
@@ -90,7 +110,8 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 // endpointOptions turns flags into options, with the defaults filled in so
 // that they can be shown.
 func (a *app) endpointOptions(o serveOptions) (endpoint.Options, error) {
-	opts := endpoint.Options{DataDir: o.dataDir, PluginDir: o.pluginDir, Listen: o.listen, Socket: a.flags.socket, Version: version, BackupDir: o.backupDir, BackupKeep: o.backupKeep}
+	opts := endpoint.Options{DataDir: o.dataDir, PluginDir: o.pluginDir, Listen: o.listen, Socket: a.flags.socket, Version: version, BackupDir: o.backupDir, BackupKeep: o.backupKeep,
+		PluginEnv: o.plugins.env, PluginPaths: o.plugins.paths, NoSandbox: o.plugins.noSandbox}
 	if o.backupKeep <= 0 {
 		opts.BackupKeep = -1
 	}

@@ -25,6 +25,8 @@ const (
 // metaTable says what the columns of an inventory mean here.
 var metaTable = map[string]string{
 	model.MetaColumns: `{"address":"virtualbox/id"}`,
+	// VBoxHeadless and sudo gain privileges, and VMs are in the user's home.
+	model.MetaSandbox: "off",
 	model.MetaClaims: `[{"scope":"machines","action":"get,list,create,update,delete","specific":"*"},` +
 		`{"scope":"events","action":"get,list","specific":"*"}]`,
 }

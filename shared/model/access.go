@@ -72,3 +72,8 @@ type ContentSummary struct {
 	Counts   map[string]int
 	Warnings []string
 }
+
+// MetaSandbox is the key in PluginProvider.Meta under which a provider says that
+// its plugins must run outside the endpoint's sandbox: "off", because they start
+// programs that gain privileges or keep files of their own elsewhere.
+const MetaSandbox = "oob/sandbox"

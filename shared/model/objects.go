@@ -227,6 +227,8 @@ type Info struct {
 	Scopes   map[string]map[string]struct{} `json:"scopes"`
 	License  any                            `json:"License"`
 	Errors   []string                       `json:"errors"`
+	// PluginSandbox says how plugins are confined.
+	PluginSandbox string `json:"PluginSandbox,omitempty"`
 }
 
 // Services are the network services of the reference that serve machines while

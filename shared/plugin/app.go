@@ -25,9 +25,15 @@ func InitApp(use, short, version string, def *model.PluginProvider, impl Configu
 	App = newProgram(use, version, def, impl).command(short)
 }
 
+// defaultPath is where programs are found by a process that was told nothing.
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 // Main executes App and returns the process's exit code: 0, the code of the
 // error's kind for run, 1 for every other command.
 func Main() int {
+	if _, set := os.LookupEnv("PATH"); !set { // a careful host sets nothing that the protocol does not name
+		_ = os.Setenv("PATH", defaultPath) // it fails only for names that are none
+	}
 	err := App.ExecuteContext(context.Background())
 	var exit *exitError
 	switch {

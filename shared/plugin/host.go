@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"provision-plugins/shared/model"
+	"provision-plugins/shared/plugin/sandbox"
 )
 
 // Exec is how a plugin binary is started.
@@ -18,6 +19,9 @@ type Exec struct {
 	Env []string
 	// Dir is its working directory; empty means the host's.
 	Dir string
+	// Sandbox is what it may reach beside the system's programs and its own
+	// directories and sockets; nil starts it outside any sandbox.
+	Sandbox *sandbox.Rules
 }
 
 // HostHandler takes what a plugin sends of its own accord. Its methods are

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"provision-plugins/shared/model"
+	"provision-plugins/shared/plugin/sandbox"
 )
 
 const (
@@ -62,6 +63,10 @@ func checkDefinition(def *model.PluginProvider) error {
 
 // Unpack lets the binary write its files below dir. It is bounded as Define.
 func Unpack(ctx context.Context, e Exec, dir string) error {
+	if e.Sandbox != nil {
+		inside := e.Sandbox.With(sandbox.Rules{Write: []string{dir}})
+		e.Sandbox = &inside
+	}
 	_, err := runTool(ctx, e, "unpack", dir)
 	return err
 }
@@ -81,7 +86,10 @@ func runTool(ctx context.Context, e Exec, args ...string) ([]byte, error) {
 	run := func() error {
 		cmd := e.command(ctx, args...)
 		cmd.Stdout, cmd.Stderr = stdout, stderr
-		return cmd.Run()
+		if err := e.start(cmd); err != nil {
+			return err
+		}
+		return cmd.Wait()
 	}
 	err := run()
 	// A program that was started elsewhere at the moment when the file was written
@@ -115,6 +123,22 @@ func (e Exec) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd.WaitDelay = pipeGrace
 	cmd.Cancel = func() error { return signalGroup(cmd.Process.Pid, syscall.SIGKILL) }
 	return cmd
+}
+
+// start starts a command of the binary inside its sandbox, where it has one.
+// more are directories of its own.
+func (e Exec) start(cmd *exec.Cmd, more ...string) error {
+	if e.Sandbox == nil {
+		return cmd.Start()
+	}
+	own := sandbox.Rules{Run: []string{e.Path}}
+	for _, dir := range append(more, e.Dir) {
+		if dir != "" {
+			own.Write = append(own.Write, dir)
+		}
+	}
+	rules := sandbox.System().With(*e.Sandbox).With(own)
+	return sandbox.Start(cmd, &rules)
 }
 
 // signalGroup signals a whole process group.

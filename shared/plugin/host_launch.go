@@ -127,7 +127,7 @@ func (p *Process) spawn(from string) error {
 	}
 	cmd.ExtraFiles = []*os.File{life.r, key.r}
 	cmd.Stdout, cmd.Stderr = stdout.w, stderr.w
-	if err := cmd.Start(); err != nil {
+	if err := p.options.start(cmd, filepath.Dir(from), p.options.StateDir); err != nil {
 		pipes.closeOwnEnds()
 		return err
 	}

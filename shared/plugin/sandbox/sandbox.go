@@ -71,20 +71,40 @@ func Start(cmd *exec.Cmd, rules *Rules) error {
 	if rules == nil {
 		return cmd.Start()
 	}
-	started := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // and not unlocked: the thread ends with the goroutine
-		if err := confine(*rules); err != nil {
-			started <- fmt.Errorf("cannot confine it: %w", err)
+	var err error
+	onThread(func() {
+		if err = confine(*rules); err != nil {
+			err = fmt.Errorf("cannot confine it: %w", err)
 			return
 		}
-		started <- cmd.Start()
-	}()
-	if err := <-started; err != nil {
+		err = cmd.Start()
+	})
+	if err != nil {
 		return err
 	}
 	if err := forbidCore(cmd.Process.Pid); err != nil {
 		return errors.Join(fmt.Errorf("cannot forbid its core file: %w", err), cmd.Process.Kill(), cmd.Wait())
 	}
 	return nil
+}
+
+// ForbidCore has this process, and those that it starts from now on, leave no core
+// file, which would hold its secrets.
+func ForbidCore() error { return forbidCore(0) }
+
+// onThread calls a function on a thread that ends with it, and is not the
+// process's first: by that one others know the process, and it never ends.
+func onThread(do func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		if firstThread() {
+			onThread(do) // not here: this thread is held until then
+			runtime.UnlockOSThread()
+			return
+		}
+		do() // and not unlocked: the thread ends with the goroutine
+	}()
+	<-done
 }

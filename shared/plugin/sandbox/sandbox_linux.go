@@ -197,3 +197,6 @@ func forbidCore(pid int) error {
 	}
 	return err
 }
+
+// firstThread reports whether the caller runs on the process's first thread.
+func firstThread() bool { return unix.Gettid() == unix.Getpid() }

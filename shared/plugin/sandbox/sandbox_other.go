@@ -13,3 +13,6 @@ func confine(Rules) error { return nil }
 
 // forbidCore does nothing.
 func forbidCore(int) error { return nil }
+
+// firstThread is of no matter.
+func firstThread() bool { return false }
