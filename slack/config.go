@@ -14,7 +14,11 @@ const (
 	paramKey     = "slack/bot-key" // the reference's name of the same
 	paramURL     = "slack/api-url"
 	paramChannel = "slack/default-channel"
+	paramDir     = pluginName + "/state-dir"
 )
+
+// pluginName is what its params and its state are called by.
+const pluginName = "slack"
 
 // defaultURL is the address of Slack's Web API.
 const defaultURL = "https://slack.com/api/"
@@ -24,6 +28,7 @@ type config struct {
 	token   string
 	url     string // ends with a slash, as slack-go wants it
 	channel string
+	dir     string // of durable state
 }
 
 // parseConfig checks the params. Its errors name the param.

@@ -15,19 +15,23 @@ var version = "v0.0.0-dev"
 // definition is what define prints.
 func definition() *model.PluginProvider {
 	return &model.PluginProvider{
-		MetaData:       model.MetaData{Meta: map[string]string{model.MetaCounts: "true"}},
-		Name:           "slack",
+		MetaData:       model.MetaData{Meta: map[string]string{model.MetaCounts: "true", model.MetaClasses: `{"retryDead":"idempotent"}`}},
+		Name:           pluginName,
 		Version:        version,
 		PluginVersion:  model.PluginVersion,
 		HasPublish:     true,
-		OptionalParams: []string{paramToken, paramKey, paramURL, paramChannel},
-		StoreObjects:   map[string]any{},
-		Documentation:  "Posts machine actions and power changes to one Slack channel.",
-		Content:        contentYamlString,
+		OptionalParams: []string{paramToken, paramKey, paramURL, paramChannel, paramDir},
+		AvailableActions: []model.AvailableAction{
+			{Provider: pluginName, Model: "plugins", Command: actionStatus},
+			{Provider: pluginName, Model: "plugins", Command: actionRetry},
+		},
+		StoreObjects:  map[string]any{},
+		Documentation: "Posts machine actions and power changes to one Slack channel.",
+		Content:       contentYamlString,
 	}
 }
 
 func main() {
-	plugin.InitApp("slack", "Tell a team in Slack what was done to machines", version, definition(), newNotifier())
+	plugin.InitApp(pluginName, "Tell a team in Slack what was done to machines", version, definition(), newNotifier())
 	os.Exit(plugin.Main())
 }

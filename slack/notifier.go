@@ -2,59 +2,53 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
+	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	api "github.com/slack-go/slack"
-	"golang.org/x/time/rate"
 
 	"provision-plugins/shared/client"
 	"provision-plugins/shared/model"
 	"provision-plugins/shared/plugin"
+	"provision-plugins/slack/outbox"
+	"provision-plugins/slack/poster"
 )
 
 const (
-	// maxQueue bounds the lines that wait for Slack; the oldest give way, and
-	// their number is told.
-	maxQueue = 10_000
-	// maxMessage bounds one message, in characters; Slack likes 4,000 at most.
-	maxMessage = 3_500
-	// callTimeout bounds one call of the Web API.
-	callTimeout = 15 * time.Second
+	// maxText bounds the lines of one message, in characters; Slack likes 4,000 at
+	// most.
+	maxText = 3_500
 	// dialTimeout bounds connecting, within a call: what did not connect is known
 	// not to be posted.
 	dialTimeout = 5 * time.Second
 	// checkTimeout bounds the check of the token when the plugin is configured.
 	checkTimeout = 5 * time.Second
-	// maxPause bounds how long Slack can make us wait.
-	maxPause = 5 * time.Minute
+	// stopTimeout bounds how long a stop goes on posting. What waits longer is
+	// posted after the next start.
+	stopTimeout = 5 * time.Second
+	// together is the outbox's key of lines that may share a message.
+	together = "lines"
 )
 
-// notifier is the plugin: events come in through Publish, one worker posts
-// them. Lines that wait for their turn go out together in one message.
+// notifier is the plugin: events come in through Publish, the outbox posts what
+// is told of them.
 type notifier struct {
 	plugin.Base
-	http  *http.Client
-	calls *counted // those that http makes
-	log   *slog.Logger
-	wake  chan struct{} // holds one token when lines may be waiting
+	http   *http.Client
+	calls  *counted // those that http makes
+	log    *slog.Logger
+	sender sender
 
 	mu       sync.Mutex // guards what follows
 	config   config
 	describe describer
-	lines    []string
-	dropped  int
-	over     bool               // nothing is posted any more
-	stop     context.CancelFunc // ends the worker; nil before Config
-	drain    chan struct{}      // closed when the worker should end once nothing waits
-	ended    chan struct{}      // closed when the worker has ended
+	box      *outbox.Box // nil before Config and after Stop
 }
 
 // newNotifier returns a plugin that is not configured.
@@ -64,14 +58,43 @@ func newNotifier() *notifier {
 	return &notifier{
 		calls: calls,
 		http: &http.Client{
-			Transport: calls,
+			Transport: poster.Transport(calls, time.Now),
 			// A redirect would carry the token to an address nobody configured.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		log:      slog.New(slog.DiscardHandler),
-		wake:     make(chan struct{}, 1),
 		describe: describer{told: map[string]model.PowerState{}},
 	}
+}
+
+// sender is the poster of the newest configuration.
+type sender struct {
+	mu  sync.Mutex // guards now
+	now *poster.Poster
+}
+
+// set makes p the one that posts.
+func (s *sender) set(p *poster.Poster) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = p
+}
+
+// get is the one that posts.
+func (s *sender) get() *poster.Poster {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
+// Send delivers by the poster of now.
+func (s *sender) Send(ctx context.Context, d outbox.Delivery) (string, error) {
+	return s.get().Send(ctx, d)
+}
+
+// Find looks a message up by the poster of now.
+func (s *sender) Find(ctx context.Context, d outbox.Delivery) (string, error) {
+	return s.get().Find(ctx, d)
 }
 
 // Counts returns how many calls Slack answered, and how.
@@ -80,11 +103,14 @@ func (n *notifier) Counts() []model.Count { return n.calls.Counts() }
 // SetLogger gives the logger.
 func (n *notifier) SetLogger(l *slog.Logger) { n.log = l }
 
-// Config takes the params, checks the token and starts the worker. A Slack that
+// Config takes the params, checks the token and opens the outbox. A Slack that
 // cannot be reached is no reason to fail: what happens meanwhile waits.
 func (n *notifier) Config(ctx context.Context, _ *client.Client, params model.Params) error {
 	c, err := parseConfig(params)
 	if err != nil {
+		return err
+	}
+	if c.dir, err = plugin.StateDir(pluginName, params); err != nil {
 		return err
 	}
 	if err := n.check(ctx, c); err != nil {
@@ -92,13 +118,32 @@ func (n *notifier) Config(ctx context.Context, _ *client.Client, params model.Pa
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.config = c
-	if n.stop == nil {
-		var work context.Context
-		work, n.stop = context.WithCancel(context.Background())
-		n.drain, n.ended, n.over = make(chan struct{}), make(chan struct{}), false
-		go n.work(work, n.drain, n.ended)
+	n.sender.set(poster.New(poster.Options{URL: c.url, Token: c.token, Client: n.http}))
+	if n.box != nil && n.config.dir == c.dir && n.config.channel == c.channel {
+		n.config = c
+		return nil
 	}
+	return n.reopen(ctx, c)
+}
+
+// reopen opens the outbox of a configuration, in place of the one that is open.
+// It is called with mu held.
+func (n *notifier) reopen(ctx context.Context, c config) error {
+	if n.box != nil {
+		now, cancel := context.WithCancel(ctx)
+		cancel() // what waits goes on from the journal
+		if _, err := n.box.Close(now); err != nil {
+			return err
+		}
+		n.box = nil
+	}
+	box, err := outbox.Open(ctx, outbox.Options{
+		Dir: c.dir, Sender: &n.sender, Fallback: c.channel, Join: joinTexts, Dropped: toldDropped, Logger: n.log,
+	})
+	if err != nil {
+		return err
+	}
+	n.config, n.box = c, box
 	return nil
 }
 
@@ -106,209 +151,106 @@ func (n *notifier) Config(ctx context.Context, _ *client.Client, params model.Pa
 func (n *notifier) check(ctx context.Context, c config) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	_, err := n.client(c).AuthTestContext(ctx)
-	if code := slackCode(err); refusesToken(code) {
+	_, err := api.New(c.token, api.OptionAPIURL(c.url), api.OptionHTTPClient(n.http)).AuthTestContext(ctx)
+	if code := poster.Code(err); poster.RefusesToken(code) {
 		return model.Errorf(model.DeviceAuth, "cannot use Slack: it refused the bot token (%s); check param %s", code, paramToken)
 	}
 	if err != nil {
-		n.log.WarnContext(ctx, "cannot check the Slack token now; messages will wait", "url", c.url, "cause", c.clean(err))
+		n.log.WarnContext(ctx, "cannot check the Slack token now; messages will wait", "url", c.url, "cause", model.Redact(err.Error(), []string{c.token}))
 	}
 	return nil
 }
 
-// refusesToken tells whether Slack's error code means that no call with this
-// token can work.
-func refusesToken(code string) bool {
-	switch code {
-	case "invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired":
-		return true
-	}
-	return false
-}
-
-// client is slack-go's client of a configuration.
-func (n *notifier) client(c config) *api.Client {
-	return api.New(c.token, api.OptionAPIURL(c.url), api.OptionHTTPClient(n.http))
-}
-
-// clean is an error's text without the token: slack-go sends it in the body and
-// may quote what it sent.
-func (c config) clean(err error) string { return model.Redact(err.Error(), []string{c.token}) }
-
-// slackCode is the error code in Slack's answer, "" for any other error.
-func slackCode(err error) string {
-	var refused api.SlackErrorResponse
-	if errors.As(err, &refused) {
-		return refused.Err
-	}
-	return ""
-}
-
-// Publish takes an event; its line is posted by the worker.
+// Publish takes an event. When it returns nil, what is to be told of the event is
+// on disk.
 func (n *notifier) Publish(_ context.Context, e *model.Event) error {
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.over {
-		return model.Errorf(model.Busy, "cannot take the event: the plugin is stopping")
+	line, box, channel := n.describe.describe(e), n.box, n.config.channel
+	n.mu.Unlock()
+	if box == nil {
+		return model.Errorf(model.Busy, "cannot take the event: the plugin is not running")
 	}
-	line := n.describe.describe(e)
 	if line == "" {
 		return nil
 	}
-	if len(n.lines) == maxQueue {
-		n.lines = n.lines[1:]
-		n.dropped++
-	}
-	n.lines = append(n.lines, line)
-	select {
-	case n.wake <- struct{}{}:
-	default:
-	}
-	return nil
+	return box.Put(outbox.Entry{Channel: channel, Merge: together, Message: message(escape(line))})
 }
 
-// Stop posts what waits, as far as ctx allows, and ends the worker.
+// Stop posts what waits, as far as there is time, and closes the outbox.
 func (n *notifier) Stop(ctx context.Context) error {
 	n.mu.Lock()
-	stop, drain, ended := n.stop, n.drain, n.ended
-	n.stop = nil
+	box := n.box
+	n.box = nil
 	n.mu.Unlock()
-	if stop == nil {
+	if box == nil {
 		return nil
 	}
 	defer n.http.CloseIdleConnections()
-	defer stop()
-	close(drain)
-	select {
-	case <-ended:
-		return nil
-	case <-ctx.Done():
-		stop()
-		<-ended
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		n.over = true
-		return model.Errorf(model.Timeout, "cannot post the last %d lines to Slack: no time left", len(n.lines))
-	}
-}
-
-// work posts until ctx ends, or until drain is closed and nothing waits. Slack
-// takes about one message a second and channel, with small bursts.
-func (n *notifier) work(ctx context.Context, drain <-chan struct{}, ended chan<- struct{}) {
-	defer close(ended)
-	limit := rate.NewLimiter(rate.Every(time.Second), 3)
-	for {
-		select {
-		case <-n.wake:
-		case <-drain:
-			if n.finished() {
-				return
-			}
-		case <-ctx.Done():
-			return
-		}
-		for n.waiting() {
-			if limit.Wait(ctx) != nil {
-				return
-			}
-			c, lines := n.next()
-			if !n.deliver(ctx, c, strings.Join(lines, "\n")) {
-				n.putBack(lines)
-				return
-			}
-		}
-	}
-}
-
-// waiting tells whether lines wait.
-func (n *notifier) waiting() bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return len(n.lines) > 0
-}
-
-// finished tells whether no line waits; if so none is taken from now on.
-func (n *notifier) finished() bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.over = len(n.lines) == 0
-	return n.over
-}
-
-// next takes the lines of the next message off the queue.
-func (n *notifier) next() (config, []string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	size, count := 0, 0
-	for count < len(n.lines) && size+len([]rune(n.lines[count])) < maxMessage {
-		size += len([]rune(n.lines[count])) + 1
-		count++
-	}
-	lines := slices.Clone(n.lines[:count])
-	n.lines = slices.Delete(n.lines, 0, count)
-	if n.dropped > 0 {
-		n.log.Warn("Slack did not keep up: lines dropped", "dropped", n.dropped)
-		n.dropped = 0
-	}
-	return n.config, lines
-}
-
-// putBack returns lines that could not be posted, so that Stop counts them.
-func (n *notifier) putBack(lines []string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.lines = slices.Concat(lines, n.lines)
-}
-
-// deliver posts one message. It posts again only when the message surely was
-// not posted: after a 429, or when no connection came about. It returns false
-// when ctx ended first.
-func (n *notifier) deliver(ctx context.Context, c config, text string) bool {
-	for {
-		pause, err := n.post(ctx, c, text)
-		switch {
-		case err == nil:
-			return true
-		case pause == 0:
-			n.log.ErrorContext(ctx, "cannot post to Slack; the message is lost", "channel", c.channel, "cause", c.clean(err))
-			return ctx.Err() == nil
-		}
-		n.log.WarnContext(ctx, "Slack cannot be posted to now; waiting", "seconds", pause.Seconds(), "cause", c.clean(err))
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return false
-		}
-	}
-}
-
-// post calls chat.postMessage once. A pause other than zero means that the
-// message was not posted and may be posted again after it.
-func (n *notifier) post(ctx context.Context, c config, text string) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
-	_, ts, err := n.client(c).PostMessageContext(ctx, c.channel, api.MsgOptionText(text, true), api.MsgOptionDisableLinkUnfurl())
-	var limited *api.RateLimitedError
-	var status api.StatusCodeError
-	switch {
-	case errors.As(err, &limited):
-		return min(max(limited.RetryAfter, time.Second), maxPause), err
-	case errors.As(err, &status) && status.Code == http.StatusTooManyRequests, slackCode(err) == "ratelimited", slackCode(err) == "rate_limited":
-		return 30 * time.Second, err
-	case unsent(err):
-		return 5 * time.Second, err
-	case err == nil && ts == "":
-		return 0, errors.New("answer without a message timestamp")
+	left, err := box.Close(ctx)
+	if left > 0 {
+		n.log.InfoContext(ctx, "messages wait for the next start", "messages", left)
 	}
-	return 0, err
+	return err
 }
 
-// unsent tells whether err shows that no connection came about, so that nothing
-// was sent: no address, no route, refused, or not whom we trust.
-func unsent(err error) bool {
-	var op *net.OpError
-	var cert *tls.CertificateVerificationError
-	return errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect") || errors.As(err, &cert)
+// The actions on the plugin itself.
+const (
+	actionStatus = "status"
+	actionRetry  = "retryDead"
+)
+
+// Action tells what waits, or takes up again what was given up.
+func (n *notifier) Action(_ context.Context, a *model.Action) (any, error) {
+	n.mu.Lock()
+	box := n.box
+	n.mu.Unlock()
+	if box == nil {
+		return nil, model.Errorf(model.Busy, "cannot %s: the plugin is not running", a.Command)
+	}
+	switch a.Command {
+	case actionStatus:
+		return box.Status(), nil
+	case actionRetry:
+		count, err := box.RetryDead()
+		return map[string]int{"retried": count}, err
+	}
+	return nil, model.Errorf(model.Unsupported, "cannot %s: slack has the actions %s and %s", a.Command, actionStatus, actionRetry)
+}
+
+// message is a text as the outbox keeps it.
+func message(text string) json.RawMessage {
+	raw, _ := model.Marshal(poster.Message{Text: text}) // a string encodes
+	return raw
+}
+
+// joinTexts makes one message of the lines of several, as many as fit.
+func joinTexts(messages []json.RawMessage) (json.RawMessage, int) {
+	var lines []string
+	size := 0
+	for _, raw := range messages {
+		var m poster.Message
+		if model.Unmarshal(raw, &m) != nil {
+			break
+		}
+		if size += len([]rune(m.Text)) + 1; size > maxText && len(lines) > 0 {
+			break
+		}
+		lines = append(lines, m.Text)
+	}
+	if len(lines) == 0 {
+		return messages[0], 1
+	}
+	return message(strings.Join(lines, "\n")), len(lines)
+}
+
+// toldDropped is the message that tells of what was dropped.
+func toldDropped(count int) json.RawMessage {
+	return message(fmt.Sprintf(":wastebasket: %d messages were dropped: Slack did not keep up", count))
+}
+
+// escape makes a text harmless as Slack's mrkdwn: no mention, no link.
+func escape(text string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(text)
 }

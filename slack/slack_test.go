@@ -6,12 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,6 +17,7 @@ import (
 
 	"provision-plugins/shared/model"
 	simslack "provision-plugins/sim/slack"
+	"provision-plugins/slack/outbox"
 )
 
 const token = "xoxb-not-a-real-token"
@@ -35,14 +34,25 @@ func workspace(t *testing.T) (*simslack.Server, *notifier, *bytes.Buffer) {
 	t.Cleanup(func() { sim.Close() })
 	n, log := newNotifier(), new(bytes.Buffer)
 	n.SetLogger(slog.New(slog.NewTextHandler(log, nil)))
-	if err := n.Config(t.Context(), nil, params(sim.URL())); err != nil {
+	if err := n.Config(t.Context(), nil, params(t, sim.URL())); err != nil {
 		t.Fatal(err)
 	}
 	return sim, n, log
 }
 
-func params(url string) model.Params {
-	return model.Params{"Name": "slack", paramToken: token, paramURL: url, paramChannel: "C1"}
+// params are those of a plugin with an outbox of its own.
+func params(t *testing.T, url string) model.Params {
+	return model.Params{"Name": "slack", paramToken: token, paramURL: url, paramChannel: "C1", paramDir: t.TempDir()}
+}
+
+// posts waits for a number of messages.
+func posts(t *testing.T, sim *simslack.Server, want int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := sim.Wait(ctx, func(m []simslack.Message) bool { return len(m) >= want }); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // stop ends a notifier within the test's patience and returns what it says.
@@ -129,6 +139,7 @@ func TestWaitsAsSlackAsks(t *testing.T) {
 	sim, n, _ := workspace(t)
 	sim.Fail("chat.postMessage", simslack.Fault{Status: 429, Error: "ratelimited", RetryAfter: "1"})
 	publish(t, n, "m1")
+	posts(t, sim, 1)
 	if err := stop(t, n); err != nil {
 		t.Fatal(err)
 	}
@@ -138,51 +149,18 @@ func TestWaitsAsSlackAsks(t *testing.T) {
 }
 
 // An answer that leaves open whether the message was posted must not post twice.
-func TestAmbiguousAnswerIsNotRepeated(t *testing.T) {
-	sim, n, log := workspace(t)
-	sim.Fail("chat.postMessage", simslack.Fault{Status: 500, Posted: true})
-	publish(t, n, "m1")
-	if err := stop(t, n); err != nil {
-		t.Fatal(err)
-	}
-	if len(sim.Messages()) != 1 || !strings.Contains(log.String(), "cannot post to Slack") {
-		t.Errorf("%d messages, log %q", len(sim.Messages()), log)
-	}
-}
-
-// Only what surely was not posted is posted again; see post.
-func TestWhatIsPostedAgain(t *testing.T) {
-	closing := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
-	defer closing.Close()
-	untrusted := httptest.NewUnstartedServer(http.NotFoundHandler())
-	untrusted.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-	untrusted.StartTLS()
-	defer untrusted.Close()
-	gone := httptest.NewServer(http.NotFoundHandler())
-	gone.Close()
-	for name, tc := range map[string]struct {
-		url   string
-		dial  error
-		again bool
-	}{
-		"refused":          {gone.URL, nil, true},
-		"no route":         {closing.URL, &net.OpError{Op: "dial", Err: syscall.EHOSTUNREACH}, true},
-		"no such name":     {closing.URL, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host"}}, true},
-		"not trusted":      {untrusted.URL, nil, true},
-		"lost on the way":  {closing.URL, nil, false},
-		"lost connections": {closing.URL, &net.OpError{Op: "read", Err: syscall.ECONNRESET}, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			n := newNotifier()
-			defer n.http.CloseIdleConnections()
-			if tc.dial != nil {
-				n.calls.next.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, tc.dial }
-			}
-			pause, err := n.post(t.Context(), config{token: token, url: tc.url + "/", channel: "C1"}, "text")
-			if err == nil || (pause > 0) != tc.again {
-				t.Errorf("pause %v after %v, want another try: %v", pause, err, tc.again)
-			}
-		})
+func TestAmbiguousAnswerIsLookedUp(t *testing.T) {
+	for _, posted := range []bool{true, false} {
+		sim, n, _ := workspace(t)
+		sim.Fail("chat.postMessage", simslack.Fault{Status: 500, Posted: posted})
+		publish(t, n, "m1")
+		posts(t, sim, 1)
+		if err := stop(t, n); err != nil {
+			t.Fatal(err)
+		}
+		if len(sim.Messages()) != 1 || sim.Calls("conversations.history") != 1 {
+			t.Errorf("posted %v: %d messages, %d lookups", posted, len(sim.Messages()), sim.Calls("conversations.history"))
+		}
 	}
 }
 
@@ -195,8 +173,11 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	defer slack.Close()
 	n := newNotifier()
 	defer n.http.CloseIdleConnections()
-	_, err := n.post(t.Context(), config{token: token, url: slack.URL + "/", channel: "C1"}, "text")
-	if err == nil || calls.Load() != 0 {
+	if err := n.Config(t.Context(), nil, params(t, slack.URL)); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, n, "m1")
+	if err := stop(t, n); err != nil || calls.Load() != 0 {
 		t.Errorf("followed %d times, error %v", calls.Load(), err)
 	}
 }
@@ -209,8 +190,11 @@ func TestEventAfterStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := &model.Event{Type: "machines", Action: "power", Object: model.PowerChange{Name: "m2", Uuid: "m2", Power: model.StateOn}}
-	if err := n.Publish(t.Context(), e); model.KindOf(err) != model.Busy || len(n.lines) != 0 {
-		t.Errorf("error %v, %d lines wait", err, len(n.lines))
+	if err := n.Publish(t.Context(), e); model.KindOf(err) != model.Busy {
+		t.Errorf("error %v", err)
+	}
+	if err := newNotifier().Publish(t.Context(), e); model.KindOf(err) != model.Busy {
+		t.Errorf("before it is configured: %v", err)
 	}
 }
 
@@ -245,16 +229,6 @@ func TestStorm(t *testing.T) {
 	}
 }
 
-func TestQueueIsBounded(t *testing.T) {
-	n := newNotifier() // not configured: nothing is posted
-	for i := range maxQueue + 7 {
-		publish(t, n, fmt.Sprintf("m%d", i))
-	}
-	if len(n.lines) != maxQueue || n.dropped != 7 {
-		t.Errorf("%d lines wait, %d dropped", len(n.lines), n.dropped)
-	}
-}
-
 func TestConfig(t *testing.T) {
 	sim, _, _ := func() (*simslack.Server, *notifier, *bytes.Buffer) {
 		s, n, log := workspace(t)
@@ -274,7 +248,7 @@ func TestConfig(t *testing.T) {
 		"refused token": {func(p model.Params) { p[paramToken] = "xoxb-wrong-token" }, "refused the bot token (invalid_auth)"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := params(sim.URL())
+			p := params(t, sim.URL())
 			tc.change(p)
 			err := newNotifier().Config(t.Context(), nil, p)
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
@@ -300,7 +274,7 @@ func TestConfigWhenSlackIsDown(t *testing.T) {
 	sim.Close()
 	down, log := newNotifier(), new(bytes.Buffer)
 	down.SetLogger(slog.New(slog.NewTextHandler(log, nil)))
-	p := params(url)
+	p := params(t, url)
 	p[paramKey], p[paramToken] = token, nil
 	if err := down.Config(t.Context(), nil, p); err != nil {
 		t.Fatal(err)
@@ -308,11 +282,81 @@ func TestConfigWhenSlackIsDown(t *testing.T) {
 	publish(t, down, "m1")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := down.Stop(ctx); err == nil || !strings.Contains(err.Error(), "the last 1 lines") {
-		t.Errorf("stop said %v", err)
+	if err := down.Stop(ctx); err != nil || !strings.Contains(log.String(), "wait for the next start") {
+		t.Errorf("stop said %v, the log %s", err, log)
 	}
 	if strings.Contains(log.String(), token) {
 		t.Error("the log has the token")
+	}
+	// It is posted once Slack is there again, by the next process.
+	back, err := simslack.New(simslack.Options{Token: token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer back.Close()
+	next := newNotifier()
+	p[paramURL] = back.URL()
+	if err := next.Config(t.Context(), nil, p); err != nil {
+		t.Fatal(err)
+	}
+	posts(t, back, 1)
+	if err := stop(t, next); err != nil || len(back.Messages()) != 1 {
+		t.Errorf("%v, posted %+v", err, back.Messages())
+	}
+}
+
+func act(t *testing.T, n *notifier, command string) (any, error) {
+	t.Helper()
+	return n.Action(t.Context(), &model.Action{Command: command})
+}
+
+// What cannot be posted is told by status, and taken up again on request.
+func TestDeadLetters(t *testing.T) {
+	sim, n, _ := workspace(t)
+	sim.Fail("chat.postMessage", simslack.Fault{Error: "is_archived"})
+	publish(t, n, "m1")
+	publish(t, n, "m2")
+	posts(t, sim, 1)
+	v, err := act(t, n, actionStatus)
+	status, _ := v.(outbox.Status)
+	if err != nil || len(status.Dead) == 0 || !strings.Contains(status.Dead[0].Why, "is_archived") {
+		t.Errorf("status %+v, %v", v, err)
+	}
+	if _, err := act(t, n, actionRetry); err != nil {
+		t.Error(err)
+	}
+	posts(t, sim, 2)
+	if _, err := act(t, n, "poweron"); model.KindOf(err) != model.Unsupported {
+		t.Errorf("another action: %v", err)
+	}
+	if err := stop(t, n); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := act(t, n, actionStatus); model.KindOf(err) != model.Busy {
+		t.Errorf("after the stop: %v", err)
+	}
+}
+
+// A plugin that is configured anew goes on with what waits, as it is told now.
+func TestConfiguredAnew(t *testing.T) {
+	sim, n, _ := workspace(t)
+	p := model.Params{}
+	for k, v := range params(t, sim.URL()) {
+		p[k] = v
+	}
+	p[paramDir] = n.config.dir
+	sim.Fail("chat.postMessage", simslack.Fault{Error: "token_revoked"})
+	publish(t, n, "m1")
+	for range 2 { // the same, and with another directory
+		if err := n.Config(t.Context(), nil, p); err != nil {
+			t.Fatal(err)
+		}
+		p[paramDir] = t.TempDir()
+	}
+	publish(t, n, "m2")
+	posts(t, sim, 1)
+	if err := stop(t, n); err != nil {
+		t.Fatal(err)
 	}
 }
 

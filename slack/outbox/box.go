@@ -127,6 +127,7 @@ func (o Options) complete() Options {
 // Box holds messages and delivers them. Make it with Open.
 type Box struct {
 	opts    Options
+	lock    *dirLock
 	state   *state
 	journal *journal
 	all     *rate.Limiter // of all channels together
@@ -143,13 +144,18 @@ type Box struct {
 	idle     chan struct{}
 }
 
-// Open reads what an earlier box of the directory left, and goes on with it.
-func Open(o Options) (*Box, error) {
+// Open reads what an earlier box of the directory left, and goes on with it. It
+// waits, as long as ctx allows, while another process has the directory.
+func Open(ctx context.Context, o Options) (*Box, error) {
 	o = o.complete()
+	lock, err := takeLock(ctx, o.Dir)
+	if err != nil {
+		return nil, err
+	}
 	s := newState()
 	j, damaged, err := openJournal(o.Dir, s)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, lock.release())
 	}
 	s.mu.Lock()
 	s.file = j.file
@@ -158,7 +164,7 @@ func Open(o Options) (*Box, error) {
 		o.Logger.Error("lines of the outbox are damaged; what they said is lost", "lines", damaged, "file", j.path)
 	}
 	b := &Box{
-		opts: o, state: s, journal: j, channels: map[string]*channel{},
+		opts: o, lock: lock, state: s, journal: j, channels: map[string]*channel{},
 		all: rate.NewLimiter(rate.Every(time.Minute/time.Duration(o.PerMinute)), o.Burst*10),
 	}
 	b.work, b.cancel = context.WithCancel(context.Background())
@@ -256,7 +262,7 @@ func (b *Box) Close(ctx context.Context) (left int, err error) {
 	}
 	b.cancel()
 	b.workers.Wait()
-	return b.state.count(), b.journal.close()
+	return b.state.count(), errors.Join(b.journal.close(), b.lock.release())
 }
 
 // waitIdle returns a channel that is closed when nobody is at work. It is called

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -344,6 +345,33 @@ func TestCloseWithoutTime(t *testing.T) {
 		l.close()
 		l.wantTexts("A", `"1"`, `"2"`, `"3"`, `"4"`, `"5"`)
 	})
+}
+
+// A directory has one box at a time; the next one waits.
+func TestOneBoxADirectory(t *testing.T) {
+	bubble(t, nil, func(l *lab) {
+		ctx, cancel := context.WithTimeout(l.t.Context(), time.Second)
+		defer cancel()
+		if _, err := Open(ctx, l.opts); model.KindOf(err) != model.Conflict || !strings.Contains(err.Error(), "another process has it") {
+			t.Errorf("got %v", err)
+		}
+		opened := make(chan error)
+		go func() {
+			next, err := Open(l.t.Context(), l.opts)
+			if err == nil {
+				_, err = next.Close(l.t.Context())
+			}
+			opened <- err
+		}()
+		pass(time.Second)
+		l.close()
+		if err := <-opened; err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := Open(t.Context(), Options{Dir: filepath.Join(t.TempDir(), "none")}); err == nil {
+		t.Error("opened where nothing is")
+	}
 }
 
 // The journal is rewritten as it grows, and says the same afterwards.

@@ -181,7 +181,7 @@ func (l *lab) open() {
 	var err error
 	l.door = &door{room: l.room}
 	l.opts.Sender = l.door
-	if l.Box, err = Open(l.opts); err != nil {
+	if l.Box, err = Open(l.t.Context(), l.opts); err != nil {
 		l.t.Fatal(err)
 	}
 }
