@@ -4,15 +4,17 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-// TestMain is also VBoxManage and VBoxHeadless, where it is called so.
+// TestMain is also VBoxManage and VBoxHeadless, where it is called so. They end by
+// syscall.Exit: under the race detector os.Exit takes a second.
 func TestMain(m *testing.M) {
 	if Called(os.Args) {
-		os.Exit(Main(os.Args))
+		syscall.Exit(Main(os.Args))
 	}
 	goleak.VerifyTestMain(m)
 }

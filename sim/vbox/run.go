@@ -185,13 +185,11 @@ func stuck(do command) command {
 
 // refuse prints a refusal in place of executing.
 func (r *run) refuse(w *world, kind string, err error) int {
-	code := 1
 	var service *serviceError
 	if errors.As(err, &service) {
-		code = r.printService(err)
-	} else {
-		code = r.print(w, err)
+		return r.printService(err)
 	}
+	code := r.print(w, err)
 	if kind == FaultZero {
 		return 0
 	}

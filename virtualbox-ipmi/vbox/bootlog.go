@@ -70,12 +70,12 @@ func ParseBootLog(log []byte) *BootLog {
 }
 
 // fail marks the last attempt, or adds one that was not announced.
-func (b *BootLog) fail(word string) {
-	if n := len(b.Attempts); n > 0 && b.Attempts[n-1].Word == word && !b.Attempts[n-1].Failed {
-		b.Attempts[n-1].Failed = true
+func (l *BootLog) fail(word string) {
+	if n := len(l.Attempts); n > 0 && l.Attempts[n-1].Word == word && !l.Attempts[n-1].Failed {
+		l.Attempts[n-1].Failed = true
 		return
 	}
-	b.Attempts = append(b.Attempts, BootAttempt{Device: biosWords[word], Word: word, Failed: true})
+	l.Attempts = append(l.Attempts, BootAttempt{Device: biosWords[word], Word: word, Failed: true})
 }
 
 // Log reads the log of the virtual machine's present or last run; of a very long

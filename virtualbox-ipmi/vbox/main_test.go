@@ -14,11 +14,13 @@ import (
 	sim "provision-plugins/sim/vbox"
 )
 
-// TestMain is also VBoxManage, where it is called so, and sudo.
+// TestMain is also VBoxManage, where it is called so, and sudo. VBoxManage ends by
+// syscall.Exit: under the race detector os.Exit would take a second each time, and
+// the environment that says otherwise does not reach it.
 func TestMain(m *testing.M) {
 	switch {
 	case sim.Called(os.Args):
-		os.Exit(sim.Main(os.Args))
+		syscall.Exit(sim.Main(os.Args))
 	case filepath.Base(os.Args[0]) == "sudo":
 		os.Exit(fakeSudo(os.Args))
 	case filepath.Base(os.Args[0]) == "env":

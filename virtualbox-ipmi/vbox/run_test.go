@@ -398,6 +398,7 @@ func TestUnkillable(t *testing.T) {
 	if err := sigkill(<-pids); err != nil && !errors.Is(err, syscall.ESRCH) {
 		t.Error(err)
 	}
+	r.opts.ReadTimeout = time.Minute
 	if _, err := r.List(t.Context()); err != nil {
 		t.Errorf("after its end: %v", err)
 	}
