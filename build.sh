@@ -13,7 +13,7 @@ usage: ./build.sh [COMMAND]
   run              leave what demo shows running, until interrupted
   test             pass all tests (TEST_STRICT=1: a skip or a missing race detector fails)
   nightly          what needs real time or repetition: kill loops, long fuzzing,
-                   mutants, sabotage
+                   mutants, packages made twice, sabotage
   bench            print figures, beside those of peers
   generate         regenerate content.go and the other generated files
   dist [DIR]       archives and Debian packages for Linux on amd64 and arm64, with
@@ -82,6 +82,25 @@ dist() {
 	done
 	"$work/dist" --sums --out "$out"
 	cat "$out/SHA256SUMS"
+}
+
+# reproducible packs from two clones, in folders of other names and with caches of
+# their own, and compares the checksums.
+reproducible() {
+	local work one
+	work=$(mktemp -d)
+	for one in a another; do
+		git clone -q . "$work/$one"
+		(cd "$work/$one" && GOCACHE="$work/cache-$one" ./build.sh dist >/dev/null)
+	done
+	if diff "$work/a/dist/SHA256SUMS" "$work/another/dist/SHA256SUMS"; then
+		echo "dist: two clones give the same $(wc -l <"$work/a/dist/SHA256SUMS") packages"
+	else
+		echo "dist: two clones give different packages" >&2
+		rm -rf "$work"
+		return 1
+	fi
+	rm -rf "$work"
 }
 
 # The race detector needs cgo and a C compiler.
@@ -169,6 +188,7 @@ nightly() {
 		fuzz_one "$(dirname "$file")" "$target" "$fuzztime" || failed=1
 	done < <(git grep -E '^func Fuzz[A-Za-z0-9_]+\(' -- '*_test.go')
 	mutants || failed=1
+	reproducible || failed=1
 	build
 	local name status
 	for name in $(bin/demo --list-sabotage); do

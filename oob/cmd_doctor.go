@@ -16,9 +16,11 @@ import (
 
 // newDoctorCommand makes "doctor".
 func newDoctorCommand(a *app) *cobra.Command {
-	cmd, _ := newActionCommand(a, "doctor", "Check everything between here and the devices", false, func(*actionOptions) (actionCall, error) {
+	cmd, o := newActionCommand(a, "doctor", "Check everything between here and the devices", false, func(*actionOptions) (actionCall, error) {
 		return actionCall{verb: "doctor", command: model.Doctor}, nil
 	})
+	a.addSelf(cmd, func() bool { return o.all || len(o.filters) > 0 })
+	cmd.Use = "doctor [TARGETS...]"
 	cmd.Long = `Check everything between here and the devices of machines: the name, the route,
 the port, the login and what comes after it.
 
@@ -26,8 +28,12 @@ Each check that is not ok says why and what to do. What needs a check that
 failed is skipped. Nothing is changed, and a login that fails is tried once.
 Machines with equal answers are shown together.
 
+Without TARGETS the endpoint itself is examined, the one of this machine also while
+it does not run: its data directory, master key, ports, certificate, disk, clock
+and plugins. --endpoint without a URL says so, whatever the configuration names.
+
 The exit code is that of the worst check that failed; a warning is none.`
-	cmd.Example = "  oob doctor m1\n  oob doctor @rack1 --json"
+	cmd.Example = "  oob doctor m1\n  oob doctor @rack1 --json\n  oob doctor --endpoint"
 	return cmd
 }
 

@@ -39,7 +39,7 @@ func mainCode() int {
 // run runs one command line and returns its exit code.
 func run(ctx context.Context, a *app, args []string) int {
 	root := newRootCommand(a)
-	root.SetArgs(args)
+	root.SetArgs(bareEndpoint(args))
 	err := root.ExecuteContext(ctx)
 	if text := errorLine(err); text != "" {
 		fmt.Fprintln(a.stderr, text)
@@ -87,6 +87,7 @@ func commands(a *app) []*cobra.Command {
 		newStatusCommand(a),
 		newDoctorCommand(a),
 		newIdentifyCommand(a),
+		newActionByNameCommand(a),
 		newMachineCommand(a),
 		newExportCommand(a),
 		newImportCommand(a),

@@ -24,7 +24,7 @@ type packer struct {
 
 // newPacker begins one.
 func newPacker(w io.Writer, at time.Time) (*packer, error) {
-	zip, err := gzip.NewWriterLevel(w, gzip.BestCompression) // its header has neither name nor time
+	zip, err := gzip.NewWriterLevel(w, gzip.DefaultCompression) // its header has neither name nor time
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/md5"
 	"encoding/hex"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 // control is what the package manager is told.
 type control struct {
 	version, arch string
+	commit        string // what it was built from
 	scripts       string // the folder of what runs when it is installed and removed
 }
 
@@ -50,15 +52,16 @@ func (c control) text(size int64) string {
 	return fmt.Sprintf(`Package: oob
 Version: %s
 Architecture: %s
-Maintainer: The provision-plugins authors <root@localhost>
+Maintainer: The provision-plugins authors <oob@localhost.localdomain>
 Installed-Size: %d
 Recommends: systemd
 Section: admin
 Priority: optional
 Description: power, boot and watch machines out of band
- An endpoint, its plugins and a command line that switch, boot and read machines
- when their operating system is dead: through a BMC, a metal cloud or a
- hypervisor. What must not happen twice is sent once, and done says what was seen.
+ An endpoint, its plugins and a command line that switch, boot and read
+ machines when their operating system is dead: through a BMC, a metal cloud
+ or a hypervisor. What must not happen twice is sent once, and done says what
+ was seen.
 `, c.version, c.arch, (size+1023)/1024)
 }
 
@@ -66,7 +69,7 @@ Description: power, boot and watch machines out of band
 func debian(w io.Writer, c control, list []item, at time.Time) error {
 	list = placed(list, onSystem)
 	var data, meta bytes.Buffer
-	sums, size, err := packData(&data, list, at)
+	sums, size, err := c.packData(&data, list, at)
 	if err != nil {
 		return err
 	}
@@ -94,7 +97,7 @@ type packed struct {
 }
 
 // packData packs the files, and returns their checksums and their size.
-func packData(w io.Writer, list []item, at time.Time) (sums []byte, size int64, err error) {
+func (c control) packData(w io.Writer, list []item, at time.Time) (sums []byte, size int64, err error) {
 	p, err := newPacker(w, at)
 	if err != nil {
 		return nil, 0, err
@@ -108,19 +111,42 @@ func packData(w io.Writer, list []item, at time.Time) (sums []byte, size int64, 
 		}
 	}
 	var text bytes.Buffer
+	add := func(name string, mode int64, raw []byte) error {
+		size += int64(len(raw))
+		sum := md5.Sum(raw)
+		fmt.Fprintf(&text, "%s  %s\n", hex.EncodeToString(sum[:]), name)
+		return p.text("./"+name, mode, raw)
+	}
 	for _, i := range list {
 		raw, err := os.ReadFile(i.from)
+		if err == nil {
+			err = add(i.system, i.mode, raw)
+		}
 		if err != nil {
 			return nil, 0, err
 		}
-		if err := p.text("./"+i.system, i.mode, raw); err != nil {
-			return nil, 0, err
-		}
-		size += int64(len(raw))
-		sum := md5.Sum(raw)
-		fmt.Fprintf(&text, "%s  %s\n", hex.EncodeToString(sum[:]), i.system)
+	}
+	log, err := c.changelog(at)
+	if err == nil {
+		err = add(docDir+"/changelog.gz", 0o644, log)
+	}
+	if err != nil {
+		return nil, 0, err
 	}
 	return text.Bytes(), size, p.close()
+}
+
+// changelog is the page that Debian wants of each package: which commit it is.
+func (c control) changelog(at time.Time) ([]byte, error) {
+	var out bytes.Buffer
+	zip, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(zip, "oob (%s) stable; urgency=medium\n\n  * Built from %s; its history tells what has changed.\n\n -- The provision-plugins authors <oob@localhost.localdomain>  %s\n",
+		c.version, c.commit, at.Format(time.RFC1123Z))
+	err = zip.Close()
+	return out.Bytes(), err
 }
 
 // pack packs what the package manager is told.

@@ -33,6 +33,7 @@ var fixed = []item{
 	{from: "packaging/alerts.yml", archive: "doc/examples/alerts.yml", system: docDir + "/examples/alerts.yml"},
 	{from: "packaging/prometheus.yml", archive: "doc/examples/prometheus.yml", system: docDir + "/examples/prometheus.yml"},
 	{from: "packaging/deb/copyright", system: docDir + "/copyright"},
+	{from: "packaging/deb/overrides", system: "usr/share/lintian/overrides/oob"},
 	{from: "LICENSE", archive: "LICENSE"},
 	{from: "README.md", archive: "doc/README.md", system: docDir + "/README.md"},
 }

@@ -72,7 +72,7 @@ func (o options) pack() error {
 	}
 	deb := fmt.Sprintf("oob_%s_%s.deb", version, o.arch)
 	return writeFile(filepath.Join(o.out, deb), func(w *output) error {
-		return debian(w, control{version: version, arch: o.arch, scripts: filepath.Join(o.root, "packaging", "deb")}, list, at)
+		return debian(w, control{version: version, arch: o.arch, commit: o.version, scripts: filepath.Join(o.root, "packaging", "deb")}, list, at)
 	})
 }
 
