@@ -172,6 +172,7 @@ func (b *Broker) Close() error {
 	b.lines = [2]line{}
 	b.mu.Unlock()
 	b.work.Wait()
+	b.transport.Deafen()
 	for _, s := range b.takeAll() {
 		s.Close()
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -100,6 +101,18 @@ func (t *Transport) Close() error {
 	return errors.Join(errs...)
 }
 
+// Deafen ends the reading of what comes in. It is for who closes all sessions, and
+// then the Transport: the answers to that are of no interest.
+func (t *Transport) Deafen() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.socks {
+		if s != nil {
+			_ = s.SetReadDeadline(time.Unix(1, 0)) // fails on a closed one only
+		}
+	}
+}
+
 // socket returns the socket for the peer's address family.
 func (t *Transport) socket(peer netip.AddrPort) (*net.UDPConn, error) {
 	network, i := "udp4", 0
@@ -120,8 +133,12 @@ func (t *Transport) socket(peer netip.AddrPort) (*net.UDPConn, error) {
 		// refused ports. Without them the timeouts still work.
 		_ = s.SetReadBuffer(1 << 20)
 		_ = reportErrors(s, i == 1)
+		in, err := newInbox(s)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("cannot read a UDP socket: %w", err), s.Close())
+		}
 		t.socks[i] = s
-		t.readers.Go(func() { t.read(s) })
+		t.readers.Go(func() { t.read(s, in) })
 	}
 	return t.socks[i], nil
 }
@@ -146,17 +163,19 @@ func (t *Transport) send(b []byte, peer netip.AddrPort) error {
 }
 
 // read dispatches what comes in until the socket is closed.
-func (t *Transport) read(s *net.UDPConn) {
-	buf := make([]byte, maxDatagram)
+func (t *Transport) read(s *net.UDPConn, in *inbox) {
 	var p packet // one for all: who receives one copies what it keeps
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	for {
-		n, from, err := s.ReadFromUDPAddrPort(buf)
+		n, err := in.receive()
 		switch {
 		case err == nil:
-			t.dispatch(&p, buf[:n], from)
-		case errors.Is(err, net.ErrClosed):
+			for i := range n {
+				b, from := in.datagram(i)
+				t.dispatch(&p, b, from)
+			}
+		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
 			return
 		case !t.drain(s):
 			// An error that says nothing of a peer, such as no memory: not to
