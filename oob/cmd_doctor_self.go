@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -87,6 +88,12 @@ func (a *app) examine(ctx context.Context, o selfOptions) error {
 	return nil
 }
 
+// Where an installed service has its data and its plugins.
+const (
+	packagedData    = "/var/lib/oob"
+	packagedPlugins = "/usr/lib/oob/plugins"
+)
+
 // machineOf is where an endpoint with such flags is.
 func (a *app) machineOf(o serveOptions) (health.Machine, error) {
 	var err error
@@ -99,6 +106,9 @@ func (a *app) machineOf(o serveOptions) (health.Machine, error) {
 		DataDir: o.dataDir, PluginDir: o.pluginDir, Socket: a.flags.socket, Listen: o.listen, Getenv: a.getenv, Now: time.Now,
 	}
 	m.Socket = cmp.Or(m.Socket, filepath.Join(m.DataDir, socketName))
+	if _, err := os.Stat(packagedPlugins); err == nil && m.PluginDir == "" && m.DataDir == packagedData {
+		m.PluginDir = packagedPlugins
+	}
 	m.PluginDir = cmp.Or(m.PluginDir, filepath.Join(m.DataDir, "plugins"))
 	for _, path := range []*string{&m.DataDir, &m.PluginDir, &m.Socket} {
 		if *path, err = filepath.Abs(*path); err != nil {

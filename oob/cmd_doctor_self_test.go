@@ -64,7 +64,7 @@ func TestDoctorOfAnEndpointThatIsDown(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &found); err != nil || code == 0 || found.Check("clock") == nil {
 		t.Errorf("exit %d, %v: %s", code, err, out)
 	}
-	if code, _, errs := doctorOf(t, "--endpoint", "--json", "m1"); code != model.Unreachable.Info().Exit && !strings.Contains(errs, "m1") {
+	if code, _, errs := doctorOf(t, "--endpoint", "--json", "m1"); code != model.Invalid.Info().Exit || !strings.Contains(errs, "not at machines") {
 		t.Errorf("machines beside --endpoint: exit %d: %s", code, errs)
 	}
 }

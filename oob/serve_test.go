@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"provision-plugins/endpoint"
@@ -41,8 +42,9 @@ func TestEndpointOptions(t *testing.T) {
 		a, _, _ := testApp("")
 		a.flags.socket, a.getenv = tt.socket, func(name string) string { return tt.env[name] }
 		tt.want.Version = version
+		tt.want.BackupDir, tt.want.BackupKeep = filepath.Join(tt.want.DataDir, "backups"), -1 // no flag says how many
 		got, err := a.endpointOptions(tt.o)
-		if err != nil || got != tt.want {
+		if err != nil || !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s: got %+v, %v; want %+v", tt.name, got, err, tt.want)
 		}
 	}
