@@ -149,10 +149,33 @@ func TestBootOfEFI(t *testing.T) {
 		want(t, err, model.Unsupported, "EFI", "use firmware BIOS")
 	}
 	mustAct(t, i, model.PowerOn, vm)
-	_, err := act(i, model.NextBootBIOS, vm)
-	want(t, err, model.Unsupported)
-	_, err = act(i, model.Identify, vm)
-	want(t, err, model.Unsupported, "does not have this action")
+	for command, says := range map[string]string{model.NextBootBIOS: "no setup to enter", model.Identify: "no locator"} {
+		_, err := act(i, command, vm)
+		want(t, err, model.Unsupported, says)
+	}
+}
+
+// Reads that are prepared, as an endpoint asks for many, carry the proof too.
+func TestBootStatusPrepared(t *testing.T) {
+	t.Parallel()
+	i, _, vm := simPlugin(t, simOptions())
+	mustAct(t, i, model.PowerOn, vm)
+	a := &model.Action{Model: &model.Machine{Name: "m1", Uuid: vm}, Command: model.BootStatus, Params: model.Params{paramID: vm}}
+	perform, err := i.PrepareRead(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		got, err := perform(t.Context())
+		if res, _ := got.(model.Result); err != nil || !strings.Contains(res.Evidence, "Booting from Hard Disk...") {
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
+	a.Params = model.Params{paramID: 7}
+	if perform, err = i.PrepareRead(a); err == nil {
+		_, err = perform(t.Context())
+	}
+	want(t, err, model.Invalid, paramID)
 }
 
 // way is what a plugin does of which each step may be its last.

@@ -9,14 +9,13 @@ import (
 	"testing"
 
 	"provision-plugins/shared/content/bundle"
-	"provision-plugins/shared/driver"
 	"provision-plugins/shared/model"
 )
 
 // TestDefinition holds the definition to what the reference had: its actions by
 // their names, and params that the content declares.
 func TestDefinition(t *testing.T) {
-	def := definition(driver.NewProvider(newDriver(vboxOptions(t, startHost(t, simOptions()))), driver.Options{}))
+	def := definition(newImpl().Provider)
 	if def.Name != name || def.PluginVersion != model.PluginVersion || def.AutoStart || def.HasPublish {
 		t.Errorf("defined %+v", def)
 	}
@@ -37,8 +36,8 @@ func TestDefinition(t *testing.T) {
 			t.Errorf("%s: %+v", command, a)
 		}
 	}
-	if _, ok := byCommand[model.Identify]; ok {
-		t.Error("identify is offered, and there is no locator")
+	if a := byCommand[model.Identify]; a.Model != "machines" {
+		t.Error("identify is not offered, so that nobody is told that there is no locator")
 	}
 	for _, class := range []string{`"console":"read"`, `"createVm":"once"`, `"destroyVm":"idempotent"`, `"screenshot":"read"`} {
 		if !strings.Contains(def.Meta[model.MetaClasses], class) {

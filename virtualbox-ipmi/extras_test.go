@@ -264,7 +264,7 @@ func TestHealth(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := act(i, model.Status, vm)
-		if s, _ := got.(health); err != nil || s.Status != status || s.Raw != word || s.Version == "" || s.EthernetStatus != healthOK {
+		if s, _ := got.(health); err != nil || s.Status != status || s.Word != word || s.Version == "" || s.EthernetStatus != healthOK {
 			t.Errorf("%s: %+v, %v", word, got, err)
 		}
 	}

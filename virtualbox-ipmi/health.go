@@ -18,9 +18,9 @@ type health struct {
 	StorageStatus       string
 	SimpleStorageStatus string
 
-	Power    model.PowerState `json:"power,omitempty"`
-	Raw      string           `json:"raw,omitempty"`
-	Reason   string           `json:"reason,omitempty"`
+	State    model.PowerState `json:"state,omitempty"`
+	Word     string           `json:"word,omitempty"` // VirtualBox's own for it
+	Note     string           `json:"note,omitempty"`
 	Name     string           `json:"name,omitempty"`
 	UUID     string           `json:"uuid,omitempty"`
 	Hardware string           `json:"hardwareUuid,omitempty"`
@@ -50,7 +50,7 @@ const (
 func (s *session) Health(ctx context.Context) (any, error) {
 	info, err := s.info(ctx)
 	if model.KindOf(err) == model.Conflict {
-		return health{Status: healthCritical, Power: model.StateUnknown, Raw: "inaccessible", UUID: s.id, Reason: model.AsError(err).Text()}, nil
+		return health{Status: healthCritical, State: model.StateUnknown, Word: "inaccessible", UUID: s.id, Note: model.AsError(err).Text()}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func (s *session) Health(ctx context.Context) (any, error) {
 func healthOf(info *vbox.Info, now time.Time) health {
 	reading := powerOf(info, now)
 	h := health{
-		Power: reading.State, Raw: info.State.Word, Reason: info.State.Note, Name: info.Name, UUID: info.UUID, Hardware: info.HardwareUUID,
+		State: reading.State, Word: info.State.Word, Note: info.State.Note, Name: info.Name, UUID: info.UUID, Hardware: info.HardwareUUID,
 		Firmware: info.Firmware, MemoryMB: info.MemoryMB, CPUs: info.CPUs,
 	}
 	h.Status = healthOK

@@ -5,8 +5,10 @@ package main
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 
 	"provision-plugins/shared/driver"
 	"provision-plugins/shared/model"
@@ -42,17 +44,32 @@ func (i *impl) SetLogger(log *slog.Logger) {
 	i.Provider.SetLogger(log)
 }
 
+// refusals are actions of the vocabulary that VirtualBox has nothing for. They are
+// offered all the same, so that who asks is told so, and what there is instead.
+var refusals = map[string]string{
+	model.Identify:     "a VM has no locator to light; its name, its screenshot and its console tell it from others",
+	model.NextBootBIOS: "VirtualBox's BIOS has no setup to enter; the VM's settings are VirtualBox's own, see VBoxManage modifyvm",
+}
+
 // Action runs an action and adds what the VM's side has to say of it.
 func (i *impl) Action(ctx context.Context, a *model.Action) (any, error) {
 	if a == nil {
 		return i.Provider.Action(ctx, a)
 	}
-	ctx, said := withRemarks(ctx, a.Command)
-	result, err := i.Provider.Action(ctx, a)
-	if err != nil {
-		return nil, err
+	if why, ok := refusals[a.Command]; ok {
+		return nil, model.Errorf(model.Unsupported, "cannot %s: %s", a.Command, why).On(machines, "")
 	}
-	return said.into(result), nil
+	return withRemarks(a.Command, func(ctx context.Context) (any, error) { return i.Provider.Action(ctx, a) })(ctx)
+}
+
+// PrepareRead prepares an action that changes nothing, with what the VM's side has
+// to say of it.
+func (i *impl) PrepareRead(a *model.Action) (func(ctx context.Context) (any, error), error) {
+	perform, err := i.Provider.PrepareRead(a)
+	if err != nil || perform == nil {
+		return perform, err
+	}
+	return withRemarks(a.Command, perform), nil
 }
 
 // Handler serves the consoles.
@@ -86,6 +103,9 @@ func definition(p *driver.Provider) *model.PluginProvider {
 		StoreObjects:     map[string]any{},
 		Documentation:    "Power, boot device, console and life of VirtualBox VMs on the plugin's host.",
 		Content:          contentYamlString,
+	}
+	for _, command := range slices.Sorted(maps.Keys(refusals)) {
+		def.AvailableActions = append(def.AvailableActions, model.AvailableAction{Model: machines, Command: command, RequiredParams: []string{paramID}})
 	}
 	for i := range def.AvailableActions {
 		def.AvailableActions[i].Provider = name

@@ -164,7 +164,7 @@ func TestInaccessible(t *testing.T) {
 		want(t, err, model.Conflict, "inaccessible", "unregistervm")
 	}
 	got, err := act(i, model.Status, vm)
-	if h, ok := got.(health); err != nil || !ok || h.Status != healthCritical || h.Reason == "" {
+	if h, ok := got.(health); err != nil || !ok || h.Status != healthCritical || h.Note == "" {
 		t.Errorf("status: %+v, %v", got, err)
 	}
 }

@@ -20,10 +20,16 @@ type remarks struct {
 // remarksKey is the key of an action's remarks in its context.
 type remarksKey struct{}
 
-// withRemarks returns a context whose action gathers remarks.
-func withRemarks(ctx context.Context, command string) (context.Context, *remarks) {
-	r := &remarks{proof: command == model.BootStatus}
-	return context.WithValue(ctx, remarksKey{}, r), r
+// withRemarks has an action gather remarks, which its result then carries.
+func withRemarks(command string, perform func(ctx context.Context) (any, error)) func(ctx context.Context) (any, error) {
+	return func(ctx context.Context) (any, error) {
+		r := &remarks{proof: command == model.BootStatus}
+		result, err := perform(context.WithValue(ctx, remarksKey{}, r))
+		if err != nil {
+			return nil, err
+		}
+		return r.into(result), nil
+	}
 }
 
 // remarksOf returns an action's remarks, nil where nobody gathers them.
