@@ -19,9 +19,9 @@ import (
 func newPluginCommand(a *app) *cobra.Command {
 	return groupCommand(&cobra.Command{
 		Use:   "plugin",
-		Short: "List, add, configure, upload and remove plugins",
+		Short: "List, add, configure, upload and remove plugins, and run their actions",
 	}, newPluginAddCommand(a), newPluginSetCommand(a), newPluginRemoveCommand(a),
-		newPluginUploadCommand(a), newPluginDownloadCommand(a), newPluginTrustCommand(a), &cobra.Command{
+		newPluginUploadCommand(a), newPluginDownloadCommand(a), newPluginTrustCommand(a), newPluginActionCommand(a), &cobra.Command{
 			Use:     "list",
 			Aliases: []string{"ls"},
 			Short:   "List plugins, with the error of each that is not ready",

@@ -23,6 +23,7 @@ var askingCommands = []string{
 	"power on m1", "power off m1 --yes", "power soft m1 --yes", "power cycle m1 --yes", "power reset m1 --yes", "power nmi m1 --yes",
 	"power status m1", "power status --all", "power status @rack", "power status --filter a=b", "power status m[1-40]",
 	"boot pxe m1", "boot disk --always m1", "boot cd m1", "boot bios m1", "boot status m1",
+	"action getInfo m1", "action pause m1", "plugin action slack status",
 	"status m1", "identify m1", "power cycle m1 --dry-run", "power status m1 --param a/b=1",
 	"machine add m1 --driver ipmi", "machine add m1 --param a/b=1", "machine list", "machine show m1",
 	"machine set m1 a/b=1", "machine set m1 --unset a/b", "machine remove m1 --yes",
