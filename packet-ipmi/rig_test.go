@@ -114,7 +114,7 @@ func (l *lab) device(tb testing.TB) packet.Device {
 // until waits for a condition.
 func until(tb testing.TB, what string, cond func() bool) {
 	tb.Helper()
-	limit := time.NewTimer(45 * time.Second)
+	limit := time.NewTimer(20 * time.Second)
 	defer limit.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

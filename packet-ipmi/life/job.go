@@ -49,6 +49,11 @@ type work struct {
 func (w *work) change(change func(j *Job)) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return w.put(change)
+}
+
+// put is change for who holds mu.
+func (w *work) put(change func(j *Job)) error {
 	j := w.job
 	change(&j)
 	j.At = time.Now()
@@ -73,23 +78,38 @@ func (w *work) now() Job {
 	return w.job
 }
 
-// turn makes a job that creates one that deletes.
+// turn makes a job that creates one that deletes. One that has ended cannot be
+// turned.
 func (w *work) turn() error {
-	if w.now().Phase == Deleting {
-		return nil
-	}
-	return w.change(func(j *Job) { j.Phase = Deleting })
-}
-
-// finish ends the job; why is set if its device was not made.
-func (w *work) finish(why error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.job.Phase == Deleting || w.over {
+		return nil
+	}
+	return w.put(func(j *Job) { j.Phase = Deleting })
+}
+
+// isOver reports whether the job has ended.
+func (w *work) isOver() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.over
+}
+
+// finish ends a job that is done with a phase, unless it was turned meanwhile; why is
+// set if its device was not made.
+func (w *work) finish(phase Phase, why error) (ended bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.job.Phase == Deleting && phase != Deleting {
+		return false
+	}
 	if err := w.manager.store.Delete(w.job.Machine); err != nil {
 		w.opts.Logger.Warn("a job that is done is done again at the next start", "error", err)
 	}
 	w.failure, w.over = why, true
 	w.tell()
+	return true
 }
 
 // leave tells who waits that nobody carries the job out any more, for now.
@@ -132,8 +152,7 @@ func (w *work) run(ctx context.Context) {
 	for failures := 0; ctx.Err() == nil; {
 		before := w.now()
 		done, err := w.step(ctx)
-		if done {
-			w.finish(err)
+		if done && w.finish(before.Phase, err) {
 			return
 		}
 		wait := w.opts.Poll

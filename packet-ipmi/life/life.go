@@ -136,7 +136,7 @@ func (m *Manager) options() (o Options, ok bool) {
 
 // begin starts to carry out a job, unless its machine has one. The caller holds mu.
 func (m *Manager) begin(job Job) *work {
-	if w := m.jobs[job.Machine]; w != nil {
+	if w := m.jobs[job.Machine]; w != nil && !w.isOver() {
 		return w
 	}
 	w := &work{manager: m, opts: m.opts, job: job, changed: make(chan struct{})}
@@ -159,7 +159,8 @@ func (m *Manager) ended(w *work) {
 func (m *Manager) busy(machine string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.jobs[machine] != nil
+	w := m.jobs[machine]
+	return w != nil && !w.isOver()
 }
 
 // ours reports whether a machine is one for this plugin to make a device for, also
@@ -198,7 +199,7 @@ func (m *Manager) want(job Job) error {
 	if m.cancel == nil {
 		return model.Errorf(model.Busy, "the plugin is stopping")
 	}
-	if m.jobs[job.Machine] != nil {
+	if w := m.jobs[job.Machine]; w != nil && !w.isOver() {
 		return nil
 	}
 	job.At = time.Now()
@@ -222,7 +223,9 @@ func (m *Manager) Deleted(_ context.Context, mc *model.Machine) error {
 	w := m.jobs[mc.Uuid]
 	m.mu.Unlock()
 	if w != nil {
-		return w.turn()
+		if err := w.turn(); err != nil || !w.isOver() {
+			return err
+		}
 	}
 	device, err := mc.Params.String(paramUUID, "")
 	if err != nil || device == "" && mc.Params[paramPlugin] != o.Plugin {

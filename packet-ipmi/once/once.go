@@ -51,6 +51,9 @@ type Options struct {
 	Settle time.Duration
 	// Poll is how often devices with a note are looked at; default 15 s.
 	Poll time.Duration
+	// Lost is how long after a note was written the API may still carry out what it
+	// was told by a plugin that was killed; default 2 minutes.
+	Lost time.Duration
 	// Logger gets its lines; nil discards.
 	Logger *slog.Logger
 }
@@ -59,6 +62,7 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	o.Settle = cmp.Or(o.Settle, 10*time.Minute)
 	o.Poll = cmp.Or(o.Poll, 15*time.Second)
+	o.Lost = cmp.Or(o.Lost, 2*time.Minute)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -412,7 +416,7 @@ func (k *Keeper) step(ctx context.Context, e *entry) {
 	var err error
 	switch n := e.note; {
 	case n.Phase != Booted:
-		err = k.watch(ctx, e, key)
+		err = k.watch(ctx, e, key, o.Lost)
 	case time.Since(n.At) >= o.Settle:
 		if err = k.restore(ctx, e, key); err == nil {
 			o.Logger.Info("always_pxe was restored after the boot it was set for", "device", n.Device, "always_pxe", n.Restore)
@@ -423,12 +427,8 @@ func (k *Keeper) step(ctx context.Context, e *entry) {
 	}
 }
 
-// lostAfter is how long after a note was written the API may still carry out what it
-// was told by a plugin that was killed.
-const lostAfter = 2 * time.Minute
-
 // watch looks whether the boot has begun that an override is for.
-func (k *Keeper) watch(ctx context.Context, e *entry, key *metal.Key) error {
+func (k *Keeper) watch(ctx context.Context, e *entry, key *metal.Key, lost time.Duration) error {
 	n := e.note
 	d, err := key.Device(ctx, n.Device)
 	if metal.IsGone(err) {
@@ -438,7 +438,7 @@ func (k *Keeper) watch(ctx context.Context, e *entry, key *metal.Key) error {
 		return err
 	}
 	if n.Phase == Setting {
-		if d.AlwaysPXE != n.Target && time.Since(n.At) > lostAfter {
+		if d.AlwaysPXE != n.Target && time.Since(n.At) > lost {
 			return k.drop(e, n.Device) // it never arrived
 		}
 		if d.AlwaysPXE != n.Target {

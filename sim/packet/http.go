@@ -122,9 +122,24 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, rt route) {
 		s.wait(r.Context(), time.Hour)
 		return
 	}
-	if s.wait(r.Context(), f.Slow) {
+	if s.wait(r.Context(), f.Slow) && s.hold(r.Context(), f.Hold) {
 		s.write(w, r, rep, f)
 	}
+}
+
+// hold waits for what a fault waits for, and reports whether there is still somebody
+// to answer.
+func (s *Server) hold(ctx context.Context, until <-chan struct{}) bool {
+	if until == nil {
+		return true
+	}
+	select {
+	case <-until:
+		return true
+	case <-ctx.Done():
+	case <-s.ending:
+	}
+	return false
 }
 
 // execute does what a request asks for, or what goes wrong in its place.
@@ -135,10 +150,13 @@ func (s *Server) execute(h http.Header, c *call, rt route) (reply, Fault) {
 		c.op = actionOf(c.body)
 	}
 	f, hit := s.fault(c.op, c.r.PathValue("id"))
+	if hit {
+		s.ledger.hits++
+	}
 	if hit && f.Status != 0 && !f.Executed {
 		return f.reply(), f
 	}
-	if hit && (f.LoseRequest || f.Silent) {
+	if hit && (f.LoseRequest || f.Silent && !f.Executed) {
 		return reply{}, f
 	}
 	if rep, refused := s.login(c); refused {

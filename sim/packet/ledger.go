@@ -36,9 +36,12 @@ type Fault struct {
 	LoseReply, LoseRequest bool
 	// Truncate cuts the answer off in its middle.
 	Truncate bool
-	// Slow is how long the answer takes; Silent never answers.
+	// Slow is how long the answer takes; Silent never answers, and executes nothing
+	// unless Executed is set.
 	Slow   time.Duration
 	Silent bool
+	// Hold is what the answer waits for.
+	Hold <-chan struct{}
 }
 
 // html is what a proxy before the service answers.
@@ -77,6 +80,7 @@ type Ill struct {
 // ledger counts.
 type ledger struct {
 	requests int
+	hits     int                       // of faults
 	refused  int                       // logins
 	executed map[string]map[string]int // by device ("" for all), operation
 }
@@ -149,6 +153,13 @@ func (s *Server) Requests() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.ledger.requests
+}
+
+// Hits counts the requests that a fault has hit.
+func (s *Server) Hits() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ledger.hits
 }
 
 // Refused counts the requests whose key was refused.
