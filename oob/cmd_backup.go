@@ -21,11 +21,11 @@ func newBackupCommand(a *app) *cobra.Command {
 		Use:   "backup FILE",
 		Short: "Write all that the endpoint stores into one file",
 		Long: `Write a snapshot of all that the endpoint stores: machines, profiles, params,
-users, contents, runs and the audit trail, as they are at one moment, while it goes
-on working. "oob restore" makes an endpoint's data of it. The file is checked line
-by line before it gets its name, and is readable by you alone.
+users, contents, runs and the audit trail, as they are at one moment, while it
+goes on working. "oob restore" makes an endpoint's data of it. The file is
+checked line by line before it gets its name, and is readable by you alone.
 
-Secrets are in it as they are stored, sealed. To open them the endpoint needs its
+Secrets are in it as they are stored, sealed. To open them an endpoint needs its
 master key, which is in the file only with --with-key: keep such a file as you
 would keep the passwords. Uploaded files and plugin binaries are not in it.`,
 		Example: "  oob backup /backup/oob.snapshot\n  oob backup --with-key /safe/oob.snapshot",
@@ -82,12 +82,12 @@ func newRestoreCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore FILE",
 		Short: "Make an endpoint's data of a file that oob backup wrote",
-		Long: `Put a snapshot in the place of all that an endpoint stores. The endpoint must not
-run: its data directory is opened. The whole file is checked before anything is
-touched, and the directory has the old data or all of the new, whatever happens
-meanwhile.
+		Long: `Put a snapshot in the place of all that an endpoint stores. The endpoint must
+not run: its data directory is opened. The whole file is checked before anything
+is touched, and the directory has the old data or all of the new, whatever
+happens meanwhile.
 
-What is not in a snapshot stays: plugin binaries, uploaded files, the certificate,
+What is not in a snapshot stays: plugin binaries, uploaded files, certificates,
 the admin's password, and the master key, unless the snapshot has one and the
 directory has none.`,
 		Example: "  systemctl stop oob && oob restore /backup/oob.snapshot && systemctl start oob",

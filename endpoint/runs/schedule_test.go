@@ -110,7 +110,7 @@ func (s *schedule) run() {
 	close(over)
 	processes.Wait()
 	last := s.start(0)
-	<-time.After(10 * time.Minute) // past every deadline
+	<-time.After(3 * time.Minute) // past every deadline
 	s.stop(last)
 }
 

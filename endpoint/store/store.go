@@ -55,7 +55,8 @@ type Store struct {
 	groups  [streamCount]group // write objects and run records
 	dog     *watchdog
 	doubts  doubts
-	markers int // of deletes, that were found at the start
+	markers int  // of deletes, that were found at the start
+	loaded  bool // it was opened
 
 	// gate is held for reading by who writes, until the view has it, and for
 	// writing by who wants to see no write half done.
@@ -124,12 +125,19 @@ func (s *Store) start(ctx context.Context) error {
 	if err := s.startCompact(ctx); err != nil {
 		return err
 	}
+	s.loaded = true
 	s.dog.done.Go(s.watch)
 	return nil
 }
 
-// startLoaded starts the engine and loads what it holds.
+// startLoaded starts the engine, on files that are whole, and loads what it holds.
 func (s *Store) startLoaded(ctx context.Context) error {
+	if err := verify(s.opts.Dir); err != nil {
+		return err
+	}
+	if err := setInUse(s.opts.Dir); err != nil {
+		return dirError(s.opts.Dir, err)
+	}
 	e, err := s.newEngine(ctx)
 	s.running.Store(e)
 	if err != nil {
@@ -146,6 +154,9 @@ func (s *Store) Close() error {
 		close(s.closed)
 		s.dog.end()
 		s.closeErr = s.engine().stop()
+		if s.closeErr == nil && s.loaded {
+			s.closeErr = setClean(s.opts.Dir)
+		}
 		// The lock goes last: nobody may open what is still being written.
 		s.closeErr = errors.Join(s.closeErr, s.lock.release())
 	})
