@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"provision-plugins/endpoint/certificate"
 	"provision-plugins/shared/client"
 	"provision-plugins/shared/model"
 )
@@ -43,13 +44,13 @@ func (r *rig) do(req *http.Request, token string) (*http.Response, []byte) {
 // Their connections are kept: there are thousands of requests.
 func (r *rig) readCertificate() {
 	r.t.Helper()
-	pem, err := os.ReadFile(filepath.Join(r.opts.DataDir, certFile))
+	pem, err := os.ReadFile(filepath.Join(r.opts.DataDir, certificate.CertFile))
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		r.t.Fatal("no certificate in " + certFile)
+		r.t.Fatal("no certificate in " + certificate.CertFile)
 	}
 	r.https = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}}
 	r.t.Cleanup(r.https.CloseIdleConnections)
@@ -112,7 +113,7 @@ func TestPrivateFiles(t *testing.T) {
 	t.Parallel()
 	r := start(t)
 	for file, want := range map[string]os.FileMode{
-		"": 0o700, tokenFile: 0o600, keyFile: 0o600, "oob.sock": 0o600,
+		"": 0o700, tokenFile: 0o600, certificate.KeyFile: 0o600, "oob.sock": 0o600,
 	} {
 		info, err := os.Stat(filepath.Join(r.opts.DataDir, file))
 		if err != nil || info.Mode().Perm() != want {

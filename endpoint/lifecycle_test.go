@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"provision-plugins/endpoint/certificate"
 	"provision-plugins/shared/model"
 )
 
@@ -58,9 +59,9 @@ func TestBadSurroundings(t *testing.T) {
 			return errors.Join(os.Mkdir(o.DataDir, 0o700), os.WriteFile(filepath.Join(o.DataDir, tokenFile), []byte("short\n"), 0o600))
 		}, model.Invalid, []string{tokenFile, "16 characters"}},
 		{"broken certificate", func(o *Options, _ string) error {
-			return errors.Join(os.Mkdir(o.DataDir, 0o700), os.WriteFile(filepath.Join(o.DataDir, certFile), []byte("x"), 0o600),
-				os.WriteFile(filepath.Join(o.DataDir, keyFile), []byte("x"), 0o600))
-		}, model.Invalid, []string{certFile, "remove"}},
+			return errors.Join(os.Mkdir(o.DataDir, 0o700), os.WriteFile(filepath.Join(o.DataDir, certificate.CertFile), []byte("x"), 0o600),
+				os.WriteFile(filepath.Join(o.DataDir, certificate.KeyFile), []byte("x"), 0o600))
+		}, model.Invalid, []string{certificate.CertFile, "remove"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)

@@ -11,12 +11,15 @@ import (
 	"syscall"
 	"time"
 
+	"provision-plugins/endpoint/certificate"
 	"provision-plugins/shared/model"
 )
 
 // openAPI opens both listeners and serves on them.
 func (e *Endpoint) openAPI(ctx context.Context) error {
-	cert, err := certificate(e.opts.DataDir, e.opts.Listen)
+	cert, err := certificate.Open(certificate.Options{
+		Dir: e.opts.DataDir, Listen: e.opts.Listen, Cert: e.opts.TLSCert, Key: e.opts.TLSKey, Now: e.now, Logger: e.log.With("part", "certificate"),
+	})
 	if err != nil {
 		return err
 	}
@@ -33,7 +36,7 @@ func (e *Endpoint) openAPI(ctx context.Context) error {
 	ending, end := context.WithCancel(context.Background())
 	e.api.ending = ending
 	secure := tls.NewListener(watchedListener{open}, &tls.Config{
-		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+		GetCertificate: cert.Get, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
 	})
 	servers := []*http.Server{e.api.server(unknownPeer), e.api.server(socketPeer)}
 	for i, l := range []net.Listener{secure, watchedListener{local}} {

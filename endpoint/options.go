@@ -20,6 +20,10 @@ type Options struct {
 	RuntimeDir string
 	// Listen is the address of the https API. Default: 127.0.0.1:8092.
 	Listen string
+	// TLSCert and TLSKey are the files of a certificate, with its chain, and its
+	// key; they are read again when they change. Default: one that the endpoint
+	// makes and renews in DataDir.
+	TLSCert, TLSKey string
 	// Socket is the path of the unix socket. Default: DataDir/oob.sock.
 	Socket string
 	// BackupDir holds the snapshots that are taken daily and before an upgrade of
@@ -57,7 +61,7 @@ func (o Options) complete() (Options, error) {
 			return o, err
 		}
 	}
-	for _, path := range []*string{&o.DataDir, &o.PluginDir, &o.RuntimeDir, &o.Socket, &o.BackupDir} {
+	for _, path := range []*string{&o.DataDir, &o.PluginDir, &o.RuntimeDir, &o.Socket, &o.TLSCert, &o.TLSKey, &o.BackupDir} {
 		if *path == "" {
 			continue
 		}

@@ -1,8 +1,6 @@
 package endpoint
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -84,48 +82,6 @@ func TestDigests(t *testing.T) {
 	}
 	if _, err := a.sum(func() {}); model.KindOf(err) != model.Invalid {
 		t.Errorf("what cannot be encoded: %v", err)
-	}
-}
-
-func TestCertificateIsKeptAndRenewed(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	first, err := certificate(dir, "192.0.2.7:8092")
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(first.Certificate[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"localhost", "127.0.0.1", "::1", "192.0.2.7"} {
-		if err := leaf.VerifyHostname(name); err != nil {
-			t.Error(err)
-		}
-	}
-	again, err := certificate(dir, "192.0.2.7:8092")
-	if err != nil || string(again.Certificate[0]) != string(first.Certificate[0]) {
-		t.Errorf("not kept: %v", err)
-	}
-	if info, err := os.Stat(filepath.Join(dir, keyFile)); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("key: %v, %v", info, err)
-	}
-}
-
-func TestCertificateNames(t *testing.T) {
-	t.Parallel()
-	for listen, want := range map[string]string{"bmc.example:1": "bmc.example", "[::]:1": "localhost", "0.0.0.0:1": "localhost", "": "localhost"} {
-		certPEM, keyPEM, err := selfSigned(listen)
-		if err != nil {
-			t.Fatal(err)
-		}
-		pair, err := tls.X509KeyPair(certPEM, keyPEM)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := pair.Leaf.VerifyHostname(want); err != nil {
-			t.Errorf("%s: %v", listen, err)
-		}
 	}
 }
 

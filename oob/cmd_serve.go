@@ -3,9 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"net"
@@ -17,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"provision-plugins/endpoint"
+	"provision-plugins/endpoint/certificate"
 	"provision-plugins/endpoint/loglevel"
 	"provision-plugins/shared/model"
 	"provision-plugins/shared/plugin/sandbox"
@@ -30,6 +29,7 @@ type serveOptions struct {
 	logFormat          string
 	backupDir          string
 	backupKeep         int
+	tlsCert, tlsKey    string
 	plugins            pluginOptions
 }
 
@@ -70,6 +70,8 @@ ends it at once.`,
 	fs.StringVar(&o.logFormat, "log-format", "text", "text or json")
 	fs.StringVar(&o.backupDir, "backup-dir", "", "`DIR` of the snapshots that are taken daily (default backups in the data directory)")
 	fs.IntVar(&o.backupKeep, "backup-keep", 7, "how many of these are kept; 0: none is taken")
+	fs.StringVar(&o.tlsCert, "tls-cert", "", "`FILE` of a certificate and its chain; read again when it changes (default: one that is made in the data directory)")
+	fs.StringVar(&o.tlsKey, "tls-key", "", "`FILE` of its key")
 	o.plugins.bind(fs)
 	return cmd
 }
@@ -111,7 +113,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 // that they can be shown.
 func (a *app) endpointOptions(o serveOptions) (endpoint.Options, error) {
 	opts := endpoint.Options{DataDir: o.dataDir, PluginDir: o.pluginDir, Listen: o.listen, Socket: a.flags.socket, Version: version, BackupDir: o.backupDir, BackupKeep: o.backupKeep,
-		PluginEnv: o.plugins.env, PluginPaths: o.plugins.paths, NoSandbox: o.plugins.noSandbox}
+		TLSCert: o.tlsCert, TLSKey: o.tlsKey, PluginEnv: o.plugins.env, PluginPaths: o.plugins.paths, NoSandbox: o.plugins.noSandbox}
 	if o.backupKeep <= 0 {
 		opts.BackupKeep = -1
 	}
@@ -176,8 +178,9 @@ func (a *app) announce(ctx context.Context, e *endpoint.Endpoint, opts endpoint.
 	})
 }
 
-// fingerprint is the SHA-256 of the certificate that the address serves, as
-// --fingerprint takes it.
+// fingerprint is what --fingerprint takes: the SHA-256 of the certificate that the
+// address serves, or of the endpoint's own CA behind it, which stays when that is
+// renewed.
 func fingerprint(ctx context.Context, addr string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -188,7 +191,10 @@ func fingerprint(ctx context.Context, addr string) (string, error) {
 		return "", model.Errorf(model.Internal, "cannot read the endpoint's own certificate: %w", err)
 	}
 	defer conn.Close()
-	state := conn.(*tls.Conn).ConnectionState()
-	sum := sha256.Sum256(state.PeerCertificates[0].Raw)
-	return "SHA256:" + hex.EncodeToString(sum[:]), nil
+	shown := conn.(*tls.Conn).ConnectionState().PeerCertificates
+	pin := shown[0]
+	if ca := shown[len(shown)-1]; ca.IsCA && ca.CheckSignatureFrom(ca) == nil {
+		pin = ca
+	}
+	return certificate.Fingerprint(pin), nil
 }

@@ -99,6 +99,7 @@ func commands(a *app) []*cobra.Command {
 		newContentsCommand(a),
 		newUserCommand(a),
 		newTokenCommand(a),
+		newCertificateCommand(a),
 		newBackupCommand(a),
 		newRestoreCommand(a),
 		newServeCommand(a),

@@ -46,16 +46,32 @@ func tlsConfig(o Options, local bool) (*tls.Config, error) {
 // errPin is what a server with another certificate gets.
 var errPin = errors.New("certificate does not have the expected fingerprint")
 
-// checkPin compares the SHA-256 of the server's certificate.
+// checkPin compares the SHA-256 of the server's certificate, or of the CA that
+// issued it: an endpoint renews its certificate, and keeps its CA.
 func checkPin(want [sha256.Size]byte, s tls.ConnectionState) error {
-	if len(s.PeerCertificates) == 0 {
-		return errPin
+	for i, cert := range s.PeerCertificates {
+		got := sha256.Sum256(cert.Raw)
+		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			continue
+		}
+		if i == 0 {
+			return nil
+		}
+		return issuedBy(cert, s.PeerCertificates)
 	}
-	got := sha256.Sum256(s.PeerCertificates[0].Raw)
-	if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-		return errPin
+	return errPin
+}
+
+// issuedBy checks a chain against the one CA in it that is trusted. Its names are
+// of no matter: the pin stands for them.
+func issuedBy(ca *x509.Certificate, chain []*x509.Certificate) error {
+	roots, between := x509.NewCertPool(), x509.NewCertPool()
+	roots.AddCert(ca)
+	for _, cert := range chain[1:] {
+		between.AddCert(cert)
 	}
-	return nil
+	_, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between})
+	return err
 }
 
 // parseFingerprint reads hex with or without colons, in either case.
