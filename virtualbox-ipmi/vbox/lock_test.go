@@ -34,9 +34,9 @@ func TestLockIsExclusive(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, _, err := m.Lock(soon(t), "ab-1"); !errors.Is(err, context.DeadlineExceeded) || Wire(err).Kind() != model.Timeout {
-		t.Errorf("a second time: %v", err)
+		t.Fatalf("a second time: %v", err)
 	}
-	if _, other, err := m.Lock(soon(t), "ab-2"); err != nil {
+	if _, other, err := m.Lock(t.Context(), "ab-2"); err != nil {
 		t.Errorf("another virtual machine: %v", err)
 	} else {
 		other()
@@ -51,7 +51,7 @@ func TestLockIsExclusive(t *testing.T) {
 	}
 	unlock()
 	unlock()
-	if _, unlock, err := m.Lock(soon(t), "ab-1"); err != nil {
+	if _, unlock, err := m.Lock(t.Context(), "ab-1"); err != nil {
 		t.Errorf("given back: %v", err)
 	} else {
 		unlock()
@@ -74,11 +74,13 @@ func TestLockBetweenManagers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, _, err := b.Lock(soon(t), "vm"); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "another process") {
-		t.Errorf("%v", err)
+		t.Fatalf("%v", err)
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
 	got := make(chan error, 1)
 	go func() {
-		_, unlock, err := b.Lock(t.Context(), "vm")
+		_, unlock, err := b.Lock(ctx, "vm")
 		if err == nil {
 			unlock()
 		}

@@ -129,7 +129,6 @@ var repeats = []struct {
 	{"a child that keeps the output", sim.Fault{Kind: sim.FaultChild, Count: 1}, []string{"modifyvm", "VM", "--cpus", "2"}, "modify", 1, "", false},
 	{"hung read", sim.Fault{Kind: sim.FaultHang, Count: 1}, []string{"list", "vms"}, "", 0, TimedOut, false},
 	{"hung change", sim.Fault{Kind: sim.FaultHang, Count: 1}, []string{"modifyvm", "VM", "--cpus", "2"}, "modify", 0, TimedOut, true},
-	{"change that hung behind", sim.Fault{Kind: sim.FaultHangAfter, Count: 1}, []string{"modifyvm", "VM", "--cpus", "2"}, "modify", 1, TimedOut, true},
 }
 
 // TestRepeats holds what is run again, and what must not be.
@@ -138,9 +137,14 @@ func TestRepeats(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, func(o *Options, _ *sim.Options) {
-				o.LockedFor = 400 * time.Millisecond
-				if tt.class == TimedOut {
+				o.LockedFor = time.Minute
+				switch tt.class {
+				case Locked:
+					o.LockedFor = 100 * time.Millisecond
+				case TimedOut:
 					o.ReadTimeout, o.ChangeTimeout = time.Second, time.Second
+				default:
+					o.ReadTimeout, o.ChangeTimeout, o.StartTimeout = time.Minute, time.Minute, time.Minute
 				}
 			})
 			r.faults(t, tt.fault)
@@ -159,6 +163,31 @@ func TestRepeats(t *testing.T) {
 				t.Errorf("executed %d times, want %d", n, tt.executed)
 			}
 		})
+	}
+}
+
+// TestKilledBehind: a change that is killed after its work was done is an unknown
+// outcome, also when the caller's time was over and not its own.
+func TestKilledBehind(t *testing.T) {
+	r := newRig(t, nil)
+	r.faults(t, sim.Fault{Kind: sim.FaultHangAfter, Count: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	worked := make(chan struct{})
+	go func() {
+		defer close(worked)
+		defer cancel()
+		for {
+			if n, err := r.host.Executed("", "modify"); n > 0 || err != nil || !pause(ctx, 20*time.Millisecond) {
+				return
+			}
+		}
+	}()
+	_, err := r.Run(ctx, "modifyvm", r.vm, "--cpus", "2")
+	cancel()
+	<-worked
+	if ClassOf(err) != TimedOut || Wire(err).Kind() != model.UnknownOutcome || r.executed(t, "modify") != 1 {
+		t.Errorf("executed %d: %v", r.executed(t, "modify"), err)
 	}
 }
 
@@ -362,7 +391,7 @@ func TestEndedContext(t *testing.T) {
 
 // TestGroupIsKilled: with a command that does not end its children end too.
 func TestGroupIsKilled(t *testing.T) {
-	r := newRig(t, func(o *Options, _ *sim.Options) { o.ReadTimeout = 300 * time.Millisecond })
+	r := newRig(t, func(o *Options, _ *sim.Options) { o.ReadTimeout = time.Second })
 	r.faults(t, sim.Fault{Kind: sim.FaultHang, Count: 1})
 	pids := make(chan int, 1)
 	r.kill = func(pid int) error {
@@ -382,7 +411,7 @@ func TestGroupIsKilled(t *testing.T) {
 // TestUnkillable: a command that cannot be killed is given up, and keeps its
 // place until it ends.
 func TestUnkillable(t *testing.T) {
-	r := newRig(t, func(o *Options, _ *sim.Options) { o.ReadTimeout, o.Concurrency = 200*time.Millisecond, 1 })
+	r := newRig(t, func(o *Options, _ *sim.Options) { o.ReadTimeout, o.Concurrency = time.Second, 1 })
 	r.faults(t, sim.Fault{Kind: sim.FaultHang, Count: 1})
 	pids := make(chan int, 1)
 	r.kill = func(pid int) error {
