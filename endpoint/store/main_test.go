@@ -26,6 +26,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(holdEnv); dir != "" {
 		os.Exit(hold(dir))
 	}
+	if dir := os.Getenv(writeEnv); dir != "" {
+		os.Exit(writeUntilKilled(dir))
+	}
 	goleak.VerifyTestMain(m)
 }
 
