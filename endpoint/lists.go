@@ -214,30 +214,22 @@ func (v view) cut(k *kind, raw json.RawMessage) (json.RawMessage, error) {
 	if len(v.slim) == 0 && v.params == nil {
 		return raw, nil
 	}
-	var object map[string]json.RawMessage
-	if err := model.Unmarshal(raw, &object); err != nil {
-		return nil, err
-	}
-	if v.params != nil && object["Params"] != nil {
-		var params map[string]json.RawMessage
-		if err := model.Unmarshal(object["Params"], &params); err != nil {
-			return nil, err
+	return query.Rewrite(raw, func(field string, value []byte) []byte {
+		switch {
+		case field != k.keyField() && field != "Name" && slices.Contains(v.slim, field):
+			return nil
+		case field == "Partial":
+			return []byte("true")
+		case field == "Params" && v.params != nil:
+			return query.Rewrite(value, func(param string, value []byte) []byte {
+				if slices.Contains(v.params, param) {
+					return value
+				}
+				return nil
+			})
 		}
-		kept, err := model.Marshal(only(params, v.params))
-		if err != nil {
-			return nil, err
-		}
-		object["Params"] = kept
-	}
-	for _, field := range v.slim {
-		if field != k.keyField() && field != "Name" {
-			delete(object, field)
-		}
-	}
-	if object["Partial"] != nil {
-		object["Partial"] = json.RawMessage("true")
-	}
-	return model.Marshal(object)
+		return value
+	}), nil
 }
 
 // only returns the members of those names.

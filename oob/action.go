@@ -104,6 +104,7 @@ func runAction(ctx context.Context, a *app, call actionCall, o actionOptions) er
 			return err
 		}
 		call.params = params
+		o.selection.brief = true
 		machines, missing, err := resolve(ctx, c, o.selection)
 		if err != nil {
 			return err

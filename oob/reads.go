@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -72,11 +73,22 @@ func (s *sweep) request() client.ReadRequest {
 	return out
 }
 
-// take gives r the answers as they come.
+// take gives r the answers as they come. What they print is written when none waits
+// to be taken.
 func (s *sweep) take(r *report) {
+	out := bufio.NewWriterSize(r.app.stdout, printAtOnce)
+	unbuffered := r.app.stdout
+	r.app.stdout = out
+	defer func() {
+		r.app.stdout = unbuffered
+		r.printed(out.Flush())
+	}()
 	ticker := time.NewTicker(tickEvery)
 	defer ticker.Stop()
 	for {
+		if len(s.answers) == 0 {
+			r.printed(out.Flush())
+		}
 		select {
 		case a, more := <-s.answers:
 			if !more {
@@ -101,6 +113,9 @@ func (s *sweep) answered(r *report, a client.ReadAnswer) {
 		r.add(out)
 	}
 }
+
+// printAtOnce is how many bytes are printed by one call of the system at most.
+const printAtOnce = 64 << 10
 
 // errLeftOut is why a machine has no answer although all went well.
 var errLeftOut = errors.New("it left the machine out")

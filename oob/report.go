@@ -134,7 +134,13 @@ func (r *report) print(bad bool, names, text string) {
 	if bad {
 		w = r.app.stderr
 	}
-	if _, err := fmt.Fprintf(w, "%s: %s\n", clean(names), clean(text)); err != nil && r.err == nil {
+	_, err := fmt.Fprintf(w, "%s: %s\n", clean(names), clean(text))
+	r.printed(err)
+}
+
+// printed notes what came of printing.
+func (r *report) printed(err error) {
+	if err != nil && r.err == nil {
 		r.err = model.Errorf(model.Internal, "cannot print: %w", err)
 	}
 }

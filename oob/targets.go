@@ -20,6 +20,8 @@ type selection struct {
 	all      bool
 	filters  []string
 	parallel int
+	// brief has only that of machines listed that an action needs to know.
+	brief bool
 }
 
 // The bounds of --parallel.
@@ -88,7 +90,7 @@ func resolve(ctx context.Context, c *client.Client, s selection) (found []machin
 		return nil, nil, err
 	}
 	if len(s.args) == 0 {
-		found, err = listMachines(ctx, c, s.filters)
+		found, err = listMachines(ctx, c, s.filters, s.brief)
 		return found, nil, err
 	}
 	names, err := hostlist.Expand(strings.Join(s.args, ","))
@@ -97,7 +99,7 @@ func resolve(ctx context.Context, c *client.Client, s selection) (found []machin
 	}
 	profiles := slices.ContainsFunc(names, isProfile)
 	if profiles || len(names) > fewNames {
-		machines, err := listMachines(ctx, c, nil)
+		machines, err := listMachines(ctx, c, nil, s.brief)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -107,9 +109,23 @@ func resolve(ctx context.Context, c *client.Client, s selection) (found []machin
 	return lookUp(ctx, c, names, s.parallel)
 }
 
+// What an action does not need to know of a machine, and the params that it does:
+// a whole machine has ten times as much.
+var (
+	briefWithout = []string{
+		"Validated", "Available", "Errors", "ReadOnly", "Meta", "Endpoint", "Bundle", "Description", "CurrentJob", "Stage", "BootEnv",
+		"Tasks", "CurrentTask", "RetryTaskAttempt", "TaskErrorStacks", "Runnable", "Secret", "OS", "HardwareAddrs", "Workflow", "Arch",
+		"Locked", "Context", "Fingerprint", "Pool", "PoolAllocated", "PoolStatus", "WorkflowComplete",
+	}
+	briefParams = []string{"machine-plugin", "oob/driver", "oob/protected", paramTimeout}
+)
+
 // listMachines lists the machines that all filters match, sorted by name.
-func listMachines(ctx context.Context, c *client.Client, filters []string) ([]machine, error) {
+func listMachines(ctx context.Context, c *client.Client, filters []string, brief bool) ([]machine, error) {
 	var query client.Query
+	if brief {
+		query.Without, query.Params = briefWithout, briefParams
+	}
 	for _, f := range filters {
 		field, value, ok := strings.Cut(f, "=")
 		if !ok || field == "" {

@@ -388,3 +388,30 @@ func BenchmarkFirstSelect(b *testing.B) {
 		table.Select(l, all, c)
 	}
 }
+
+func TestRewrite(t *testing.T) {
+	fn := func(name string, value []byte) []byte {
+		switch name {
+		case "gone", "ré":
+			return nil
+		case "new":
+			return []byte("true")
+		}
+		return value
+	}
+	for in, want := range map[string]string{
+		`{}`:                 `{}`,
+		` { } `:              `{}`,
+		`{"gone":1}`:         `{}`,
+		`{"gone":1,"a":"}"}`: `{"a":"}"}`,
+		`{ "a" : [1, {"gone":2}], "gone":{"a":[]} , "new":false }`: `{"a":[1, {"gone":2}],"new":true}`,
+		`{"a\"b":1,"r\u00e9":2,"c":3,"gone":4}`:                    `{"a\"b":1,"c":3}`,
+		`[1]`:                                                      `[1]`,
+		`null`:                                                     `null`,
+		``:                                                         ``,
+	} {
+		if got := string(Rewrite([]byte(in), fn)); got != want {
+			t.Errorf("%s becomes %s, want %s", in, got, want)
+		}
+	}
+}

@@ -46,6 +46,31 @@ func Members(object []byte, fn func(key, value []byte) bool) {
 	}
 }
 
+// Rewrite returns an object whose members have the values that fn returns for
+// them, without those for which that is nil. What is no object stays as it is.
+func Rewrite(object []byte, fn func(name string, value []byte) []byte) []byte {
+	if i := blanks(object, 0); i >= len(object) || object[i] != '{' {
+		return object
+	}
+	out := append(make([]byte, 0, len(object)+8), '{')
+	Members(object, func(key, value []byte) bool {
+		name, ok := unquote(key)
+		if !ok {
+			return true
+		}
+		if value = fn(name, value); value == nil {
+			return true
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(append(out, key...), ':')
+		out = append(out, value...)
+		return true
+	})
+	return append(out, '}')
+}
+
 // elements calls fn with each element of an array.
 func elements(array []byte, fn func(value []byte)) {
 	i := blanks(array, 0)

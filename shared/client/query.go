@@ -46,6 +46,9 @@ type Query struct {
 	Reverse bool
 	Limit   int // at most so many; 0 means all
 	Offset  int // leaves out so many of the first
+	// Without are fields that are left out of each object, and Params, unless nil,
+	// the only params that are in it. Other endpoints than ours may send all.
+	Without, Params []string
 }
 
 // errNoCount is what an endpoint gets that does not count.
@@ -62,6 +65,11 @@ func (q Query) suffix() string {
 	}
 	if q.Reverse {
 		values.Set("reverse", "true")
+	}
+	for name, list := range map[string][]string{"slim": q.Without, "params": q.Params} {
+		if len(list) > 0 {
+			values.Set(name, strings.Join(list, ","))
+		}
 	}
 	for name, n := range map[string]int{"limit": q.Limit, "offset": q.Offset} {
 		if n > 0 {
