@@ -25,7 +25,9 @@ func (l leakChecked) Run() int {
 }
 
 func TestMain(m *testing.M) {
-	os.Exit(testscript.RunMain(leakChecked{m}, map[string]func() int{"oob": mainCode, "toy": toyMain}))
+	os.Exit(testscript.RunMain(leakChecked{m}, map[string]func() int{
+		"oob": mainCode, "toy": toyMain, "VBoxManage": simVBoxMain, "VBoxHeadless": simVBoxMain,
+	}))
 }
 
 // noExitSleep is the value of GORACE that has a process under the race detector
