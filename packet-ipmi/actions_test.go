@@ -52,9 +52,10 @@ func TestBusyDeviceIsWaitedFor(t *testing.T) {
 		t.Errorf("%+v, executed %v", res, l.sim.AllExecuted(l.id))
 	}
 	l.sim.Change(l.id, func(d *packet.Device) { d.State = packet.Failed })
-	l.refused(t, model.Conflict, "the device is failed", model.PowerOff, nil)
+	soon := model.Params{"oob/timeout": 1}
+	l.refused(t, model.Conflict, "the device is failed", model.PowerOff, soon)
 	l.sim.Change(l.id, func(d *packet.Device) { d.State, d.Locked = packet.Active, true })
-	l.refused(t, model.Conflict, "locked device", model.PowerOff, nil)
+	l.refused(t, model.Conflict, "locked device", model.PowerOff, soon)
 }
 
 // A device cannot be made to boot from the network by an operating system that does

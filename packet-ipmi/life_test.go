@@ -360,14 +360,16 @@ func TestComparison(t *testing.T) {
 	if s.endpoint.machine(m.Uuid) == nil {
 		t.Fatal("deleted although the key may only not see it")
 	}
+	s.sim.Change(other, func(d *packet.Device) { d.Project = "elsewhere" }) // an empty account
+	passes()
 	s.sim.SetFaults()
 	s.sim.Remove(back)
-	s.sim.Change(other, func(d *packet.Device) { d.Project = "elsewhere" }) // an empty account
 	passes()
 	if s.endpoint.machine(m.Uuid) == nil {
 		t.Fatal("deleted although the listing is empty")
 	}
-	s.sim.Change(other, func(d *packet.Device) { d.Project = s.sim.ProjectID("second") })
+	second := s.sim.ProjectID("second")
+	s.sim.Change(other, func(d *packet.Device) { d.Project = second })
 	s.sim.Add("default", 1, packet.Device{Hostname: "new"})
 	until(t, "it is deleted", func() bool { return s.endpoint.machine(m.Uuid) == nil })
 	if len(s.endpoint.all()) != 1 || s.sim.Executed("", "delete") != 0 {
