@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -147,12 +149,27 @@ func (f *fake) list(w http.ResponseWriter, r *http.Request) {
 		}
 		return false
 	})
+	for _, object := range list {
+		shorten(object, r.URL.Query())
+	}
 	reply(w, 200, list)
+}
+
+// shorten leaves out of an object what a query does without.
+func shorten(object map[string]any, query url.Values) {
+	for field := range strings.SplitSeq(query.Get("slim"), ",") {
+		delete(object, field)
+	}
+	if params, ok := object["Params"].(map[string]any); ok && query.Has("params") {
+		maps.DeleteFunc(params, func(name string, _ any) bool {
+			return !slices.Contains(strings.Split(query.Get("params"), ","), name)
+		})
+	}
 }
 
 // selects reports whether a filter selects an object.
 func selects(object map[string]any, field, value string) bool {
-	if field == "limit" {
+	if field == "limit" || field == "slim" || field == "params" {
 		return true
 	}
 	if pattern, ok := strings.CutPrefix(value, "Re("); ok {

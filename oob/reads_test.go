@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -169,5 +170,52 @@ func TestReadsOfAnEndpointThatHangs(t *testing.T) {
 	r := newReport(a, "power status", 3, false)
 	if !s.run(t.Context(), r, c) || r.done != 3 || r.failed != 2 || strings.Count(out.String(), "waited 50ms") != 2 {
 		t.Errorf("%d answers, %d failed: %s", r.done, r.failed, out)
+	}
+}
+
+// What is answered is printed when nothing more is there to be taken, not at the
+// end.
+func TestManyAtOnceArePrintedAsTheyCome(t *testing.T) {
+	second := make(chan struct{})
+	a, _, _ := serveReads(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.ReadAll(r.Body)
+		_, _ = io.WriteString(w, `{"Key":"u1","Result":{"power":"on"}}`+"\n")
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-second:
+		case <-r.Context().Done():
+			return
+		}
+		_, _ = io.WriteString(w, `{"Key":"u2","Result":{"power":"on"}}`+"\n"+`{"Key":"u3","Result":{"power":"on"}}`+"\n")
+	})
+	in, out := io.Pipe()
+	a.stdout, a.flags.json = out, true
+	done := make(chan error, 1)
+	go func() {
+		done <- a.withClient(func(c *client.Client) error {
+			r := newReport(a, "power status", len(manyMachines), false)
+			inv := invocation{call: actionCall{command: model.PowerStatus}, o: actionOptions{selection: selection{parallel: 1}}, least: time.Minute}
+			for i := range manyMachines {
+				inv.machines = append(inv.machines, newMachine(&manyMachines[i]))
+			}
+			if !readAll(t.Context(), r, c, inv) {
+				t.Error("not asked at once")
+			}
+			return r.finish()
+		})
+		_ = out.Close()
+	}()
+	printed := bufio.NewReader(in)
+	for n := range len(manyMachines) {
+		line, err := printed.ReadString('\n')
+		if err != nil || !strings.Contains(line, `"power":"on"`) {
+			t.Fatalf("line %d is %q, %v", n, line, err)
+		}
+		if n == 0 {
+			close(second)
+		}
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

@@ -31,6 +31,37 @@ func TestSelectionCheck(t *testing.T) {
 	}
 }
 
+// What an action does not need of a machine is not asked for; what it does need is.
+func TestBriefMachines(t *testing.T) {
+	raw, err := model.Marshal(model.NewMachine("m1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fields map[string]any
+	if err := model.Unmarshal(raw, &fields); err != nil {
+		t.Fatal(err)
+	}
+	needed := []string{"Name", "Uuid", "Address", "Profiles", "Params", "Partial"}
+	for field := range fields {
+		if slices.Contains(briefWithout, field) == slices.Contains(needed, field) {
+			t.Errorf("field %s is needed: %v, and left out: %v", field, slices.Contains(needed, field), slices.Contains(briefWithout, field))
+		}
+	}
+	whole := model.NewMachine("m1")
+	whole.Address, whole.Profiles = "192.0.2.1", []string{"p"}
+	whole.Params = model.Params{"oob/driver": "ipmi", "oob/protected": true, "oob/timeout": 7, "machine-plugin": "x", "rack": 1}
+	got := newMachine(whole)
+	part := *whole
+	part.Params = model.Params{}
+	for _, name := range briefParams {
+		part.Params[name] = whole.Params[name]
+	}
+	brief := newMachine(&part)
+	if brief.driver != got.driver || brief.protected != got.protected || timeoutIn(brief.params) != timeoutIn(got.params) || timeoutIn(got.params) == 0 {
+		t.Errorf("brief %+v, whole %+v", brief, got)
+	}
+}
+
 func TestPick(t *testing.T) {
 	machines := []machine{
 		{name: "a1", uuid: "u1", profiles: []string{"rack", "lab"}},
