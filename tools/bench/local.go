@@ -37,7 +37,7 @@ func (b *bench) launch(ctx context.Context, name string, params model.Params) (*
 		return nil, err
 	}
 	p, err := plugin.Launch(ctx, plugin.LaunchOptions{
-		Exec: plugin.Exec{Path: filepath.Join(b.bin, "plugins", name), Dir: dir},
+		Exec: plugin.Exec{Path: filepath.Join(b.bin, "plugins", name), Dir: dir, Env: b.environ},
 		Name: name, RuntimeDir: dir, StateDir: dir, Handler: host{}, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

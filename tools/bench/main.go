@@ -37,7 +37,9 @@ type bench struct {
 	self string // this program
 	bin  string // folder of the built programs
 	dir  string // temporary
-	runs int
+	// environ leads plugins to an endpoint on which nothing happens.
+	environ []string
+	runs    int
 	// machines are those of the endpoint whose API is measured.
 	machines int
 }
@@ -59,6 +61,8 @@ var figures = []struct {
 	{"endpoint", (*bench).endpoint},
 	{"actions", (*bench).actions},
 	{"api", (*bench).api},
+	{"vbox", (*bench).vbox},
+	{"store", (*bench).store},
 }
 
 func main() {
@@ -106,6 +110,9 @@ func measure(ctx context.Context) (err error) {
 		return fmt.Errorf("cannot make a folder: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
+	events, environ := startEvents()
+	defer events.Close()
+	b.environ = environ
 	for _, f := range figures {
 		if !strings.HasPrefix(f.name, *only) && !strings.HasPrefix(*only, f.name) {
 			continue
