@@ -31,9 +31,10 @@ type inbox struct {
 	iovs  [inboxSize]unix.Iovec
 	froms [inboxSize][unix.SizeofSockaddrInet6]byte
 	data  [inboxSize][maxDatagram]byte
-	count int   // that came by the last call
-	errno error // of the last call
-	once  func(fd uintptr) bool
+	take  func(fd uintptr) bool // takeAll; a method value is a new object each time
+	errno error                 // that ended the last receive
+	// deliver is what receive was given.
+	deliver func(b []byte, from netip.AddrPort)
 }
 
 // newInbox returns one for the socket.
@@ -50,43 +51,50 @@ func newInbox(s *net.UDPConn) (*inbox, error) {
 		h.Name, h.Iov = &b.froms[i][0], &b.iovs[i]
 		h.SetIovlen(1)
 	}
-	b.once = b.take // a method value is a new object each time
+	b.take = b.takeAll
 	return b, nil
 }
 
-// receive waits for datagrams and returns how many came. An error is that of the
+// receive hands over each datagram that comes, valid until the next, and who sent
+// it. A longer one than fits is cut. It returns with an error only: that of the
 // socket, or of a datagram that the network returned.
-func (b *inbox) receive() (int, error) {
-	if err := b.raw.Read(b.once); err != nil {
-		return 0, err
+func (b *inbox) receive(deliver func(b []byte, from netip.AddrPort)) error {
+	b.deliver, b.errno = deliver, nil
+	if err := b.raw.Read(b.take); err != nil {
+		return err
 	}
-	return b.count, b.errno
+	return b.errno
 }
 
-// take takes what is there; it reports false if that is nothing.
-func (b *inbox) take(fd uintptr) bool {
-	for i := range b.heads {
-		b.heads[i].head.Namelen = unix.SizeofSockaddrInet6 // the last call set it
-	}
+// takeAll takes what is there, and reports false to be called again when there is
+// more. A call that leaves room has emptied the socket: another one would only say
+// so, and who comes later is told of by the kernel.
+func (b *inbox) takeAll(fd uintptr) bool {
 	for {
+		for i := range b.heads {
+			b.heads[i].head.Namelen = unix.SizeofSockaddrInet6 // the last call set it
+		}
 		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd,
 			uintptr(unsafe.Pointer(&b.heads[0])), inboxSize, unix.MSG_DONTWAIT, 0, 0)
-		b.count, b.errno = int(n), nil
 		switch errno {
 		case 0:
-			return true
+			for i := range int(n) {
+				b.deliver(b.datagram(i))
+			}
+			if n < inboxSize {
+				return false
+			}
 		case unix.EINTR:
-			continue
 		case unix.EAGAIN:
 			return false
+		default:
+			b.errno = errno
+			return true
 		}
-		b.count, b.errno = 0, errno
-		return true
 	}
 }
 
-// datagram is the i-th that came, valid until the next call, and who sent it. A
-// longer one than fits is cut.
+// datagram is the i-th that came, and who sent it.
 func (b *inbox) datagram(i int) ([]byte, netip.AddrPort) {
 	h := &b.heads[i]
 	return b.data[i][:min(h.n, maxDatagram)], sender(b.froms[i][:min(h.head.Namelen, unix.SizeofSockaddrInet6)])

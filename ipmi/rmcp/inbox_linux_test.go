@@ -40,17 +40,3 @@ func TestSender(t *testing.T) {
 		}
 	}
 }
-
-// TestInboxTakesManyByOneCall: what waits comes by as few calls as there is room
-// for.
-func TestInboxTakesManyByOneCall(t *testing.T) {
-	in, at, from := socketPair(t, "127.0.0.1")
-	for range inboxSize + 3 {
-		post(t, from, addrOf(at), []byte("one of many"))
-	}
-	for _, want := range []int{inboxSize, 3} {
-		if n, err := in.receive(); n != want || err != nil {
-			t.Errorf("%d datagrams, want %d; %v", n, want, err)
-		}
-	}
-}

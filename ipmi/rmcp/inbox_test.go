@@ -49,21 +49,27 @@ func post(tb testing.TB, from *net.UDPConn, to netip.AddrPort, b []byte) {
 	}
 }
 
-// collect takes datagrams until there are so many, and counts the errors between.
-func collect(tb testing.TB, in *inbox, want int) (got [][]byte, failed int) {
+// letter is a datagram that came.
+type letter struct {
+	text []byte
+	from netip.AddrPort
+}
+
+// collect takes so many datagrams, and counts the errors between.
+func collect(tb testing.TB, in *inbox, at *net.UDPConn, want int) (got []letter, failed int) {
 	tb.Helper()
 	for len(got) < want {
-		n, err := in.receive()
-		if err != nil {
-			if !errors.Is(err, syscall.ECONNREFUSED) {
-				tb.Fatal(err)
+		err := in.receive(func(b []byte, from netip.AddrPort) {
+			got = append(got, letter{bytes.Clone(b), netip.AddrPortFrom(from.Addr().Unmap(), from.Port())})
+			if len(got) == want {
+				_ = at.SetReadDeadline(time.Unix(1, 0)) // that is all
 			}
+		})
+		switch {
+		case errors.Is(err, syscall.ECONNREFUSED):
 			failed++
-			continue
-		}
-		for i := range n {
-			b, _ := in.datagram(i)
-			got = append(got, bytes.Clone(b))
+		case len(got) < want:
+			tb.Fatalf("%d datagrams, want %d: %v", len(got), want, err)
 		}
 	}
 	return got, failed
@@ -83,10 +89,10 @@ func TestInboxTakesAllInOrder(t *testing.T) {
 					sent = append(sent, b[:min(n, maxDatagram)])
 				}
 			}
-			got, _ := collect(t, in, len(sent))
+			got, _ := collect(t, in, at, len(sent))
 			for i := range sent {
-				if !bytes.Equal(got[i], sent[i]) {
-					t.Fatalf("datagram %d has %d bytes, want %d", i, len(got[i]), len(sent[i]))
+				if !bytes.Equal(got[i].text, sent[i]) {
+					t.Fatalf("datagram %d has %d bytes, want %d", i, len(got[i].text), len(sent[i]))
 				}
 			}
 		})
@@ -106,18 +112,11 @@ func TestInboxTellsWhoSent(t *testing.T) {
 				want[addrOf(from)] = text
 				post(t, from, addrOf(at), []byte(text))
 			}
-			for seen := 0; seen < senders; {
-				n, err := in.receive()
-				if err != nil {
-					t.Fatal(err)
+			got, _ := collect(t, in, at, senders)
+			for _, l := range got {
+				if want[l.from] != string(l.text) {
+					t.Errorf("%q is of %v, who sent %q", l.text, l.from, want[l.from])
 				}
-				for i := range n {
-					b, from := in.datagram(i)
-					if from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port()); want[from] != string(b) {
-						t.Errorf("%q is of %v, who sent %q", b, from, want[from])
-					}
-				}
-				seen += n
 			}
 		})
 	}
@@ -141,10 +140,10 @@ func TestInboxOutlivesErrors(t *testing.T) {
 		// An error that waits fails the next send: it is for that to be repeated.
 		_, _ = at.WriteToUDPAddrPort([]byte("to nobody"), closed)
 	}
-	got, _ := collect(t, in, rounds)
+	got, _ := collect(t, in, at, rounds)
 	for i := range got {
-		if !bytes.Equal(got[i], []byte{byte(i)}) {
-			t.Errorf("datagram %d is % x", i, got[i])
+		if !bytes.Equal(got[i].text, []byte{byte(i)}) {
+			t.Errorf("datagram %d is % x", i, got[i].text)
 		}
 	}
 }
@@ -154,8 +153,7 @@ func TestInboxEndsWithItsSocket(t *testing.T) {
 	in, at, _ := socketPair(t, "127.0.0.1")
 	ended := make(chan error, 1)
 	go func() {
-		_, err := in.receive()
-		ended <- err
+		ended <- in.receive(func([]byte, netip.AddrPort) { t.Error("something came") })
 	}()
 	if err := at.Close(); err != nil {
 		t.Fatal(err)
@@ -221,25 +219,51 @@ func TestDeafened(t *testing.T) {
 	tr.Deafen() // once more changes nothing
 }
 
-// BenchmarkInbox takes datagrams that wait, sixteen at a time.
+// TestInboxWakesForEach: datagrams that come one at a time, each after the one
+// before was taken, all come, although the socket was told to be empty each time.
+func TestInboxWakesForEach(t *testing.T) {
+	in, at, from := socketPair(t, "127.0.0.1")
+	const count = 500
+	taken, ended := make(chan byte), make(chan error, 1)
+	go func() {
+		ended <- in.receive(func(b []byte, _ netip.AddrPort) { taken <- b[0] })
+	}()
+	for i := range count {
+		post(t, from, addrOf(at), []byte{byte(i)})
+		select {
+		case got := <-taken:
+			if got != byte(i) {
+				t.Fatalf("datagram %d is told as %d", i, got)
+			}
+		case err := <-ended:
+			t.Fatalf("datagram %d did not come: %v", i, err)
+		}
+	}
+	_ = at.SetReadDeadline(time.Unix(1, 0)) // that is all
+	<-ended
+}
+
+// BenchmarkInbox takes datagrams that come sixteen at a time.
 func BenchmarkInbox(b *testing.B) {
 	const burst = 16
 	in, at, from := socketPair(b, "127.0.0.1")
+	if err := at.SetReadDeadline(time.Time{}); err != nil {
+		b.Fatal(err)
+	}
 	to, text := addrOf(at), make([]byte, 72)
+	taken, ended := make(chan struct{}, burst), make(chan error, 1)
+	go func() {
+		ended <- in.receive(func([]byte, netip.AddrPort) { taken <- struct{}{} })
+	}()
 	b.ReportAllocs()
 	for b.Loop() {
 		for range burst {
 			post(b, from, to, text)
 		}
-		for seen := 0; seen < burst; {
-			n, err := in.receive()
-			if err != nil {
-				b.Fatal(err)
-			}
-			for i := range n {
-				in.datagram(i)
-			}
-			seen += n
+		for range burst {
+			<-taken
 		}
 	}
+	_ = at.SetReadDeadline(time.Unix(1, 0)) // that is all
+	<-ended
 }

@@ -165,16 +165,12 @@ func (t *Transport) send(b []byte, peer netip.AddrPort) error {
 // read dispatches what comes in until the socket is closed.
 func (t *Transport) read(s *net.UDPConn, in *inbox) {
 	var p packet // one for all: who receives one copies what it keeps
+	deliver := func(b []byte, from netip.AddrPort) { t.dispatch(&p, b, from) }
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	for {
-		n, err := in.receive()
+		err := in.receive(deliver)
 		switch {
-		case err == nil:
-			for i := range n {
-				b, from := in.datagram(i)
-				t.dispatch(&p, b, from)
-			}
 		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
 			return
 		case !t.drain(s):

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"provision-plugins/shared/plugin"
 	"provision-plugins/sim/bmc"
 )
 
@@ -88,12 +89,18 @@ func (w *watcher) Write(p []byte) (int, error) {
 	return w.out.Write(p)
 }
 
-// run measures one run of a program and returns what it printed on stdout.
-func (b *bench) run(ctx context.Context, program string, args ...string) (usage, string, error) {
+// run measures one run of a program and returns what it printed on stdout. What
+// one run keeps, the next does not find.
+func (b *bench) run(ctx context.Context, program string, args ...string) (u usage, _ string, err error) {
+	state, err := os.MkdirTemp(b.dir, "state-")
+	if err != nil {
+		return u, "", fmt.Errorf("cannot run %s: %w", program, err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(state)) }()
 	file := filepath.Join(b.dir, "usage.json")
 	cmd := exec.CommandContext(ctx, b.self, append([]string{"launch", file, program}, args...)...)
+	cmd.Env = append(os.Environ(), plugin.EnvStateDir+"="+state)
 	out, err := cmd.Output()
-	var u usage
 	if err != nil {
 		return u, "", fmt.Errorf("cannot run %s: %w", program, err)
 	}
