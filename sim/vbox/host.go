@@ -102,7 +102,8 @@ func (h *Host) Command() string { return filepath.Join(h.dir, manageName) }
 // Dir is the host's folder.
 func (h *Host) Dir() string { return h.dir }
 
-// Close ends the processes of virtual machines. The folder stays.
+// Close ends the processes of virtual machines and waits until they are gone. The
+// folder stays.
 func (h *Host) Close() error {
 	var pids []int
 	err := h.change(func(w *world) error {
@@ -119,9 +120,24 @@ func (h *Host) Close() error {
 		return nil
 	})
 	for _, pid := range pids {
-		err = errors.Join(err, endProcess(pid))
+		err = errors.Join(err, endProcess(pid), h.gone(pid))
 	}
 	return err
+}
+
+// goneWithin is how long a process that was killed may take to go.
+const goneWithin = 10 * time.Second
+
+// gone waits until a process that was killed is gone.
+func (h *Host) gone(pid int) error {
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for began := time.Now(); alive(pid, headlessName); <-look.C {
+		if time.Since(began) > goneWithin {
+			return fmt.Errorf("cannot end process %d of a simulated virtual machine", pid)
+		}
+	}
+	return nil
 }
 
 // endProcess kills a process that may be gone already.

@@ -79,9 +79,10 @@ func (m *machine) unstable(w *world) bool {
 	return m.Unstable%3 == 1
 }
 
-// alive reports whether a process is there and runs the virtual machine. One
-// that ended and was not waited for does not count.
-func alive(pid int, uuid string) bool {
+// alive reports whether a process is there that has the word in its command line,
+// as that of a virtual machine has its UUID. One that ended and was not waited for
+// does not count.
+func alive(pid int, word string) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return false
 	}
@@ -89,5 +90,5 @@ func alive(pid int, uuid string) bool {
 		return true
 	}
 	line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
-	return err == nil && strings.Contains(string(line), uuid)
+	return err == nil && strings.Contains(string(line), word)
 }
