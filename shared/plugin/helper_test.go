@@ -153,6 +153,7 @@ type twin struct {
 	stuck  chan struct{}                   // what a stuck action waits for
 
 	client  atomic.Pointer[client.Client]
+	hanging atomic.Int64 // actions that hang
 	configs atomic.Int64
 }
 
@@ -276,6 +277,8 @@ func (i *twin) Action(ctx context.Context, a *model.Action) (any, error) {
 	case "leave":
 		return nil, i.leave(ctx)
 	case "hang", "look":
+		i.hanging.Add(1)
+		defer i.hanging.Add(-1)
 		<-ctx.Done()
 		return nil, context.Cause(ctx)
 	case "stuck":

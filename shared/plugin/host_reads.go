@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -124,6 +125,7 @@ type readStream struct {
 	opening bool
 	refused bool // none will be opened
 	rest    *time.Timer
+	idleFor time.Duration // after which it is closed; 0 is streamFor
 }
 
 // get returns the stream. Where it is not open it is opened; who comes meanwhile
@@ -173,7 +175,7 @@ func (s *readStream) closeIdle() {
 	if s.asker == nil {
 		return
 	}
-	if left := streamFor - s.asker.Idle(); left > 0 {
+	if left := cmp.Or(s.idleFor, streamFor) - s.asker.Idle(); left > 0 {
 		s.rest = time.AfterFunc(left, s.closeIdle)
 		return
 	}

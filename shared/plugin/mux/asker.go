@@ -61,7 +61,11 @@ func NewAsker(conn net.Conn, in io.Reader) *Asker {
 // again is kept by the other side if it has room. The error is one that has
 // ErrNotAsked in it, or says why the answer is lost.
 func (a *Asker) Ask(ctx context.Context, q *Question, again bool) (Answer, error) {
-	if err := a.out.room(ctx); err != nil {
+	err := ctx.Err()
+	if err == nil {
+		err = a.out.room(ctx)
+	}
+	if err != nil {
 		return Answer{}, fmt.Errorf("%w: %w", ErrNotAsked, err)
 	}
 	answered := make(chan Answer, 1)

@@ -512,3 +512,16 @@ func BenchmarkAskAgain(b *testing.B) {
 		}
 	})
 }
+
+// Who has left already asks nothing.
+func TestNothingIsAskedForThoseWhoHaveLeft(t *testing.T) {
+	p := connect(t, echo)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := p.Ask(ctx, question(t, "q"), true); !errors.Is(err, ErrNotAsked) || !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if n := p.prepared.Load(); n != 0 {
+		t.Errorf("%d questions were prepared", n)
+	}
+}
