@@ -2,6 +2,8 @@ package health
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io/fs"
 	"net"
@@ -34,6 +36,8 @@ type examination struct {
 	owner int
 	// up tells that the endpoint answers on its socket.
 	up bool
+	// shown is the certificate that its port shows; nil: none was seen.
+	shown *x509.Certificate
 }
 
 // checks are those of Examine, in the order in which they need one another.
@@ -174,13 +178,7 @@ func (e *examination) port(ctx context.Context) model.Check {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if e.up {
-		var dialer net.Dialer
-		conn, err := dialer.DialContext(ctx, "tcp", reachable(e.Listen))
-		if err != nil {
-			return bad(name, model.Unreachable, "nobody can connect to "+e.Listen, "name the address the endpoint serves with --listen")
-		}
-		_ = conn.Close() // nothing was sent
-		return good(name, e.Listen+" is served")
+		return e.served(ctx)
 	}
 	var config net.ListenConfig
 	l, err := config.Listen(ctx, "tcp", e.Listen)
@@ -192,6 +190,22 @@ func (e *examination) port(ctx context.Context) model.Check {
 	}
 	_ = l.Close() // it was free
 	return good(name, e.Listen+" is free")
+}
+
+// served checks that the port speaks TLS, and notes its certificate. Nothing is sent:
+// whether it is to be trusted is not asked here.
+func (e *examination) served(ctx context.Context) model.Check {
+	const name = "port"
+	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}}
+	conn, err := dialer.DialContext(ctx, "tcp", reachable(e.Listen))
+	if err != nil {
+		return bad(name, model.Unreachable, "the endpoint's API is not on "+e.Listen, "name the address that it serves with --listen")
+	}
+	if secure, ok := conn.(*tls.Conn); ok {
+		e.shown = secure.ConnectionState().PeerCertificates[0]
+	}
+	_ = conn.Close() // nothing was sent
+	return good(name, e.Listen+" is served")
 }
 
 // reachable is an address to connect to for one that is listened on.

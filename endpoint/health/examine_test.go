@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -152,14 +153,18 @@ func TestExamineWhileItIsDown(t *testing.T) {
 func TestExamineWhileItIsUp(t *testing.T) {
 	t.Parallel()
 	m := bench(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	m.Listen = l.Addr().String()
+	s := httptest.NewTLSServer(http.NotFoundHandler())
+	defer s.Close()
+	m.Listen = s.Listener.Addr().String()
+	remove(t, m.DataDir, "tls.crt") // the one that is shown counts
 	serve(t, m, up())
 	c := Examine(t.Context(), m)
+	want(t, c, "certificate", model.VerdictOK, s.Certificate().NotAfter.UTC().Format(time.DateOnly))
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	other := m
+	other.Listen = plain.Listener.Addr().String()
+	want(t, Examine(t.Context(), other), "port", model.VerdictFailed, "is not on")
 	for _, name := range []string{"endpoint", "ready", "port", "plugins"} {
 		want(t, c, name, model.VerdictOK, "")
 	}

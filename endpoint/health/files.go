@@ -14,15 +14,15 @@ import (
 	"syscall"
 	"time"
 
+	"provision-plugins/endpoint/certificate"
 	"provision-plugins/endpoint/secret"
 	"provision-plugins/shared/model"
 )
 
 const (
-	// certFile is the certificate in the data directory.
-	certFile = "tls.crt"
-	// certSoon is how long before its end a certificate is told of.
-	certSoon = 30 * 24 * time.Hour
+	// certSoon is how long before its end a certificate is told of: later than the
+	// endpoint renews one of its own.
+	certSoon = 20 * 24 * time.Hour
 	// maxFile bounds what is read of a file.
 	maxFile = 64 << 10
 
@@ -85,7 +85,10 @@ func readSome(path string) ([]byte, error) {
 // certificate checks the age of the certificate.
 func (e *examination) certificate(context.Context) model.Check {
 	const name = "certificate"
-	path := filepath.Join(e.DataDir, certFile)
+	if e.shown != nil {
+		return e.ageOf(e.shown)
+	}
+	path := filepath.Join(e.DataDir, certificate.CertFile)
 	text, err := readSome(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -101,15 +104,21 @@ func (e *examination) certificate(context.Context) model.Check {
 	if err != nil {
 		return bad(name, model.Invalid, path+" cannot be read: "+err.Error(), "remove it and its key to have both made anew, or put yours back")
 	}
+	return e.ageOf(cert)
+}
+
+// ageOf checks the age of a certificate.
+func (e *examination) ageOf(cert *x509.Certificate) model.Check {
+	const name = "certificate"
 	left := cert.NotAfter.Sub(e.Now())
 	until := "valid until " + cert.NotAfter.UTC().Format(time.DateOnly)
 	switch {
 	case e.Now().Before(cert.NotBefore):
 		return bad(name, model.Invalid, "not valid before "+cert.NotBefore.UTC().Format(time.DateOnly), "set the clock of this machine, or install the right certificate")
 	case left <= 0:
-		return bad(name, model.Invalid, "it has expired on "+cert.NotAfter.UTC().Format(time.DateOnly), "renew it; one that the endpoint has made is renewed when it starts")
+		return bad(name, model.Invalid, "it has expired on "+cert.NotAfter.UTC().Format(time.DateOnly), "renew it; one that the endpoint has made: oob certificate renew")
 	case left < certSoon:
-		return doubtful(name, until, fmt.Sprintf("that is in %d days", int(left.Hours()/24)), "renew it before; clients that pin it need the new fingerprint")
+		return doubtful(name, until, fmt.Sprintf("that is in %d days", int(left.Hours()/24)), "install its successor; one that the endpoint has made is renewed by itself while it runs")
 	}
 	return good(name, until)
 }
