@@ -74,7 +74,7 @@ func (h *Handle) Do(ctx context.Context, c *Call) error {
 		if err := o.prepare(ctx, h.login, p, c.Only); err != nil {
 			return nil, err
 		}
-		return nil, o.session.Do(ctx, &own)
+		return nil, o.command(ctx, p, &own)
 	}})
 	c.In = done.in
 	return err

@@ -1,6 +1,10 @@
 package broker
 
-import "provision-plugins/ipmi/rmcp"
+import (
+	"time"
+
+	"provision-plugins/ipmi/rmcp"
+)
 
 // line is owners that wait for a place, the first first.
 type line struct {
@@ -37,9 +41,10 @@ func (l *line) pop() *owner {
 // a BMC that costs little: it does not answer, or is waited for.
 type place struct {
 	owner *owner
-	taken bool // guarded by Broker.mu
-	once  bool // a login is not insisted on; of the job alone
-	again bool // a refused login is tried again soon; of the job alone
+	taken bool      // guarded by Broker.mu
+	once  bool      // a login is not insisted on; of the job alone
+	again bool      // a refused login is tried again soon; of the job alone
+	began time.Time // of the last command in this job; zero before the first; of the job alone
 }
 
 // silent gives the place up before the work is done: a BMC that does not answer

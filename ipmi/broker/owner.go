@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"slices"
 	"time"
@@ -55,7 +56,7 @@ func (o *owner) read(ctx context.Context, login rmcp.Login, p *place, c *Call) e
 			return err
 		}
 		if err = o.raise(ctx, p, c.Operator && !o.raised); err == nil {
-			err = o.session.Do(ctx, &c.Call)
+			err = o.command(ctx, p, &c.Call)
 		}
 		if !o.lost(ctx, err) || fresh || !again {
 			return err
@@ -110,7 +111,7 @@ func (o *owner) raise(ctx context.Context, p *place, needed bool) error {
 	if !o.session.MayControl() {
 		return &rmcp.Error{Reason: rmcp.Privilege, Step: step}
 	}
-	err := o.session.Do(ctx, &rmcp.Call{
+	err := o.command(ctx, p, &rmcp.Call{
 		Request:   &app.SetSessionPrivilegeLevelRequest{PrivilegeLevel: types.PrivilegeLevelOperator},
 		Class:     model.Read,
 		OnSilence: p.silent,
@@ -121,6 +122,41 @@ func (o *owner) raise(ctx context.Context, p *place, needed bool) error {
 	}
 	o.raised = o.raised || err == nil
 	return err
+}
+
+// command executes one command of the job under way, at a distance from the one
+// before it in the same job.
+func (o *owner) command(ctx context.Context, p *place, c *rmcp.Call) error {
+	if err := o.space(ctx, p, c.Request.Command().Name); err != nil {
+		return err
+	}
+	p.began = o.b.clock.Now()
+	return o.session.Do(ctx, c)
+}
+
+// space waits until the next command of the job may begin, and puts off the next
+// job. Before the first command there is nothing to wait for: the job itself has
+// waited.
+func (o *owner) space(ctx context.Context, p *place, step string) error {
+	if p.began.IsZero() {
+		return nil
+	}
+	b := o.b
+	b.mu.Lock()
+	wait := p.began.Add(o.interval).Sub(b.clock.Now())
+	o.next = b.clock.Now().Add(max(wait, 0) + o.interval)
+	b.mu.Unlock()
+	if wait <= 0 || o.pause(ctx, wait) {
+		return nil
+	}
+	e := &rmcp.Error{Reason: rmcp.Cancelled, Step: step, Err: context.Cause(ctx)}
+	switch {
+	case errors.Is(e.Err, net.ErrClosed):
+		e.Reason = rmcp.Closed
+	case errors.Is(e.Err, context.DeadlineExceeded):
+		e.Reason = TimeOver
+	}
+	return e
 }
 
 // noPrivilege are the completion codes with which a BMC denies a privilege level
@@ -136,7 +172,7 @@ func (o *owner) lost(ctx context.Context, err error) bool {
 		return false
 	}
 	switch e.Reason {
-	case rmcp.Privilege, rmcp.Cancelled, rmcp.Checksum:
+	case rmcp.Privilege, rmcp.Cancelled, rmcp.Checksum, TimeOver:
 		return false
 	}
 	o.drop()
@@ -157,6 +193,13 @@ func answered(err error) bool {
 	return e.Reason.RefusesLogin()
 }
 
+// slow reports whether the BMC needs more than the default distance.
+func (o *owner) slow() bool {
+	o.b.mu.Lock()
+	defer o.b.mu.Unlock()
+	return o.interval > DefaultInterval
+}
+
 // ensure opens a session for the login unless one is open, and tells whether it
 // did. That the login had no OPERATOR is not believed when OPERATOR is needed: it
 // may have been given since.
@@ -173,6 +216,9 @@ func (o *owner) ensure(ctx context.Context, login rmcp.Login, p *place, operator
 		return false, failure
 	}
 	o.drop()
+	if o.slow() {
+		p.began = o.b.clock.Now() // a weak BMC rests after a login, too
+	}
 	known := o.known
 	known.UserOnly = known.UserOnly && o.login == login && !operator
 	s, err := o.open(ctx, p, leave, &rmcp.Target{

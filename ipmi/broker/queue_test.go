@@ -236,12 +236,83 @@ func TestChangeOvertakes(t *testing.T) {
 	ledger := func() [3]int {
 		return [3]int{sim.Executed(bmc.PowerReset), sim.Executed(bmc.PowerDiag), sim.Executed(bmc.GetBoot)}
 	}
+	raisedAt(t, clock, sim, time.Second)
 	for step := range 52 {
 		clock.move(time.Second)
 		want := [3]int{1, min(step, 1), max(step-1, 0)}
 		eventually(t, fmt.Sprintf("after step %d: %v", step, want), func() bool { return ledger() == want && free(b) == 128 })
 	}
 	all.Wait()
+}
+
+// raisedAt moves the clock to where the first job raises the privilege, and waits
+// until it rests after that: the privilege is a command of its own.
+func raisedAt(tb testing.TB, clock *handClock, sim *bmc.BMC, apart time.Duration) {
+	tb.Helper()
+	sweep := clock.waiting() - 1 // all but the job's own timer
+	clock.move(apart)
+	eventually(tb, "it rests after the raise", func() bool {
+		return sim.Executed(bmc.SetPrivilege) == 1 && clock.waiting() == sweep+1
+	})
+}
+
+// TestIntervalWithinAJob: the raise of the privilege and the change that needs it
+// are one job and two commands; the one after them keeps its distance, too.
+func TestIntervalWithinAJob(t *testing.T) {
+	sim := startFleet(t, bmc.Options{On: true}).BMC(0)
+	clock := newClock()
+	b := newBroker(t, Options{Clock: clock})
+	h := open(t, b, sim.Addr())
+	done := make(chan error, 2)
+	go func() {
+		done <- control(bounded(t), h, chassis.ChassisControlHardReset, model.Once)
+		done <- poll(bounded(t), h, 1)
+	}()
+	for i, row := range []struct {
+		before, after [2]int // resets and reads
+	}{
+		{[2]int{0, 0}, [2]int{1, 0}},
+		{[2]int{1, 0}, [2]int{1, 1}},
+	} {
+		ledger := func() [2]int { return [2]int{sim.Executed(bmc.PowerReset), sim.Executed(bmc.GetBoot)} }
+		eventually(t, "it waits", func() bool { return sim.Executed(bmc.SetPrivilege) == 1 && clock.waiting() == 2 })
+		clock.move(DefaultInterval - time.Millisecond)
+		if got := ledger(); got != row.before {
+			t.Errorf("command %d too soon: %v", i, got)
+		}
+		clock.move(time.Millisecond)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if got := ledger(); got != row.after {
+			t.Errorf("after command %d: %v, want %v", i, got, row.after)
+		}
+	}
+}
+
+// TestIntervalWithinAJobEndsWithTheCaller: whose time is over while it waits has
+// sent no change, and leaves the session as it is.
+func TestIntervalWithinAJobEndsWithTheCaller(t *testing.T) {
+	sim := startFleet(t, bmc.Options{On: true}).BMC(0)
+	clock := newClock() // it stands still
+	b := newBroker(t, Options{Clock: clock})
+	h := open(t, b, sim.Addr())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- control(ctx, h, chassis.ChassisControlHardReset, model.Once) }()
+	eventually(t, "it waits", func() bool { return sim.Executed(bmc.SetPrivilege) == 1 && clock.waiting() == 2 })
+	cancel()
+	var e *rmcp.Error
+	if err := <-done; !errors.As(err, &e) || e.Sent || e.Reason != rmcp.Cancelled {
+		t.Errorf("it ended with %v", err)
+	}
+	if got := sim.Executed(bmc.PowerReset); got != 0 {
+		t.Errorf("%d resets", got)
+	}
+	if !b.Inspect(sim.Addr(), login).Session {
+		t.Error("the session was given up")
+	}
 }
 
 // TestInterval: commands to one BMC begin a distance apart; another BMC does not
@@ -272,7 +343,9 @@ func TestInterval(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	raisedAt(t, clock, f.BMC(0), apart)
 	for n := range 2 {
+		eventually(t, "it waits for its turn", func() bool { return clock.waiting() == 2 })
 		clock.move(apart - time.Millisecond)
 		if got := f.BMC(0).Executed(bmc.GetBoot); got != n {
 			t.Errorf("%d commands too soon", got-n)

@@ -59,7 +59,7 @@ func (r *run) do(ctx context.Context, st step) error {
 	var last error
 	for try := 1; ; try++ {
 		if err := r.open(ctx); err != nil {
-			return stillUnknown(last, err)
+			return st.untaken(last, err)
 		}
 		began := time.Now()
 		err := ctx.Err()
@@ -88,9 +88,18 @@ func (r *run) do(ctx context.Context, st step) error {
 func (st step) told(before, err error) error {
 	now := inStep(st.name, err)
 	if st.changes {
-		return now // it may have been executed, whatever was wrong before
+		return worse(before, now) // it may have been executed, whatever was wrong before
 	}
 	return telling(before, now)
+}
+
+// untaken is the error of a step for whose next try no session can be had.
+func (st step) untaken(before, err error) error {
+	now := telling(before, err)
+	if st.changes {
+		return worse(before, now)
+	}
+	return now
 }
 
 // once carries out a step that must not be taken twice. replied is false when
@@ -229,13 +238,18 @@ func telling(before, now error) error {
 	return now
 }
 
-// stillUnknown picks the error of a step that cannot be tried again: what may
-// have been executed before stays so.
-func stillUnknown(before, now error) error {
-	if model.KindOf(before) != model.UnknownOutcome || errors.Is(now, errTimeOver) {
-		return telling(before, now)
+// worse picks the error of a new try of a change, unless one before left it in
+// doubt and the new one does not: what may have been executed before stays so. The
+// larger exit code is the worse one.
+func worse(before, now error) error {
+	kind := model.KindOf(before)
+	switch {
+	case before == nil || !mayBeDone(before) || model.KindOf(now).Info().Exit >= kind.Info().Exit:
+		return now
+	case errors.Is(now, errTimeOver):
+		return before
 	}
-	return model.Errorf(model.UnknownOutcome, "%s; then %s", textOf(before), textOf(now))
+	return model.Errorf(kind, "%s; then %s", textOf(before), textOf(now))
 }
 
 // errTimeOver marks an error that has no cause but the end of the time.
