@@ -56,12 +56,14 @@ func (w *world) play(ctx context.Context) error {
 		title string
 		run   func(context.Context) error
 	}{
-		{"An endpoint with four plugins in its plugin dir, 64 BMCs, a Slack workspace", w.prepare},
+		{"An endpoint with four plugins in its plugin dir, 64 BMCs, two VirtualBox VMs, a Slack workspace", w.prepare},
 		{"Power on the fleet", w.powerOn},
 		{"Network boot and power cycle of rack 2", w.cycleRack},
 		{"Read the states back", w.readBack},
 		{"A reply to a power cycle is lost", w.loseReply},
 		{"A silent BMC, and a password that no longer holds", w.faults},
+		{"A VirtualBox VM boots once from the network", w.driveVMs},
+		{"VBoxSVC is killed under a VM", w.loseService},
 		{"What Slack was told", w.slackPosts},
 		{"No secret was printed, logged or posted", w.secrets},
 	} {
@@ -96,7 +98,10 @@ func (w *world) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return w.check("machines added from the CSV", len(machines) == w.fleet.Len(), "%d of %d", len(machines), w.fleet.Len())
+	if err := w.check("machines added from the CSV", len(machines) == w.fleet.Len(), "%d of %d", len(machines), w.fleet.Len()); err != nil {
+		return err
+	}
+	return w.addVMs(ctx)
 }
 
 // pluginsFound waits until the endpoint lists the four plugins and runs ipmi.

@@ -19,6 +19,7 @@ import (
 	"provision-plugins/shared/client"
 	"provision-plugins/sim/bmc"
 	"provision-plugins/sim/slack"
+	"provision-plugins/sim/vbox"
 )
 
 // The simulated site.
@@ -35,14 +36,15 @@ const (
 
 // world is everything the demo runs.
 type world struct {
-	out    io.Writer
-	bin    string
-	dir    string // temporary; removed at the end
-	fleet  *bmc.Fleet
-	slack  *slack.Server
-	serve  *exec.Cmd
-	served chan error // gets the endpoint's end, once
-	api    *client.Client
+	out     io.Writer
+	bin     string
+	dir     string // temporary; removed at the end
+	fleet   *bmc.Fleet
+	slack   *slack.Server
+	virtual *vbox.Host
+	serve   *exec.Cmd
+	served  chan error // gets the endpoint's end, once
+	api     *client.Client
 
 	passed int
 	seen   bytes.Buffer // all that the commands printed
@@ -101,6 +103,9 @@ func (w *world) build(ctx context.Context, bin string, s sabotage) (err error) {
 		return err
 	}
 	if w.slack, err = slack.New(slack.Options{Token: slackToken, Channels: []string{channel}}); err != nil {
+		return err
+	}
+	if err = w.startVMs(); err != nil {
 		return err
 	}
 	if err = w.files(); err != nil {
@@ -228,6 +233,9 @@ func (w *world) close() error {
 	if w.fleet != nil {
 		errs = append(errs, w.fleet.Close())
 	}
+	if w.virtual != nil {
+		errs = append(errs, w.virtual.Close())
+	}
 	if w.dir != "" {
 		errs = append(errs, os.RemoveAll(w.dir))
 	}
@@ -252,16 +260,17 @@ func (w *world) ended() error {
 // howTo tells how to use what is running.
 func (w *world) howTo() {
 	w.say(`
-Running: %d simulated BMCs, a simulated Slack, an endpoint with its plugins. In another terminal:
+Running: %d simulated BMCs, %d simulated VirtualBox VMs, a simulated Slack, an endpoint with its plugins. In another terminal:
 
   export OOB_SOCKET=%s PATH=%s:$PATH
   oob machine list
   oob power on rack1n[01-16] --yes
   oob boot pxe rack1n01 && oob power cycle rack1n01 --yes
+  oob power on vm1 && oob boot pxe vm1 && oob power cycle vm1 --yes
   oob power status --all
   oob events -f
 
 Machines: %s. The endpoint's log follows. Ctrl-C ends everything.
 `,
-		w.fleet.Len(), w.path("oob.sock"), w.bin, w.path("machines.csv"))
+		w.fleet.Len(), vmCount, w.path("oob.sock"), w.bin, w.path("machines.csv"))
 }
