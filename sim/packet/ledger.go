@@ -203,6 +203,23 @@ func (d *Device) clone() Device {
 	return out
 }
 
+// Project names a project.
+type Project struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// Projects lists the projects.
+func (s *Server) Projects() []Project {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]Project, 0, len(s.state.Projects))
+	for _, p := range s.state.Projects {
+		out = append(out, Project{p.ID, p.Name})
+	}
+	return out
+}
+
 // ProjectID is the id of the project of a name, "" if there is none.
 func (s *Server) ProjectID(name string) string {
 	s.mu.Lock()
