@@ -57,7 +57,7 @@ func (b *bench) wrapper(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Stop(ctx)) }()
-	action := &model.Action{Model: model.NewMachine("m1"), Plugin: "packet-ipmi", Command: model.PowerStatus, Params: model.Params{}}
+	action := &model.Action{Model: model.NewMachine("m1"), Plugin: "packet-ipmi", Command: model.PowerSoft, Params: model.Params{}}
 	var medians series
 	for range b.runs {
 		var times series

@@ -61,6 +61,7 @@ var figures = []struct {
 	{"endpoint", (*bench).endpoint},
 	{"actions", (*bench).actions},
 	{"api", (*bench).api},
+	{"packet/status-500", (*bench).packetStates},
 	{"vbox", (*bench).vbox},
 	{"store", (*bench).store},
 }

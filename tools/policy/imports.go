@@ -111,7 +111,7 @@ var externals = []external{
 	{prefix: "github.com/bougou/go-ipmi/pkg/server", in: []string{"sim/bmc"}, tests: true, why: "only the simulated BMC is a server"},
 	{prefix: "github.com/bougou/go-ipmi", in: []string{"ipmi", "sim/bmc", "tools"}, tests: true, why: "IPMI is the ipmi plugin's affair"},
 	{prefix: "github.com/stmcginnis/gofish", in: []string{"ipmi"}, tests: true, why: "a simulator that uses the SDK of its driver is no second opinion on the wire"},
-	{prefix: "github.com/packethost/packngo", in: []string{"packet-ipmi"}, tests: true, why: "a simulator that uses the SDK of its driver is no second opinion on the wire"},
+	{prefix: "github.com/packethost/packngo", in: []string{"packet-ipmi", "tools"}, tests: true, why: "a simulator that uses the SDK of its driver is no second opinion on the wire"},
 	{prefix: "github.com/slack-go/slack", in: []string{"slack"}, tests: true, why: "a simulator that uses the SDK of its driver is no second opinion on the wire"},
 	{prefix: "github.com/nats-io/", in: []string{"endpoint"}, why: "storage is behind the endpoint's engine and may be exchanged there"},
 	{prefix: "github.com/santhosh-tekuri/jsonschema", in: []string{"shared/content"}, why: "linking it costs every process milliseconds at its start; shared/content/bundle does without"},
