@@ -525,3 +525,22 @@ func TestNothingIsAskedForThoseWhoHaveLeft(t *testing.T) {
 		t.Errorf("%d questions were prepared", n)
 	}
 }
+
+// A slot keeps what came last.
+func TestASlotIsFilledAnew(t *testing.T) {
+	near, far := sockets(t)
+	s := Serve(t.Context(), far, far, func(body []byte) func(context.Context) Answer {
+		text := bytes.Clone(body)
+		return func(context.Context) Answer { return Answer{Status: 200, Body: text} }
+	})
+	defer s.Close(within(t))
+	in := bufio.NewReader(near)
+	for _, c := range []struct{ ask, want string }{{"1 3 a", "a"}, {"2 3", "a"}, {"3 3 b", "b"}, {"4 3", "b"}, {"5 0 c", "c"}, {"6 3", "b"}} {
+		if _, err := io.WriteString(near, c.ask+"\n"); err != nil {
+			t.Fatal(err)
+		}
+		if line, err := in.ReadString('\n'); err != nil || !strings.HasSuffix(line, " 200 0 "+c.want+"\n") {
+			t.Errorf("%s: %q, %v", c.ask, line, err)
+		}
+	}
+}

@@ -154,16 +154,10 @@ func (s *Server) Close(ctx context.Context) {
 	s.endRead()
 	_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // a connection that has ended reads nothing anyway
 	<-s.ended
-	answered := make(chan struct{})
 	go func() { // ends with the questions at work
-		defer close(answered)
 		s.work.Wait()
 		s.out.finish()
 	}()
-	select {
-	case <-answered:
-	case <-ctx.Done():
-	}
 	select {
 	case <-s.out.done:
 	case <-ctx.Done():
