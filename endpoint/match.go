@@ -14,13 +14,29 @@ import (
 type matchKey struct{}
 
 // matching has a handler's changes be made only of what If-Match names
-// (RFC 9110 §13.1.1).
+// (RFC 9110 §13.1.1), and its answer to one have the tag of what was written.
 func matching(h handle) handle {
 	return func(r *http.Request) (*reply, error) {
 		if given := r.Header.Values("If-Match"); len(given) > 0 {
 			r = r.WithContext(context.WithValue(r.Context(), matchKey{}, strings.Join(given, ",")))
 		}
-		return h(r)
+		written := ""
+		rep, err := h(r.WithContext(context.WithValue(r.Context(), writtenKey{}, &written)))
+		if err == nil && rep.tag == "" {
+			rep.tag = written
+		}
+		return rep, err
+	}
+}
+
+// writtenKey is where a context keeps the tag of what its request has written.
+type writtenKey struct{}
+
+// noteTag tells who answers a request the tag of what it has written, where the
+// revision is all that there is to an object.
+func noteTag(ctx context.Context, k *kind, written store.Object) {
+	if tag, ok := ctx.Value(writtenKey{}).(*string); ok && k.prefix != "plugins" {
+		*tag = revisionTag(written)
 	}
 }
 

@@ -81,3 +81,33 @@ func TestOneOfManyWritersWins(t *testing.T) {
 		t.Errorf("statuses %v", count)
 	}
 }
+
+// The answer to a change has the tag that the next one can be made of.
+func TestChangesAnswerTheirTag(t *testing.T) {
+	t.Parallel()
+	r := start(t, "toy")
+	tagOf := func(status int, method, path, body string, header ...string) string {
+		resp, raw := r.askLocal(method, path, body, header...)
+		if resp.StatusCode != status {
+			t.Fatalf("%s %s: %d: %s", method, path, resp.StatusCode, raw)
+		}
+		return resp.Header.Get("ETag")
+	}
+	made := tagOf(201, "POST", "/profiles", `{"Name":"prof"}`)
+	put := tagOf(200, "PUT", "/profiles/prof", `{"Name":"prof","Description":"x"}`, "If-Match", made)
+	patched := tagOf(200, "PATCH", "/profiles/prof", `[{"op":"add","path":"/Description","value":"y"}]`, "If-Match", put)
+	set := tagOf(200, "POST", "/profiles/prof/params/size", `5`, "If-Match", patched)
+	for i, tag := range []string{made, put, patched, set} {
+		if tag == "" || i > 0 && tag == made {
+			t.Errorf("tag %d is %q", i, tag)
+		}
+	}
+	if shown := tagOf(200, "GET", "/profiles/prof", ""); shown != set {
+		t.Errorf("it is shown with %s, and was changed with %s", shown, set)
+	}
+	tagOf(412, "DELETE", "/profiles/prof", "", "If-Match", made)
+	tagOf(200, "DELETE", "/profiles/prof", "", "If-Match", set)
+	if tag := tagOf(200, "PATCH", "/plugins/toy", `[{"op":"add","path":"/Description","value":"y"}]`); tag != "" {
+		t.Errorf("a plugin's tag is %s: its state is in it", tag)
+	}
+}

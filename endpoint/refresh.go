@@ -413,10 +413,10 @@ func (o *objects) settled(ctx context.Context, k *kind, written store.Object, ge
 	if err := o.declared(ctx, k, written.ID); err != nil {
 		return nil, err
 	}
-	if gen != o.cat.epoch.Load() && paramsOf(k.fresh()) != nil {
-		if _, err := o.refreshOne(context.WithoutCancel(ctx), k, written); err != nil {
-			return nil, err
-		}
+	if gen == o.cat.epoch.Load() || paramsOf(k.fresh()) == nil {
+		noteTag(ctx, k, written)
+	} else if _, err := o.refreshOne(context.WithoutCancel(ctx), k, written); err != nil {
+		return nil, err
 	}
 	return o.show(k, written, false)
 }
