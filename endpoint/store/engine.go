@@ -53,6 +53,8 @@ type engine struct {
 	conn    *nats.Conn
 	js      jetstream.JetStream
 	streams [streamCount]jetstream.Stream
+	stage   *stage // nil: batches are gathered on the disk
+	dir     string
 }
 
 // startEngine starts JetStream in this process and connects to it. There is no
@@ -75,7 +77,7 @@ func startEngine(o Options, ill func(why string)) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &engine{srv: srv}
+	e := &engine{srv: srv, dir: o.Dir}
 	log := &engineLog{log: o.Logger.With("component", "store"), ill: ill}
 	srv.SetLogger(log, false, false)
 	srv.Start() // returns when everything is up, or has failed
@@ -125,6 +127,19 @@ func (e *engine) openStreams(ctx context.Context, found map[string]bool) error {
 	return nil
 }
 
+// openStage has batches gathered in memory, as far as that can be.
+func (e *engine) openStage(left []string, log *slog.Logger) {
+	for _, dir := range left {
+		if err := os.RemoveAll(dir); err != nil {
+			log.Debug("cannot remove what a process before has left", "err", err)
+		}
+	}
+	var err error
+	if e.stage, err = newStage(e.dir, memoryDir); err != nil {
+		log.Warn("cannot gather writes in memory: many at once are slower", "err", err)
+	}
+}
+
 // stop shuts the engine down, as far as it was started, and waits for it.
 func (e *engine) stop() error {
 	if e == nil {
@@ -133,7 +148,7 @@ func (e *engine) stop() error {
 	if e.conn != nil {
 		e.conn.Close()
 	}
-	return stopServer(e.srv)
+	return errors.Join(stopServer(e.srv), e.stage.remove(e.dir))
 }
 
 // engine is the engine of the moment.

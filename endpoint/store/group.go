@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	// groupFrom is how many writes are worth a group: the engine stages one on
-	// disk, which costs as much as a few writes one by one.
-	groupFrom = 16
+	// groupFrom is how many writes are worth a group, and groupFromDisk where the
+	// engine gathers one on the disk, which costs as much as many writes one by one.
+	groupFrom     = 4
+	groupFromDisk = 24
 	// maxGroup and maxGroupBytes bound one; the engine takes 1,000 messages.
 	maxGroup      = 500
 	maxGroupBytes = 4 << 20
@@ -68,10 +69,18 @@ func (g *group) run() {
 		if len(members) == 0 {
 			return
 		}
-		if len(members) < groupFrom || !g.together(members) {
+		if len(members) < g.worth() || !g.together(members) {
 			g.apart(members)
 		}
 	}
+}
+
+// worth is how many writes are worth a group.
+func (g *group) worth() int {
+	if g.store.engine().stage == nil {
+		return groupFromDisk
+	}
+	return groupFrom
 }
 
 // take takes the next group, nothing if nothing waits.

@@ -257,12 +257,16 @@ const restartTimeout = 60 * time.Second
 // newEngine starts an engine and opens its streams. With an error too, it may
 // have to be stopped.
 func (s *Store) newEngine(ctx context.Context) (*engine, error) {
-	found := streamsOnDisk(s.opts.Dir)
+	found, left := streamsOnDisk(s.opts.Dir), leftStages(s.opts.Dir)
 	e, err := startEngine(s.opts, s.dog.ill)
 	if err != nil {
 		return e, err
 	}
-	return e, e.openStreams(ctx, found)
+	if err := e.openStreams(ctx, found); err != nil {
+		return e, err
+	}
+	e.openStage(left, s.log)
+	return e, nil
 }
 
 // unwritable is the refusal of a write while the disk takes none.

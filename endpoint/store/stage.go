@@ -1,0 +1,83 @@
+package store
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const (
+	// memoryDir is a file system in memory, on Linux.
+	memoryDir = "/dev/shm"
+	// stagePrefix begins the names of the store's folders in it.
+	stagePrefix = "oob-batches-"
+	// batchesName is the engine's folder for the messages of a batch, in that of the
+	// stream, until the last one is there and all are written.
+	batchesName = "batches"
+)
+
+// stage is a folder in memory where the engine gathers the messages of batches.
+// They need not be on the disk until they are written to their stream, and putting
+// them there costs ten times what the batch does. What a crash leaves in the middle
+// of a batch was not acknowledged, and each message of it stands for itself.
+type stage struct{ dir string }
+
+// leftStages are the folders in memory that a process before has left. It must be
+// called before the engine starts, which removes the links to them.
+func leftStages(dir string) []string {
+	var out []string
+	for _, name := range streamNames {
+		target, err := os.Readlink(filepath.Join(streamDir(dir, name), batchesName))
+		if err == nil && strings.HasPrefix(target, filepath.Join(memoryDir, stagePrefix)) {
+			out = append(out, filepath.Dir(target))
+		}
+	}
+	return out
+}
+
+// newStage has batches gathered in memory, where there is a file system of that
+// kind. Without one it returns nil: they are then gathered on the disk.
+func newStage(dir, memory string) (*stage, error) {
+	if info, err := os.Stat(memory); err != nil || !info.IsDir() {
+		return nil, nil
+	}
+	made, err := os.MkdirTemp(memory, stagePrefix)
+	if err != nil {
+		return nil, err
+	}
+	st := &stage{made}
+	for _, name := range []string{bucketName, recordsName} {
+		link, target := filepath.Join(streamDir(dir, name), batchesName), filepath.Join(made, name)
+		err := os.Mkdir(target, 0o700)
+		if err == nil {
+			err = os.RemoveAll(link)
+		}
+		if err == nil {
+			err = os.Symlink(target, link)
+		}
+		if err != nil {
+			return nil, errors.Join(err, st.remove(dir))
+		}
+	}
+	return st, nil
+}
+
+// remove removes the folder and the links to it. A nil stage has none.
+func (st *stage) remove(dir string) error {
+	if st == nil {
+		return nil
+	}
+	var errs []error
+	for _, name := range []string{bucketName, recordsName} {
+		link := filepath.Join(streamDir(dir, name), batchesName)
+		if target, err := os.Readlink(link); err != nil || filepath.Dir(target) != st.dir {
+			continue // not ours, or gone
+		}
+		if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(append(errs, os.RemoveAll(st.dir))...)
+}

@@ -1,0 +1,92 @@
+package store
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// stagesOf are the folders in memory that a directory's streams point to.
+func stagesOf(dir string) []string { return leftStages(dir) }
+
+// Batches are gathered in memory while a store is open, nothing of that stays, and
+// what a killed process has left goes with the next start.
+func TestBatchesAreGatheredInMemory(t *testing.T) {
+	if _, err := os.Stat(memoryDir); err != nil {
+		t.Skipf("there is no file system in memory: %v", err)
+	}
+	ctx := context.Background()
+	dir := t.TempDir()
+	s := open(t, dir)
+	made := s.engine().stage
+	if made == nil || len(stagesOf(dir)) != 2 || (&group{store: s}).worth() != groupFrom {
+		t.Fatalf("batches are gathered on the disk: %v", stagesOf(dir))
+	}
+	if info, err := os.Stat(made.dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("others may look into it: %v, %v", info.Mode(), err)
+	}
+	crashed := filepath.Join(t.TempDir(), "crashed")
+	must(t, os.CopyFS(crashed, os.DirFS(dir)))
+	var members []*member
+	for i := range 2 * groupFrom {
+		members = append(members, memberOf(s, string(rune('a'+i)), "{}", 0))
+	}
+	if !s.groups[recordsStream].together(members) {
+		t.Error("no batch was written")
+	}
+	must(t, s.Close())
+	if _, err := os.Stat(made.dir); err == nil || len(stagesOf(dir)) != 0 {
+		t.Error("something is left after the end")
+	}
+	// The copy is what a kill leaves; its links lead to what another one has.
+	left, err := os.MkdirTemp(memoryDir, stagePrefix)
+	must(t, err)
+	must(t, os.Mkdir(filepath.Join(left, bucketName), 0o700))
+	link := filepath.Join(streamDir(crashed, bucketName), batchesName)
+	must(t, os.RemoveAll(link))
+	must(t, os.Symlink(filepath.Join(left, bucketName), link))
+	after := open(t, crashed)
+	if _, err := os.Stat(left); err == nil {
+		t.Error("what a killed process left is still there")
+	}
+	if _, err := after.LastRecord(ctx, "machines", "a"); err != nil {
+		t.Error(err)
+	}
+}
+
+// Without a file system in memory batches are gathered on the disk.
+func TestBatchesAreGatheredOnTheDisk(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	s := open(t, dir)
+	must(t, s.engine().stage.remove(dir))
+	s.engine().stage = nil
+	if st, err := newStage(dir, filepath.Join(dir, "none")); st != nil || err != nil {
+		t.Errorf("%v, %v", st, err)
+	}
+	if (&group{store: s}).worth() != groupFromDisk {
+		t.Error("a group is worth as little as in memory")
+	}
+	var writers sync.WaitGroup
+	for i := range 2 * groupFromDisk {
+		writers.Go(func() {
+			if _, err := s.PutRecord(ctx, Record{Prefix: "machines", ID: string(rune('A' + i)), Data: []byte("{}")}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	writers.Wait()
+}
+
+// A folder that cannot be used is an error, and leaves nothing.
+func TestStageThatCannotBe(t *testing.T) {
+	memory := t.TempDir()
+	if _, err := newStage(filepath.Join(memory, "no store here"), memory); err == nil {
+		t.Error("linked into no store")
+	}
+	if entries, err := os.ReadDir(memory); err != nil || len(entries) != 0 {
+		t.Errorf("%v are left, %v", entries, err)
+	}
+}
