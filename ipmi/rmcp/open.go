@@ -103,7 +103,7 @@ type plan struct {
 
 // maxWary is how many handshakes end for that. A network that doubles every
 // datagram must do.
-const maxWary = 3
+const maxWary = 6
 
 // maxHandshakes bounds the tries of one Open.
 const maxHandshakes = 12
@@ -156,7 +156,10 @@ func (p *plan) again(h *handshake, err *Error) bool {
 	p.tries++
 	p.rtt, p.wait = h.rtt, h.wait
 	if h.crossed || h.proved {
-		p.linger = max(2*h.rtt, minLinger)
+		p.linger = max(p.linger, 2*h.rtt, minLinger)
+	}
+	if p.linger > 0 && err.Reason.RefusesLogin() {
+		p.linger = max(p.linger, lastLinger)
 	}
 	if p.tries >= maxHandshakes || !time.Now().Before(p.deadline) {
 		return false
@@ -182,8 +185,13 @@ func (p *plan) again(h *handshake, err *Error) bool {
 	return false
 }
 
-// minLinger is the least time to look out for a second RAKP 2.
-const minLinger = 10 * time.Millisecond
+// minLinger is the least time to look out for a second RAKP 2, and lastLinger that
+// of a handshake that must not be refused again: the last before a login is not
+// tried any more.
+const (
+	minLinger  = 10 * time.Millisecond
+	lastLinger = 100 * time.Millisecond
+)
 
 // nextSuite falls to the next suite.
 func (p *plan) nextSuite() bool {
@@ -210,28 +218,22 @@ func (p *plan) slower() bool {
 }
 
 // maxRefusals is how many refused handshakes in a row are proof of wrong
-// credentials; maxDoubled is it where the network doubled messages.
-const (
-	maxRefusals = 2
-	maxDoubled  = 3
-)
+// credentials, or as good as that: some BMCs lock an account at the third.
+const maxRefusals = 2
 
 // refused weighs a refusal. The first is no proof: a slow BMC whose answers cross
 // looks the same, and so does a suite that it offers and gets wrong. All further
 // handshakes therefore send each message once, and the second one tries the next
 // suite, if the first never worked here. A BMC that proves that it knows the
-// password before it refuses it has seen a message twice, or has ours wrong.
+// password before it refuses it has seen a message twice, or has ours wrong: the
+// second one looks out for that for long, and begins anew, which is no login.
 func (p *plan) refused(h *handshake, err *Error) bool {
 	p.refusals++
 	p.refusal = err
 	if p.target.OnRefusal != nil {
 		p.target.OnRefusal(err.Reason)
 	}
-	limit := maxRefusals
-	if h.proved && h.crossed {
-		limit = maxDoubled
-	}
-	if p.refusals >= limit {
+	if p.refusals >= maxRefusals {
 		return false
 	}
 	if !h.proved && !p.proven && len(p.suites) == len(suites) {

@@ -145,6 +145,23 @@ func TestDoubledRAKP1(t *testing.T) {
 	}
 }
 
+// TestNoThirdRefusal: also on a network that doubles each RAKP 1, and hands its
+// answers on the wrong way round, no login is refused three times.
+func TestNoThirdRefusal(t *testing.T) {
+	b := startBMC(t, bmcOptions{})
+	p := udptest.New(t, b.addr, doubling(func(int) bool { return true }))
+	refused := 0
+	s, err := newTestTransport(t).Open(testContext(t), Target{
+		Peer: p.Addr(), Login: login(), OnRefusal: func(Reason) { refused++ },
+	})
+	if err == nil {
+		s.Close()
+	}
+	if refused > maxRefusals {
+		t.Errorf("%d logins were refused, want %d at most", refused, maxRefusals)
+	}
+}
+
 // TestDoubledProbe: a handshake that may be the only one is not given up for that.
 func TestDoubledProbe(t *testing.T) {
 	b := startBMC(t, bmcOptions{})
