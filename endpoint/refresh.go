@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"provision-plugins/endpoint/rekey"
 	"provision-plugins/endpoint/secret"
 	"provision-plugins/endpoint/store"
 	"provision-plugins/shared/content"
@@ -27,8 +28,6 @@ const (
 	seenLayer, securePrefix = "layer ", "secure "
 	// seenSecrets is the note that no secret is stored in clear any more.
 	seenSecrets = "secrets"
-	// seenMaster holds what only the master key opens.
-	seenMaster = "master key"
 	// maxWarnings bounds what an answer says of values that have become invalid.
 	maxWarnings = 100
 )
@@ -160,27 +159,7 @@ func (e *Endpoint) openMaster(ctx context.Context) error {
 	if e.master, err = secret.LoadMaster(e.opts.DataDir, os.Getenv); err != nil {
 		return err
 	}
-	found, err := e.store.Get(seenPrefix, seenMaster)
-	if err == nil {
-		var sealed []byte
-		if err := model.Unmarshal(found.Value, &sealed); err != nil {
-			return err
-		}
-		if _, err := e.master.Open(seenMaster, sealed); err != nil {
-			return model.Errorf(model.Invalid, "cannot use the master key of %s: %s was written with another one", e.master.Source, e.opts.DataDir)
-		}
-		return nil
-	}
-	sealed, err := e.master.Seal(seenMaster, []byte("known"))
-	if err != nil {
-		return err
-	}
-	raw, err := model.Marshal(sealed)
-	if err != nil {
-		return err
-	}
-	_, err = e.store.Create(ctx, store.Object{Prefix: seenPrefix, ID: seenMaster, Value: raw}, nil)
-	return err
+	return rekey.Open(ctx, e.store, e.master, e.log.With("part", "master key"))
 }
 
 // upgrade seals what an endpoint that did not seal has stored.

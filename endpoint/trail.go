@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"provision-plugins/endpoint/audit"
+	"provision-plugins/endpoint/rekey"
 	"provision-plugins/shared/model"
 )
 
@@ -29,8 +30,10 @@ const (
 
 // openTrail continues the audit trail.
 func (e *Endpoint) openTrail(ctx context.Context) error {
-	var err error
-	e.trail, err = audit.Open(ctx, e.store, e.master.Derive("audit"), e.now)
+	key, err := rekey.AuditKey(e.store, e.master)
+	if err == nil {
+		e.trail, err = audit.Open(ctx, e.store, key, e.now)
+	}
 	return err
 }
 

@@ -100,6 +100,7 @@ func commands(a *app) []*cobra.Command {
 		newUserCommand(a),
 		newTokenCommand(a),
 		newCertificateCommand(a),
+		newRekeyCommand(a),
 		newBackupCommand(a),
 		newRestoreCommand(a),
 		newServeCommand(a),

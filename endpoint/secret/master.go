@@ -36,7 +36,8 @@ const (
 
 // Master is the key under which all others are sealed.
 type Master struct {
-	key [keySize]byte
+	key    [keySize]byte
+	beside *Master // opens what this one does not; nil: none
 	// Source says where the key came from, for messages.
 	Source string
 }
@@ -74,6 +75,26 @@ func LoadMaster(dir string, getenv func(string) string) (*Master, error) {
 	}
 	return makeFile(path)
 }
+
+// LoadFile reads a key's file, which must be nobody else's to read.
+func LoadFile(path string) (*Master, error) { return fromFile(path) }
+
+// MakeFile writes a new key. A file that is there already is not overwritten, but
+// read: it is what an earlier try has left.
+func MakeFile(path string) (*Master, error) {
+	m, err := fromFile(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return m, err
+	}
+	return makeFile(path)
+}
+
+// Beside has another key open what this one does not, until the keys that were
+// sealed with that one are sealed with this.
+func (m *Master) Beside(other *Master) { m.beside = other.Alone() }
+
+// Alone is the key without another one beside it.
+func (m *Master) Alone() *Master { return &Master{key: m.key, Source: m.Source} }
 
 // fromFile reads a key's file, which must be nobody else's to read.
 func fromFile(path string) (*Master, error) {
@@ -117,18 +138,39 @@ func fromText(text []byte, source string) (*Master, error) {
 func makeFile(path string) (*Master, error) {
 	raw := make([]byte, keySize)
 	_, _ = rand.Read(raw) // never fails: the runtime ends the program first
+	m, err := NewMaster(raw, path)
+	if err != nil {
+		return nil, err
+	}
+	return m, WriteFile(path, m)
+}
+
+// WriteFile writes a key to a new file.
+func WriteFile(path string, m *Master) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err == nil {
-		_, err = f.WriteString(base64.StdEncoding.EncodeToString(raw) + "\n")
+		_, err = f.WriteString(base64.StdEncoding.EncodeToString(m.key[:]) + "\n")
 		err = errors.Join(err, f.Sync(), f.Close())
 	}
 	if err == nil {
 		err = syncDir(filepath.Dir(path))
 	}
 	if err != nil {
-		return nil, model.Errorf(model.Internal, "cannot write the master key %s: %w", path, pathCause(err))
+		return model.Errorf(model.Internal, "cannot write the master key %s: %w", path, pathCause(err))
 	}
-	return NewMaster(raw, path)
+	return nil
+}
+
+// ReplaceFile puts a key's file in the place of another's, durably.
+func ReplaceFile(path, by string) error {
+	err := os.Rename(by, path)
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	if err != nil {
+		return model.Errorf(model.Internal, "cannot replace the master key %s: %w", path, pathCause(err))
+	}
+	return nil
 }
 
 // syncDir makes a new file's name durable.
@@ -170,6 +212,9 @@ func (m *Master) Open(owner string, sealed []byte) ([]byte, error) {
 	}
 	nonce, text := sealed[:aead.NonceSize()], sealed[aead.NonceSize():]
 	plain, err := aead.Open(nil, nonce, text, []byte(owner))
+	if err != nil && m.beside != nil {
+		return m.beside.Open(owner, sealed)
+	}
 	if err != nil {
 		return nil, model.Errorf(model.Internal, "cannot open the key of %s with the master key of %s: it was sealed with another", owner, m.Source)
 	}
