@@ -233,9 +233,9 @@ func actionError(err error, command, name string) *model.Error {
 	case e.Kind() == model.NotFound && strings.HasPrefix(e.Text(), "Action "+command+" "):
 		e.Messages = []string{"no plugin in use offers " + command + " for this machine; `oob plugin show NAME` lists the actions of one"}
 	case missing != nil && model.SecretName(missing[1]):
-		e.Messages = []string{fmt.Sprintf("%s; set it by `oob machine set %s --param-file %s=FILE`", e.Text(), name, missing[1])}
+		e.Messages = []string{fmt.Sprintf("%s; set it by `oob machine set %s --param-file %s=FILE`", e.Text(), word(name), missing[1])}
 	case missing != nil:
-		e.Messages = []string{fmt.Sprintf("%s; set it by `oob machine set %s %s=VALUE`", e.Text(), name, missing[1])}
+		e.Messages = []string{fmt.Sprintf("%s; set it by `oob machine set %s %s=VALUE`", e.Text(), word(name), missing[1])}
 	}
 	return e
 }

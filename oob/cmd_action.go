@@ -46,7 +46,7 @@ func newPluginActionCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, command := args[0], args[1]
 			if !commandName.MatchString(command) {
-				return usage("%q is not the name of an action; `oob plugin show %s` lists them", command, name)
+				return usage("%q is not the name of an action; `oob plugin show %s` lists them", command, word(name))
 			}
 			return a.withClient(func(c *client.Client) error {
 				params.values = append(params.values, args[2:]...)

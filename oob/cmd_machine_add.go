@@ -111,7 +111,7 @@ func (a *app) addMachines(ctx context.Context, c *client.Client, args []string, 
 		if err == nil {
 			_, err = c.Machines().Create(ctx, m)
 		}
-		err = instead(err, model.Conflict, "already exists; `oob machine set %s` changes its params", row.Name)
+		err = instead(err, model.Conflict, "already exists; `oob machine set %s` changes its params", word(row.Name))
 		return machineEdit{done: "added"}.answer(machine{name: row.Name}, err)
 	})
 }

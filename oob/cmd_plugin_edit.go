@@ -46,7 +46,7 @@ secret is given with --param-file, never on the command line.`,
 				}
 				p := &model.Plugin{Name: cmp.Or(name, provider), Provider: provider, Params: values}
 				if _, err := c.Plugins().Create(cmd.Context(), p); err != nil {
-					return instead(err, model.Conflict, "plugin %s already exists; `oob plugin set %s` changes its params", p.Name, p.Name)
+					return instead(err, model.Conflict, "plugin %s already exists; `oob plugin set %s` changes its params", p.Name, word(p.Name))
 				}
 				return a.awaitPlugin(cmd.Context(), c, p.Name)
 			})
@@ -123,7 +123,7 @@ func (a *app) awaitPlugin(ctx context.Context, c *client.Client, name string) er
 		case p.Available:
 			return a.printPlugin(name, "ready")
 		case p.Validated:
-			return model.Errorf(model.Invalid, "plugin %s is not ready: %s; `oob plugin set %s` changes its params", name, strings.Join(p.PluginErrors, "; "), name)
+			return model.Errorf(model.Invalid, "plugin %s is not ready: %s; `oob plugin set %s` changes its params", name, strings.Join(p.PluginErrors, "; "), word(name))
 		}
 		select {
 		case <-tick.C:

@@ -115,7 +115,7 @@ func newProfileAddCommand(a *app) *cobra.Command {
 					return err
 				}
 				if _, err := c.Profiles().Create(cmd.Context(), &p); err != nil {
-					return instead(err, model.Conflict, "profile %s already exists; `oob profile set %s` changes its params", name, name)
+					return instead(err, model.Conflict, "profile %s already exists; `oob profile set %s` changes its params", name, word(name))
 				}
 				return a.printState("profile", name, "added")
 			})
