@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"provision-plugins/shared/model"
@@ -14,28 +13,13 @@ import (
 // extradata is what is kept with a VM, by its keys.
 type extradata map[string]string
 
-// keptLine is a line of getextradata enumerate.
-var keptLine = regexp.MustCompile(`(?m)^Key: (\S+), Value: (.*?)\r?$`)
-
-// parseKept reads what getextradata enumerate printed. Of a key that comes twice
-// the first counts.
-func parseKept(out []byte) extradata {
-	kept := extradata{}
-	for _, m := range keptLine.FindAllSubmatch(out, -1) {
-		if _, have := kept[string(m[1])]; !have {
-			kept[string(m[1])] = string(m[2])
-		}
-	}
-	return kept
-}
-
 // kept reads what is kept with the VM.
 func (s *session) kept(ctx context.Context) (extradata, error) {
-	out, err := s.vm.Run(ctx, "getextradata", s.id, "enumerate")
+	kept, err := s.vm.AllExtraData(ctx, s.id)
 	if err != nil {
 		return nil, wire(err)
 	}
-	return parseKept(out), nil
+	return kept, nil
 }
 
 // waits reports whether a boot override waits.

@@ -136,7 +136,7 @@ func (v *realVM) SetPower(on bool) {
 
 // override is the boot override as it is kept with the VM.
 func (v *realVM) override() model.BootOverride {
-	return parseKept(v.run("getextradata", v.uuid, "enumerate")).state(v.info()).Override()
+	return extradata(manage.ParseAllExtraData(v.run("getextradata", v.uuid, "enumerate"))).state(v.info()).Override()
 }
 
 // A watched VBoxManage counts what ended well, and by its VM's command.

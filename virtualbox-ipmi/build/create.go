@@ -275,20 +275,22 @@ func (m *making) finish(ctx context.Context) error {
 }
 
 // undone takes back what was done and returns the error of what failed, with what
-// could not be taken back. The VM goes first, and its disk with it; one that was
-// made and not attached is what stays then.
+// could not be taken back.
 func (m *making) undone(ctx context.Context, failed error) error {
 	if !m.begun {
 		return failed
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
 	defer cancel()
-	err := unregister(ctx, m.vm, m.spec.UUID)
-	if err == nil && m.info != nil {
-		err = removeDisk(ctx, m.vm, diskPath(m.info))
+	info, err := m.vm.Info(ctx, m.spec.UUID)
+	switch {
+	case err == nil:
+		err = remove(ctx, m.vm, info)
+	case vbox.ClassOf(err) == vbox.NotFound: // it was not made after all
+		err = nil
 	}
 	if err != nil {
-		return model.Errorf(model.KindOf(failed), "%w; what was made of it could not be removed: %s", failed, model.AsError(err).Text())
+		return model.Errorf(model.KindOf(failed), "%w; what was made of it could not be removed: %s", failed, vbox.Wire(err).Text())
 	}
 	return model.Errorf(model.KindOf(failed), "%w; what was made of it was removed", failed)
 }

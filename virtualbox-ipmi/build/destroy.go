@@ -2,6 +2,7 @@ package build
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,10 +60,22 @@ func removeWhole(ctx context.Context, vm *vbox.Manager, info *vbox.Info) error {
 			return vbox.Wire(err)
 		}
 	}
-	if err := unregister(ctx, vm, info.UUID); err != nil {
-		return err
+	return remove(ctx, vm, info)
+}
+
+// remove removes a VM that is off, and first a disk that was made for it and not
+// attached: an attached one goes with it.
+func remove(ctx context.Context, vm *vbox.Manager, info *vbox.Info) error {
+	path := diskPath(info)
+	attached := slices.ContainsFunc(info.Controllers, func(c vbox.Controller) bool {
+		return slices.ContainsFunc(c.Media, func(m vbox.Medium) bool { return m.Path == path })
+	})
+	if !attached {
+		if err := removeDisk(ctx, vm, path); err != nil {
+			return err
+		}
 	}
-	return removeDisk(ctx, vm, diskPath(info)) // one that was made and not attached
+	return unregister(ctx, vm, info.UUID)
 }
 
 // idle switches a VM off and waits until nobody has it open.
@@ -117,7 +130,11 @@ func removeDisk(ctx context.Context, vm *vbox.Manager, path string) error {
 	if err != nil || !known {
 		return err
 	}
-	if _, err := vm.Run(ctx, "closemedium", "disk", path, "--delete"); err != nil && vbox.ClassOf(err) != vbox.NotFound {
+	_, err = vm.Run(ctx, "closemedium", "disk", path, "--delete")
+	if err == nil || vbox.ClassOf(err) == vbox.NotFound {
+		return nil
+	}
+	if _, again := vm.Run(ctx, "closemedium", "disk", path); again != nil { // its file may be gone already
 		return vbox.Wire(err)
 	}
 	return nil

@@ -2,7 +2,6 @@ package build
 
 import (
 	"context"
-	"regexp"
 
 	"provision-plugins/virtualbox-ipmi/vbox"
 )
@@ -29,24 +28,11 @@ type Marks struct {
 	Empty bool
 }
 
-// markLine is a line of getextradata enumerate.
-var markLine = regexp.MustCompile(`(?m)^Key: (\S+), Value: (.*?)\r?$`)
-
 // ReadMarks reads them.
 func ReadMarks(ctx context.Context, vm *vbox.Manager, uuid string) (Marks, error) {
-	out, err := vm.Run(ctx, "getextradata", uuid, "enumerate")
+	kept, err := vm.AllExtraData(ctx, uuid)
 	if err != nil {
 		return Marks{}, vbox.Wire(err)
 	}
-	marks := Marks{Empty: true}
-	stage := ""
-	into := map[string]*string{KeyOwner: &marks.Owner, KeyMachine: &marks.Machine, KeyStage: &stage}
-	for _, m := range markLine.FindAllSubmatch(out, -1) {
-		marks.Empty = false
-		if v := into[string(m[1])]; v != nil && *v == "" {
-			*v = string(m[2])
-		}
-	}
-	marks.Done = stage == stageDone
-	return marks, nil
+	return Marks{Owner: kept[KeyOwner], Machine: kept[KeyMachine], Done: kept[KeyStage] == stageDone, Empty: len(kept) == 0}, nil
 }

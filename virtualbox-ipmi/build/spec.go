@@ -188,7 +188,7 @@ func (s *Spec) numbers(p model.Params) error {
 // hold. Spaces, quotes and slashes are none of that.
 func CheckName(name string) error {
 	if len(name) > maxName || strings.TrimSpace(name) == "" || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return fmt.Errorf("%.60q cannot be the name of a VM: want 1 to %d bytes without control characters", name, maxName)
+		return model.Errorf(model.Invalid, "%.60q cannot be the name of a VM: want 1 to %d bytes without control characters", name, maxName)
 	}
 	return nil
 }
@@ -196,7 +196,7 @@ func CheckName(name string) error {
 // absolute refuses what is not an absolute path.
 func absolute(v string) error {
 	if !filepath.IsAbs(v) || strings.ContainsAny(v, "\x00\r\n") {
-		return fmt.Errorf("%.120q is not an absolute path", v)
+		return model.Errorf(model.Invalid, "%.120q is not an absolute path", v)
 	}
 	return nil
 }
@@ -204,7 +204,7 @@ func absolute(v string) error {
 // matches refuses what has not the form.
 func matches(form *regexp.Regexp, v, what string) error {
 	if !form.MatchString(v) {
-		return fmt.Errorf("%.60q is not %s", v, what)
+		return model.Errorf(model.Invalid, "%.60q is not %s", v, what)
 	}
 	return nil
 }
@@ -212,7 +212,7 @@ func matches(form *regexp.Regexp, v, what string) error {
 // among refuses what is none of the words.
 func among(v string, words ...string) error {
 	if !slices.Contains(words, v) {
-		return fmt.Errorf("%.60q is none of %s", v, strings.Join(words, ", "))
+		return model.Errorf(model.Invalid, "%.60q is none of %s", v, strings.Join(words, ", "))
 	}
 	return nil
 }
@@ -223,7 +223,7 @@ func checkSerial(v string) error {
 		return nil
 	}
 	if absolute(v) != nil || len(v) > maxSocket {
-		return fmt.Errorf("%.120q is neither %s, %s nor an absolute path of at most %d bytes", v, SerialInFolder, serialOff, maxSocket)
+		return model.Errorf(model.Invalid, "%.120q is neither %s, %s nor an absolute path of at most %d bytes", v, SerialInFolder, serialOff, maxSocket)
 	}
 	return nil
 }
@@ -253,7 +253,7 @@ func parseNICs(p model.Params) ([]NIC, error) {
 func (n *NIC) check() error {
 	named, known := kinds[n.Kind]
 	if !known {
-		return fmt.Errorf("kind: %.60q is none of bridged, hostonly, intnet, nat", n.Kind)
+		return model.Errorf(model.Invalid, "kind: %.60q is none of bridged, hostonly, intnet, nat", n.Kind)
 	}
 	if n.Adapter == "" {
 		n.Adapter = defaultAdapter
@@ -266,9 +266,9 @@ func (n *NIC) check() error {
 	}
 	switch {
 	case named && n.Network == "":
-		return fmt.Errorf("network: a %s adapter needs one", n.Kind)
+		return model.Errorf(model.Invalid, "network: a %s adapter needs one", n.Kind)
 	case !named && n.Network != "":
-		return fmt.Errorf("network: a %s adapter has none", n.Kind)
+		return model.Errorf(model.Invalid, "network: a %s adapter has none", n.Kind)
 	case named:
 		if err := matches(networkForm, n.Network, "the name of a network"); err != nil {
 			return fmt.Errorf("network: %w", err)
