@@ -106,33 +106,54 @@ func Classify(args []string, exit int, stdout, stderr []byte) *Error {
 			e.Class = class
 		}
 	}
-	e.Class = refine(&c, e, string(stderr)+"\n"+string(stdout))
+	e.Class = refine(&c, e, "\n"+string(stderr)+"\n"+string(stdout))
 	return e
 }
 
-// refine tells apart what has one code, or none. Nothing here makes a command
-// run again.
+// byText tells apart what has one code, or none. It only makes the advice better:
+// nothing that is told by its text alone is run again.
+var byText = []struct {
+	from  Class // what the code, or its absence, said
+	text  string
+	class Class
+}{
+	{Failed, "terminated unexpectedly during startup", NoDriver},
+	{Failed, "VERR_VM_DRIVER_NOT_INSTALLED", NoDriver},
+	{Failed, "Kernel driver not installed", NoDriver},
+	{Failed, "vboxnetctl", NoDriver},
+	{Failed, "Failed to create the VirtualBox object", Service},
+	{Failed, "Failed to initialize COM", Service},
+	{Failed, "\nsudo: ", NoUser},
+	{Failed, "Could not create guest session", Guest},
+	{NotReady, "The object functionality is limited", Inaccessible},
+}
+
+// refine returns the class of an error whose code has said its part.
 func refine(c *call, e *Error, all string) Class {
-	errorSeen := errorLine.MatchString(all)
+	class := e.Class
+	if e.Code == "VBOX_E_VM_ERROR" && c.effect != read {
+		class = Failed
+	}
+	for _, row := range byText {
+		if row.from == class && strings.Contains(all, row.text) {
+			return row.class
+		}
+	}
+	if e.Code == "" {
+		return ownRefusal(c, e, all)
+	}
+	return class
+}
+
+// ownRefusal is the class of what VBoxManage refuses by itself, without a code: of
+// an order to a virtual machine all there is, in any language, is that it "is not
+// currently running", and otherwise the command line is wrong.
+func ownRefusal(c *call, e *Error, all string) Class {
+	orders := len(c.args) > 0 && (c.args[0] == "controlvm" || c.args[0] == "debugvm")
 	switch {
-	case strings.Contains(all, "terminated unexpectedly during startup"), strings.Contains(all, "VERR_VM_DRIVER_NOT_INSTALLED"),
-		strings.Contains(all, "vboxnetctl"), strings.Contains(all, "Kernel driver not installed"):
-		return NoDriver
-	case strings.Contains(all, "Failed to create the VirtualBox object"), strings.Contains(all, "Failed to initialize COM"):
-		return Service
-	case strings.HasPrefix(all, "sudo:"):
-		return NoUser
-	case e.Class == NotReady && strings.Contains(all, "The object functionality is limited"):
-		return Inaccessible
-	case e.Class == NotReady && e.Code == "VBOX_E_VM_ERROR" && c.effect != read:
-		return Failed
-	case e.Code == "" && e.Exit == 1 && (e.Command == "debugvm" || strings.HasPrefix(e.Command, "controlvm ") || strings.HasPrefix(e.Command, "debugvm ")):
-		// "is not currently running", in any language, is all that has no code.
+	case orders && e.Exit == 1:
 		return InvalidState
-	case strings.Contains(all, "Could not create guest session"):
-		return Guest
-	case e.Code == "" && (e.Exit == 2 || errorSeen && c.effect != read):
-		// What VBoxManage refuses by itself is in the command line.
+	case e.Exit == 2, c.effect != read && errorLine.MatchString(all):
 		return Usage
 	}
 	return e.Class

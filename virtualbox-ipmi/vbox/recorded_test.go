@@ -214,6 +214,33 @@ func TestTranslatedErrorsAreTheSame(t *testing.T) {
 	}
 }
 
+// TestNamesDoNotMislead: a virtual machine may be called like an error.
+func TestNamesDoNotMislead(t *testing.T) {
+	for _, name := range []string{"terminated unexpectedly during startup", "vboxnetctl", "Failed to initialize COM", "Could not create guest session", "\nsudo: x"} {
+		stderr := "VBoxManage: error: The machine '" + name + "' is already locked by a session (or being locked or unlocked)\n" +
+			"VBoxManage: error: Details: code VBOX_E_INVALID_OBJECT_STATE (0x80bb0007), component MachineWrap, interface IMachine, callee nsISupports\n"
+		if e := Classify([]string{"startvm", name}, 1, nil, []byte(stderr)); e == nil || e.Class != Locked {
+			t.Errorf("%q: %v", name, e)
+		}
+	}
+}
+
+// TestTextIsNotRepeated: what only its text says to be a moment's trouble is not
+// run again; what its code says is.
+func TestTextIsNotRepeated(t *testing.T) {
+	m := New(Options{})
+	for text, again := range map[string]bool{
+		"VBoxManage: error: Failed to initialize COM because the global settings directory '/root/.config/VirtualBox' is not accessible!\n":                   false,
+		"VBoxManage: error: Failed to create the VirtualBox object!\nVBoxManage: error: Code NS_ERROR_FACTORY_NOT_REGISTERED (0x80040154) - not registered\n": true,
+	} {
+		c := callOf([]string{"list", "vms"})
+		e := Classify(c.args, 1, nil, []byte(text))
+		if e == nil || e.Class != Service || m.again(&c, e, 1, 0) != again {
+			t.Errorf("%s: %v", text, e)
+		}
+	}
+}
+
 // shown is what a recorded showvminfo tells.
 type shown struct {
 	name, word, session string

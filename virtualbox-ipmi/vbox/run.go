@@ -58,10 +58,11 @@ func (m *Manager) whyNotReady(ctx context.Context, c *call, err error) error {
 	return err
 }
 
-// again reports whether a command that failed is run once more.
+// again reports whether a command that failed is run once more. Its code decides,
+// never its text.
 func (m *Manager) again(c *call, err error, try int, spent time.Duration) bool {
 	var e *Error
-	if !errors.As(err, &e) || e.Unknown || !classes[e.Class].again {
+	if !errors.As(err, &e) || e.Unknown || e.Code == "" || !classes[e.Class].again {
 		return false
 	}
 	switch c.effect {
