@@ -92,9 +92,6 @@ func cmdUnregister(w *world, r *run) error {
 	if err != nil {
 		return err
 	}
-	if m.Session != "" {
-		return errLocked(r.arg(0), m)
-	}
 	var kept []*machine
 	for _, other := range w.VMs {
 		if other != m {

@@ -132,6 +132,7 @@ func (r *run) spoil(w *world, kind string, code int) int {
 	case FaultLost:
 		r.stdout.Reset()
 		r.stderr.Reset()
+		r.then = nil
 		return r.print(w, errNotReady)
 	case FaultPartial:
 		r.stdout.Truncate(r.stdout.Len() / 2)
