@@ -123,7 +123,7 @@ func TestDirTheEngineCannotUse(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(dir, "jetstream"), []byte("in the way"), 0o600))
 	_, err := Open(context.Background(), Options{Dir: dir})
 	wantKind(t, err, model.Invalid)
-	if text := err.Error(); !strings.Contains(text, dir) || !strings.Contains(text, "storage directory is not a directory") {
+	if text := err.Error(); !strings.Contains(text, dir) || !strings.Contains(text, "not a directory") {
 		t.Errorf("error %q does not say what is wrong, and where", err)
 	}
 	must(t, os.Remove(filepath.Join(dir, "jetstream")))
