@@ -151,6 +151,9 @@ func bePlugin(role string) int {
 	if role == "selecter" {
 		return beSelecter()
 	}
+	if role == "crowd" || role == "deaf" {
+		return beCrowd(role)
+	}
 	if strings.HasPrefix(role, "spy") && !defining {
 		spy(os.Getenv(envDir))
 	}
