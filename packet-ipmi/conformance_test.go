@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"testing"
+	"time"
 
 	"provision-plugins/packet-ipmi/once"
 	"provision-plugins/shared/driver/drivertest"
@@ -14,7 +15,7 @@ import (
 // simulated API with each fault.
 func TestConformance(t *testing.T) {
 	drivertest.Run(t, drivertest.Config{
-		New: newConformanceRig,
+		New: newConformanceRig, Short: 3 * time.Second,
 		Without: map[string]string{
 			model.PowerSoft:    "the API has no soft shutdown",
 			model.PowerNMI:     "the API has no diagnostic interrupt",

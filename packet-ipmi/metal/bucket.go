@@ -73,19 +73,18 @@ func (b *buckets) take(ctx context.Context, key model.Secret) error {
 			return &held{left}
 		}
 	}
+	if ctx.Err() != nil {
+		return errors.Join(errEarly, ctx.Err())
+	}
 	r := k.tokens.Reserve()
 	wait := r.Delay()
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
+	if deadline, ok := ctx.Deadline(); ok && wait > 0 && time.Until(deadline) <= wait {
 		r.Cancel()
 		return &held{wait}
 	}
 	if wait > 0 && !pause(ctx, wait) {
 		r.Cancel()
-		return context.Cause(ctx)
-	}
-	if ctx.Err() != nil {
-		r.Cancel()
-		return errors.Join(errEarly, context.Cause(ctx))
+		return errors.Join(errEarly, ctx.Err())
 	}
 	return nil
 }

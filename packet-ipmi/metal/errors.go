@@ -38,6 +38,8 @@ type Error struct {
 	Retry bool
 
 	cause error
+	// over tells that it says only that the caller's time is over.
+	over bool
 }
 
 // Error is the text.
@@ -137,6 +139,9 @@ func (k *Key) explain(t task, x *exchange, err error) *Error {
 		e = unreadable(t, x, err)
 	}
 	e.Status, e.cause = x.status, endOf(err)
+	if e.over {
+		e.cause = x.caller.Err()
+	}
 	if k.client.dead && (x.status == 0 && e.Kind == model.Unreachable || x.status == http.StatusNotFound || x.status == http.StatusGone) {
 		e.Kind, e.Gone, e.Retry, e.Text = model.Unreachable, false, false, closed
 	}
@@ -164,8 +169,10 @@ func (k *Key) unanswered(t task, x *exchange, err error) *Error {
 		return &Error{Kind: model.RateLimited, Text: fmt.Sprintf("%s; try again in %v", wait, wait.left.Round(time.Second)), RetryAfter: wait.left}
 	case x.sent.Load() && t.changes:
 		return &Error{Kind: model.UnknownOutcome, Sent: true, Text: fmt.Sprintf("the API at %s did not answer (%s); it may have been executed", host, brief(err))}
-	case x.client == nil, endOf(err) != nil && !x.sent.Load() && endOf(x.ctx.Err()) != nil:
-		return &Error{Kind: model.Timeout, Text: fmt.Sprintf("the time was over before it was sent to the API at %s", host)}
+	case x.caller.Err() != nil && !x.sent.Load():
+		return &Error{Kind: model.Timeout, over: true, Text: fmt.Sprintf("the time was over before it was sent to the API at %s", host)}
+	case x.caller.Err() != nil:
+		return &Error{Kind: model.Timeout, over: true, Sent: true, Text: fmt.Sprintf("the API at %s did not answer in time", host)}
 	case endOf(err) != nil:
 		return &Error{Kind: model.Unreachable, Retry: true, Sent: true, Text: fmt.Sprintf("the API at %s did not answer in time", host)}
 	case x.sent.Load():
@@ -214,7 +221,7 @@ func unreadable(t task, x *exchange, err error) *Error {
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		e.Text = "the answer ends in its middle"
 	case endOf(err) != nil:
-		e.Text = "the answer did not end in time"
+		e.Text, e.over = "the answer did not end in time", x.caller.Err() != nil && !t.changes
 	default:
 		e.Text = "the answer cannot be read: " + brief(err)
 	}

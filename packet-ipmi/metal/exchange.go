@@ -22,7 +22,8 @@ const (
 // beside what packngo makes of it.
 type exchange struct {
 	client  *Client
-	ctx     context.Context
+	caller  context.Context
+	ctx     context.Context // caller's, with the bound of a try
 	changes bool
 
 	sent   atomic.Bool // a connection was there for it: it may have arrived

@@ -8,6 +8,8 @@ package metal
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -39,6 +41,10 @@ type Options struct {
 	Try time.Duration
 	// Tries is how often a read is tried at most; default 3.
 	Tries int
+	// Wait bounds the wait before the second try, which doubles; default 250 ms.
+	Wait time.Duration
+	// Pages is how many pages a list has at most; default 1000.
+	Pages int
 	// Rate and Burst are of the token bucket of each key: requests a second (default
 	// 20), and how many at once (default 600).
 	Rate  float64
@@ -54,6 +60,8 @@ func (o Options) withDefaults() Options {
 	o.Conns = cmp.Or(o.Conns, 16)
 	o.Try = cmp.Or(o.Try, 10*time.Second)
 	o.Tries = cmp.Or(o.Tries, 3)
+	o.Wait = cmp.Or(o.Wait, 250*time.Millisecond)
+	o.Pages = cmp.Or(o.Pages, 1000)
 	o.Rate = cmp.Or(o.Rate, 20)
 	o.Burst = cmp.Or(o.Burst, 600)
 	if o.Logger == nil {
@@ -72,6 +80,7 @@ type Client struct {
 	dead      bool
 	transport *http.Transport
 	buckets   *buckets
+	slots     chan struct{} // holds a value for each request at work
 }
 
 // New returns a client. It opens nothing before its first request.
@@ -92,6 +101,7 @@ func New(o Options) *Client {
 			ForceAttemptHTTP2:      true,
 		},
 		buckets: newBuckets(o),
+		slots:   make(chan struct{}, o.Conns),
 	}
 }
 
@@ -157,12 +167,20 @@ type task struct {
 }
 
 // do carries out a task: a read with more than one try, any other with one. Its
-// error is a *Error.
+// error is a *Error, or one without a kind that says only that the time is over.
 func (k *Key) do(ctx context.Context, t task) error {
+	var last *Error
 	for try := 1; ; try++ {
 		err := k.once(ctx, t)
-		if err == nil {
+		switch {
+		case err == nil:
 			return nil
+		case !err.over:
+			last = err
+		case last == nil:
+			return fmt.Errorf("%s: %w", err.Text, cmp.Or(err.cause, context.DeadlineExceeded))
+		default:
+			return last // what was known before says more
 		}
 		wait, again := k.again(ctx, t, try, err)
 		if !again || !pause(ctx, wait) {
@@ -175,29 +193,29 @@ func (k *Key) do(ctx context.Context, t task) error {
 // as long as the service says, else up to a bound that doubles, fully jittered, so
 // that a fleet does not come back at once.
 func (k *Key) again(ctx context.Context, t task, try int, err *Error) (time.Duration, bool) {
+	first := k.client.opts.Wait
 	if t.changes || !err.Retry || try >= k.client.opts.Tries {
 		return 0, false
 	}
-	wait := rand.N(firstWait << min(try-1, 6))
+	wait := rand.N(first << min(try-1, 6))
 	if err.RetryAfter > 0 {
-		wait = err.RetryAfter + rand.N(firstWait)
+		wait = err.RetryAfter + rand.N(first)
 	}
 	deadline, bounded := ctx.Deadline()
 	return wait, !bounded || time.Until(deadline) > wait
 }
 
-// firstWait bounds the wait before the second try.
-const firstWait = 250 * time.Millisecond
-
 // once makes one try of a task with a client of its own: packngo's has no context,
 // and writes to a field of its own without a lock.
-func (k *Key) once(ctx context.Context, t task) *Error {
-	if err := k.client.buckets.take(ctx, k.key); err != nil {
-		return k.explain(t, &exchange{}, err)
+func (k *Key) once(caller context.Context, t task) *Error {
+	x := &exchange{client: k.client, caller: caller, changes: t.changes}
+	if err := k.enter(caller); err != nil {
+		return k.explain(t, x, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, k.client.opts.Try)
+	defer func() { <-k.client.slots }()
+	ctx, cancel := context.WithTimeout(caller, k.client.opts.Try)
 	defer cancel()
-	x := &exchange{client: k.client, ctx: ctx, changes: t.changes}
+	x.ctx = ctx
 	c, err := packngo.NewClient(
 		packngo.WithAuth(consumer, string(k.key)),
 		packngo.WithBaseURL(k.client.opts.URL),
@@ -211,6 +229,20 @@ func (k *Key) once(ctx context.Context, t task) *Error {
 		return nil
 	}
 	return k.explain(t, x, cmp.Or(x.fault, err))
+}
+
+// enter waits until the key may make a request, and for one of the connections:
+// that time is not the request's.
+func (k *Key) enter(ctx context.Context) error {
+	if err := k.client.buckets.take(ctx, k.key); err != nil {
+		return err
+	}
+	select {
+	case k.client.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return errors.Join(errEarly, ctx.Err())
+	}
 }
 
 // consumer tells the service who asks.

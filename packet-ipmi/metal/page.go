@@ -10,11 +10,9 @@ import (
 	"provision-plugins/shared/model"
 )
 
-// The bounds of a listing.
-const (
-	pageSize = 100
-	maxPages = 1000
-)
+// pageSize is how many items are asked for at a time: the most that the prose of the
+// API allows.
+const pageSize = 100
 
 // page is one page of a list. What comes after it is told in one way or another:
 // packngo follows next, and asks for its first page for ever where current_page is
@@ -73,7 +71,7 @@ func all[T any](ctx context.Context, k *Key, l list[T]) ([]T, error) {
 			}
 		}
 		switch {
-		case p.more(n) && fresh > 0 && n < maxPages:
+		case p.more(n) && fresh > 0 && n < k.client.opts.Pages:
 		case p.more(n):
 			return nil, l.incomplete("its pages do not end")
 		case p.meta.Total != nil && len(out) < *p.meta.Total:

@@ -172,6 +172,9 @@ func (s *Server) Refused() int {
 // Connections counts the connections that were opened.
 func (s *Server) Connections() int { return int(s.conns.Load()) }
 
+// PeakConnections is the most connections that were open at a time.
+func (s *Server) PeakConnections() int { return int(s.peak.Load()) }
+
 // Device returns a device as it is now.
 func (s *Server) Device(id string) (Device, bool) {
 	s.mu.Lock()

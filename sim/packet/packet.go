@@ -79,6 +79,8 @@ type Server struct {
 	ending chan struct{} // closed by Close, for requests that wait
 	once   sync.Once     // closes ending
 	conns  atomic.Int64  // connections that were opened
+	open   atomic.Int64  // those that are
+	peak   atomic.Int64  // the most that were at a time
 
 	mu     sync.Mutex // guards the rest
 	state  state
@@ -115,9 +117,7 @@ func New(o Options) (*Server, error) {
 	s.http = &http.Server{
 		Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 64 << 10,
 		ConnState: func(_ net.Conn, state http.ConnState) {
-			if state == http.StateNew {
-				s.conns.Add(1)
-			}
+			s.connection(state)
 		},
 	}
 	go func() {
@@ -126,6 +126,19 @@ func New(o Options) (*Server, error) {
 		_ = s.http.Serve(l)
 	}()
 	return s, nil
+}
+
+// connection counts connections.
+func (s *Server) connection(state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.conns.Add(1)
+		for n, peak := s.open.Add(1), s.peak.Load(); n > peak && !s.peak.CompareAndSwap(peak, n); peak = s.peak.Load() {
+		}
+	case http.StateClosed, http.StateHijacked:
+		s.open.Add(-1)
+	default: // neither opened nor closed
+	}
 }
 
 // URL is the API's address, with the final slash that clients want.
