@@ -318,7 +318,7 @@ func (a *actions) kept(ctx context.Context, c *call, began time.Time, raw json.R
 		ID: newUUID(), Prefix: c.subject.prefix, Key: c.subject.id, Name: c.subject.name,
 		Command: c.command, Class: model.Read, Plugin: c.offer.plugin,
 		Principal: principal(ctx), Reason: c.control.reason,
-		Params: model.RedactParams(c.body, a.cat.secure),
+		Params: a.shownBody(c),
 		State:  model.RunDone, Result: raw,
 		Created: began, Sent: began, Ended: time.Now(),
 	}

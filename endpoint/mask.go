@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"provision-plugins/endpoint/secret"
 	"provision-plugins/endpoint/store"
@@ -173,13 +174,22 @@ func redactJSON(raw json.RawMessage, secrets []string) json.RawMessage {
 // with escapes. Almost no answer does, and is then passed on byte for byte.
 func mentions(raw []byte, secrets []string) bool {
 	for _, s := range secrets {
+		if bytes.Contains(raw, []byte(s)) {
+			return true
+		}
+		if strings.IndexFunc(s, escaped) < 0 { // its quoted form is itself
+			continue
+		}
 		quoted, err := model.Marshal(s)
-		if err != nil || bytes.Contains(raw, []byte(s)) || bytes.Contains(raw, quoted[1:len(quoted)-1]) {
+		if err != nil || bytes.Contains(raw, quoted[1:len(quoted)-1]) {
 			return true
 		}
 	}
 	return bytes.Contains(raw, []byte(`\u`)) && len(secrets) > 0
 }
+
+// escaped reports whether a character may stand in JSON otherwise than as it is.
+func escaped(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }
 
 // redactTexts hides secrets in all strings of a decoded value, in place.
 func redactTexts(value any, redact func(string) string) any {

@@ -125,6 +125,15 @@ func (a *actions) encode(c *call) error {
 	return nil
 }
 
+// shownBody are a call's params without secrets. Those of one that is ready have
+// none any more.
+func (a *actions) shownBody(c *call) model.Params {
+	if c.question != nil {
+		return c.body
+	}
+	return model.RedactParams(c.body, a.cat.secure)
+}
+
 // perform has a plugin execute a call.
 func (c *call) perform(ctx context.Context, proc *plugin.Process) (json.RawMessage, error) {
 	switch {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 
 	"provision-plugins/shared/model"
 )
@@ -14,12 +15,15 @@ const maxText = 2048
 
 // redactor masks the secrets of one target in whatever is about to leave.
 type redactor struct {
-	params model.Params
-	secure func(string) bool
+	// values lists the secrets, found when first needed.
+	values func() []string
 }
 
-// values lists the secrets.
-func (r redactor) values() []string { return model.SecretValues(r.params, r.secure) }
+// newRedactor makes the redactor of a target's params, which are not changed from
+// then on but for what is no secret.
+func newRedactor(params model.Params, secure func(string) bool) redactor {
+	return redactor{sync.OnceValue(func() []string { return model.SecretValues(params, secure) })}
+}
 
 // text masks the secrets in a text, in one line of bounded length.
 func (r redactor) text(s string) string {

@@ -71,7 +71,7 @@ func (p *Provider) request(a *model.Action) (*request, error) {
 	if req.target.Name == "" {
 		req.target.Name = obj.Uuid
 	}
-	req.secrets = redactor{params: req.target.Params, secure: p.opts.Secure}
+	req.secrets = newRedactor(req.target.Params, p.opts.Secure)
 	if req.prefix == machines {
 		if req.key = obj.Uuid; req.key == "" {
 			req.key = obj.Name

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,6 +25,8 @@ type Server struct {
 	endRead context.CancelFunc
 	out     *writer
 	work    sync.WaitGroup // questions at work
+	jobs    chan job       // for workers that are idle
+	idle    atomic.Int32   // workers
 	ended   chan struct{}  // closed when no more are read
 
 	kept    []func(context.Context) Answer // of slot n at n-1; for the reader alone
@@ -42,7 +45,7 @@ var errUnknownSlot = errors.New("a slot that keeps nothing was asked")
 func Serve(ctx context.Context, conn net.Conn, in io.Reader, prepare Prepare) *Server {
 	s := &Server{
 		conn: conn, prepare: prepare, ctx: ctx, out: newWriter(conn),
-		ended: make(chan struct{}), atWork: map[uint64]context.CancelFunc{},
+		jobs: make(chan job), ended: make(chan struct{}), atWork: map[uint64]context.CancelFunc{},
 	}
 	s.reading, s.endRead = context.WithCancel(ctx)
 	go s.read(newReader(in))
@@ -76,6 +79,7 @@ func (s *Server) read(in *reader) {
 		s.refused = err
 		if s.reading.Err() == nil { // nobody is left who waits
 			s.giveUp()
+			s.endRead() // nor anything to do
 		}
 		return
 	}
@@ -108,8 +112,42 @@ func (s *Server) take(q asked) error {
 	}
 	s.atWork[q.id] = cancel
 	s.work.Add(1)
-	go s.answer(ctx, q.id, answer)
+	j := job{ctx, q.id, answer}
+	select {
+	case s.jobs <- j:
+	default:
+		go s.toil(j)
+	}
 	return nil
+}
+
+// maxIdle bounds the workers that wait for the next question. One that has worked
+// has the stack that it takes; a new one would have to grow it.
+const maxIdle = 64
+
+// job is a question at work.
+type job struct {
+	ctx    context.Context
+	id     uint64
+	answer func(context.Context) Answer
+}
+
+// toil works out answers until there are no more questions, or enough others wait
+// for them.
+func (s *Server) toil(j job) {
+	for {
+		s.answer(j.ctx, j.id, j.answer)
+		if s.idle.Add(1) > maxIdle {
+			s.idle.Add(-1)
+			return
+		}
+		select {
+		case j = <-s.jobs:
+			s.idle.Add(-1)
+		case <-s.reading.Done():
+			return
+		}
+	}
 }
 
 // answerTo is what answers a question.
