@@ -56,6 +56,7 @@ func definition(p *driver.Provider) *model.PluginProvider {
 	for key, value := range metaTable {
 		meta[key] = value
 	}
+	meta[model.MetaCounts] = "true"
 	def := &model.PluginProvider{
 		MetaData:         model.MetaData{Meta: meta},
 		Name:             name,

@@ -304,6 +304,9 @@ func (h *handshake) exchange(ctx context.Context, st *step, body func([]byte) []
 			h.crossed = true
 			h.target.silent()
 		}
+		if n > 0 {
+			h.t.count(Retransmits)
+		}
 		h.tag++
 		out = append(out, sent{h.tag, time.Now()})
 		if err := h.transmit(st, body); err != nil {

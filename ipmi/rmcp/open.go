@@ -126,6 +126,7 @@ func (t *Transport) Open(ctx context.Context, target Target) (*Session, error) {
 		if err == nil {
 			return s, nil
 		}
+		t.countFailure(ctx, err)
 		if !p.again(h, err) {
 			return nil, p.failure(err)
 		}

@@ -133,6 +133,7 @@ func (s *Session) Do(ctx context.Context, c *Call) error {
 	s.begin(command)
 	s.ease(c.Lenient)
 	err := s.transact(ctx, c, command, data)
+	s.t.countFailure(ctx, err)
 	p := s.end(err != nil && err.Sent && c.Class != model.Read)
 	switch {
 	case err != nil:
@@ -194,6 +195,7 @@ func (s *Session) transact(ctx context.Context, c *Call, command types.Command, 
 		if n > 0 {
 			timer.Reset(wait)
 			s.mark(c.Class != model.Read)
+			s.t.count(Retransmits)
 		}
 		if err := s.sendTry(ctx, n, command, data); err != nil {
 			err.Sent = n > 0

@@ -54,6 +54,7 @@ type Transport struct {
 	closed  chan struct{}
 	readers sync.WaitGroup
 	drops   [numDrops]atomic.Uint64
+	counts  [numCounts]atomic.Uint64
 	timers  sync.Pool // of *time.Timer that are stopped
 
 	mu    sync.Mutex // guards down, socks and peers
