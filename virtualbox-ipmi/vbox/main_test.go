@@ -85,7 +85,11 @@ type rig struct {
 func newRig(t testing.TB, change func(*Options, *sim.Options)) *rig {
 	t.Helper()
 	var so sim.Options
-	o := Options{Gap: 5 * time.Millisecond, LockDir: filepath.Join(t.TempDir(), "locks"), Device: "/dev/null/none"}
+	o := Options{
+		Gap: 5 * time.Millisecond, LockDir: filepath.Join(t.TempDir(), "locks"), Device: "/dev/null/none",
+		// A busy machine is no failure.
+		ReadTimeout: time.Minute, ChangeTimeout: time.Minute, StartTimeout: time.Minute, LockedFor: 30 * time.Second,
+	}
 	if change != nil {
 		change(&o, &so)
 	}

@@ -137,14 +137,11 @@ func TestRepeats(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, func(o *Options, _ *sim.Options) {
-				o.LockedFor = time.Minute
 				switch tt.class {
 				case Locked:
 					o.LockedFor = 100 * time.Millisecond
 				case TimedOut:
 					o.ReadTimeout, o.ChangeTimeout = time.Second, time.Second
-				default:
-					o.ReadTimeout, o.ChangeTimeout, o.StartTimeout = time.Minute, time.Minute, time.Minute
 				}
 			})
 			r.faults(t, tt.fault)
