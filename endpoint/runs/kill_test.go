@@ -114,7 +114,7 @@ func client(m *Manager, s *store.Store, ledger *os.File, rnd *rand.Rand) {
 func TestKill9LosesNothingAndSendsNothingTwice(t *testing.T) {
 	kills := 5
 	if os.Getenv(nightlyEnv) == "1" {
-		kills = 100
+		kills = 200
 	}
 	const seed = 20261120
 	rnd := rand.New(rand.NewPCG(seed, seed))

@@ -189,7 +189,7 @@ func (a *acks) lost(t *testing.T, dir string) int {
 func TestKill9LosesNothing(t *testing.T) {
 	kills := 3
 	if nightly() {
-		kills = 100
+		kills = 200
 	}
 	rnd := rand.New(rand.NewPCG(3, 3))
 	acked, lost := 0, 0
