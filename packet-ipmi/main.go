@@ -18,9 +18,12 @@ var version = "v0.0.0-dev"
 // name is the plugin's, and the driver's.
 const name = "packet-ipmi"
 
-// metaTable says what the columns of an inventory mean here.
+// metaTable says what the columns of an inventory mean here, and what the plugin
+// needs of the endpoint: machines of devices, and to hear of new ones.
 var metaTable = map[string]string{
 	model.MetaColumns: `{"address":"packet/uuid","password":"packet/api-key"}`,
+	model.MetaClaims: `[{"scope":"machines","action":"get,list,create,update,delete","specific":"*"},` +
+		`{"scope":"events","action":"get,list","specific":"*"}]`,
 }
 
 // definition is what define prints.
