@@ -3,7 +3,6 @@ package endpoint
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -115,8 +114,16 @@ func (r *rig) wantStatus(want int, method, path, token, body string) []byte {
 // routePatterns are all routes of the API.
 func (r *rig) routePatterns() []string {
 	a := r.e.api
-	out := []string{"GET /ws", "GET " + backupPath, "POST /reads", "GET /runs/{key}/log", "GET /files/{path...}", "GET " + apisPattern, "POST " + apisPattern,
-		"GET " + bmcPath, "GET " + profilesPath + "{name...}"} // metricsPath has a test of its own
+	out := []string{"GET " + apisPattern, "POST " + apisPattern}
+	for pattern := range a.rawRoutes() {
+		method, path, _ := strings.Cut(pattern, " ")
+		if path != metricsPath { // it has a test of its own
+			if short := strings.TrimPrefix(path, apiRoot); !strings.HasPrefix(short, "/files") { // those are served outside the API too
+				path = short
+			}
+			out = append(out, method+" "+path)
+		}
+	}
 	for _, row := range a.routes() {
 		out = append(out, row.pattern)
 	}
@@ -124,9 +131,6 @@ func (r *rig) routePatterns() []string {
 		for _, row := range a.kindRoutes(k) {
 			out = append(out, row.pattern)
 		}
-	}
-	for pattern := range maps.Keys(a.binaryRoutes()) {
-		out = append(out, pattern)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
@@ -145,7 +149,7 @@ func requestOf(pattern string) (method, path string) {
 
 // atRoot reports whether a route is not below the API's root.
 func atRoot(path string) bool {
-	return strings.HasPrefix(path, "/files/") || strings.HasPrefix(path, apisRoot) || strings.HasPrefix(path, profilesPath) || path == bmcPath
+	return strings.HasPrefix(path, "/files/") || strings.HasPrefix(path, apiRoot+"/") || strings.HasPrefix(path, apisRoot) || strings.HasPrefix(path, profilesPath) || path == bmcPath
 }
 
 // accessTable is the recorded table of role by route. UPDATE_GOLDEN=1 writes it
@@ -368,6 +372,52 @@ func TestWhatVoidsTokens(t *testing.T) {
 	r.wantStatus(401, "GET", "/info", token, "")
 	r.user("alice", "admin")
 	r.wantStatus(401, "GET", "/info", token, "")
+}
+
+// What voids tokens takes them from the list too: those of a user that is gone, or
+// has a new Secret or another password.
+func TestVoidTokensAreNotListed(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	for what, void := range map[string]func(){
+		"the user's end": func() { r.wantStatus(200, "DELETE", "/users/alice", r.e.token, "") },
+		"a new Secret": func() {
+			r.wantStatus(200, "PATCH", "/users/alice", r.e.token, `[{"op":"add","path":"/Secret","value":"another"}]`)
+		},
+		"a new password": func() {
+			r.wantStatus(200, "PUT", "/users/alice/password", r.e.token, `{"Password":"another password"}`)
+		},
+	} {
+		r.user("alice", "viewer")
+		r.user("bob", "viewer")
+		r.login("alice", "")
+		r.login("alice", "?ttl=7200")
+		r.login("bob", "")
+		if got := len(r.e.access.book.list("alice")); got != 2 {
+			t.Fatalf("before %s: %d tokens", what, got)
+		}
+		r.wantStatus(200, "PATCH", "/users/alice", r.e.token, `[{"op":"add","path":"/Description","value":"x"}]`)
+		if got := len(r.e.access.book.list("alice")); got != 2 {
+			t.Errorf("a description ends tokens: %d left", got)
+		}
+		void()
+		if got, other := len(r.e.access.book.list("alice")), len(r.e.access.book.list("bob")); got != 0 || other != 1 {
+			t.Errorf("after %s: %d tokens, %d of another", what, got, other)
+		}
+		r.askLocal("DELETE", "/users/alice", "")
+		r.askLocal("DELETE", "/users/bob", "")
+	}
+	// Those of a user who went while nobody looked are forgotten with the expired.
+	r.user("carol", "viewer")
+	r.login("carol", "")
+	if _, err := r.e.store.Delete(t.Context(), usersPrefix, "carol", 0); err != nil {
+		t.Fatal(err)
+	}
+	r.e.access.book.swept = time.Time{}
+	r.e.access.book.sweep(t.Context())
+	if got := len(r.e.access.book.all()); got != 0 {
+		t.Errorf("%d tokens of nobody", got)
+	}
 }
 
 func TestScopedTokens(t *testing.T) {

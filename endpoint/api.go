@@ -36,7 +36,8 @@ const (
 	// RunHeader names the run of a mutating action in its reply.
 	RunHeader = "X-Oob-Run"
 
-	headerTimeout  = 10 * time.Second
+	headerTimeout  = 10 * time.Second // over a bad line; a TLS handshake has as long
+	socketTimeout  = 2 * time.Second  // for a head on the unix socket
 	bodyTimeout    = time.Minute
 	writeTimeout   = time.Minute
 	idleTimeout    = 2 * time.Minute

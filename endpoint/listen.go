@@ -39,6 +39,7 @@ func (e *Endpoint) openAPI(ctx context.Context) error {
 		GetCertificate: cert.Get, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
 	})
 	servers := []*http.Server{e.api.server(unknownPeer), e.api.server(socketPeer)}
+	servers[1].ReadHeaderTimeout = socketTimeout
 	for i, l := range []net.Listener{secure, watchedListener{local}} {
 		go e.serve(servers[i], l)
 	}

@@ -21,6 +21,9 @@ type objects struct {
 	vault *vault
 	// decodings are those that params come from.
 	decodings decodedObjects
+	// ended is told of a user whose tokens are void: it is gone, or has another
+	// Secret.
+	ended func(ctx context.Context, user string) error
 	// overlay adds to an object what is known only in memory.
 	overlay func(object any)
 }
@@ -203,6 +206,9 @@ func (o *objects) modifyOnce(ctx context.Context, k *kind, id string, change edi
 	if m, ok := object.(*model.Machine); ok && err != nil {
 		err = o.renamed(err, k, m)
 	}
+	if user, ok := object.(*record); ok && err == nil && k.prefix == usersPrefix && o.newSecret(k, found, user) {
+		err = o.ended(ctx, found.ID)
+	}
 	return updated, err
 }
 
@@ -269,6 +275,9 @@ func (o *objects) remove(ctx context.Context, k *kind, key string) (json.RawMess
 		return nil, err
 	}
 	was, err := o.store.Delete(ctx, k.prefix, found.ID, found.Rev)
+	if err == nil && k.prefix == usersPrefix {
+		err = o.ended(ctx, found.ID)
+	}
 	if err != nil {
 		return nil, err
 	}

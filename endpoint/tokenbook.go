@@ -142,7 +142,8 @@ func (b *tokenBook) revokeAll(ctx context.Context, user, keep string) error {
 	return nil
 }
 
-// sweep forgets the tokens that are past their time, now and then.
+// sweep forgets the tokens that are past their time, or of users that are gone, now
+// and then.
 func (b *tokenBook) sweep(ctx context.Context) {
 	now := b.now()
 	b.mu.Lock()
@@ -155,7 +156,7 @@ func (b *tokenBook) sweep(ctx context.Context) {
 		return
 	}
 	for _, info := range b.all() {
-		if now.Before(info.Expires) {
+		if _, err := b.store.Get(usersPrefix, info.User); err == nil && now.Before(info.Expires) {
 			continue
 		}
 		if _, err := b.store.Delete(ctx, tokensPrefix, info.ID, 0); err != nil && model.KindOf(err) != model.NotFound {

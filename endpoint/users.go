@@ -45,6 +45,7 @@ func (e *Endpoint) openAccess(ctx context.Context) error {
 		logins: auth.NewLogins(hasher, e.now),
 		book:   &tokenBook{store: e.store, log: e.log, now: e.now, signer: auth.Signer{Key: e.master.Derive("tokens")}, limit: maxTokens},
 	}
+	e.objects.ended = func(ctx context.Context, user string) error { return e.access.book.revokeAll(ctx, user, "") }
 	return e.access.firstUser(ctx)
 }
 
@@ -131,6 +132,12 @@ func (x *access) claims(user *record) auth.Claims {
 func secretSum(user *record) string {
 	sum := sha256.Sum256([]byte("secret of " + user.key + "\x00" + user.text("Secret")))
 	return base64.RawURLEncoding.EncodeToString(sum[:12])
+}
+
+// newSecret reports whether a user has another Secret than it had.
+func (o *objects) newSecret(k *kind, before store.Object, user *record) bool {
+	was, ok := o.decoded(k, before).(*record)
+	return !ok || secretSum(was) != secretSum(user)
 }
 
 // login is the caller of a name and a password.

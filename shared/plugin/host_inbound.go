@@ -19,12 +19,13 @@ type inbound struct {
 }
 
 // server serves it. There is no idle timeout, for the same reason as in the
-// plugin.
+// plugin, only one for the head of a request that has begun.
 func (in *inbound) server() *http.Server {
 	return &http.Server{
-		Handler:        in,
-		MaxHeaderBytes: maxHeader,
-		ErrorLog:       slog.NewLogLogger(in.logger.Handler(), slog.LevelWarn),
+		Handler:           in,
+		ReadHeaderTimeout: headerTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(in.logger.Handler(), slog.LevelWarn),
 	}
 }
 

@@ -149,12 +149,14 @@ func listenPrivate(path string) (net.Listener, error) {
 // it at once would leave the stricter one behind for good.
 var maskOfFiles sync.Mutex
 
-// httpServer serves s. There is no read, write or idle timeout: a host that
-// finds its resting connection closed would take that for a lost request.
+// httpServer serves s. There is no read, write or idle timeout, only one for the
+// head of a request that has begun: a host that finds its resting connection
+// closed would take that for a lost request.
 func (s *server) httpServer() *http.Server {
 	return &http.Server{
-		Handler:        s,
-		MaxHeaderBytes: maxHeader,
-		ErrorLog:       slog.NewLogLogger(s.lines, slog.LevelWarn),
+		Handler:           s,
+		ReadHeaderTimeout: headerTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(s.lines, slog.LevelWarn),
 	}
 }

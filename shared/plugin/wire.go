@@ -57,6 +57,9 @@ const (
 	EnvPrincipalKey = "OOB_PRINCIPAL_KEY"
 	// EnvStateDir is a directory for durable state.
 	EnvStateDir = "OOB_STATE_DIR"
+	// headerTimeout bounds how long the head of a request may take on both sockets,
+	// and how long a new connection may be silent.
+	headerTimeout = 2 * time.Second
 	// EnvLog is the level of the log where --log does not say it.
 	EnvLog = "OOB_LOG"
 )
