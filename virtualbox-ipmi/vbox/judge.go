@@ -123,7 +123,6 @@ var byText = []struct {
 	{Failed, "vboxnetctl", NoDriver},
 	{Failed, "Failed to create the VirtualBox object", Service},
 	{Failed, "Failed to initialize COM", Service},
-	{Failed, "\nsudo: ", NoUser},
 	{Failed, "Could not create guest session", Guest},
 	{NotReady, "The object functionality is limited", Inaccessible},
 }
@@ -148,12 +147,16 @@ func refine(c *call, e *Error, all string) Class {
 // ownRefusal is the class of what VBoxManage refuses by itself, without a code: of
 // an order to a virtual machine all there is, in any language, is that it "is not
 // currently running", and otherwise the command line is wrong.
+// What only sudo says, VBoxManage was not asked.
 func ownRefusal(c *call, e *Error, all string) Class {
 	orders := len(c.args) > 0 && (c.args[0] == "controlvm" || c.args[0] == "debugvm")
+	said := errorLine.MatchString(all)
 	switch {
+	case !said && strings.Contains(all, "\nsudo: "):
+		return NoUser
 	case orders && e.Exit == 1:
 		return InvalidState
-	case e.Exit == 2, c.effect != read && errorLine.MatchString(all):
+	case e.Exit == 2, c.effect != read && said:
 		return Usage
 	}
 	return e.Class

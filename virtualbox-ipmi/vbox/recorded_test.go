@@ -225,6 +225,20 @@ func TestNamesDoNotMislead(t *testing.T) {
 	}
 }
 
+// TestSudo: what sudo says alone is its refusal; a remark of it before VBoxManage's
+// own error is none.
+func TestSudo(t *testing.T) {
+	for stderr, want := range map[string]Class{
+		"sudo: a password is required\n": NoUser,
+		"sudo: unable to resolve host x\nVBoxManage: error: Machine 'a' is not currently running.\n":                                                    InvalidState,
+		"sudo: unable to resolve host x\nVBoxManage: error: x\nVBoxManage: error: Details: code NS_ERROR_FAILURE (0x80004005), component MachineWrap\n": Failed,
+	} {
+		if e := Classify([]string{"controlvm", "a", "poweroff"}, 1, nil, []byte(stderr)); e == nil || e.Class != want {
+			t.Errorf("%s: %v", stderr, e)
+		}
+	}
+}
+
 // TestTextIsNotRepeated: what only its text says to be a moment's trouble is not
 // run again; what its code says is.
 func TestTextIsNotRepeated(t *testing.T) {
