@@ -165,7 +165,7 @@ func (r *read) answer(ctx context.Context) (answer mux.Answer) {
 		}
 	}()
 	req := &request{group: s.group.Add(1), level: s.program.level, values: r.values}
-	v, e := r.run(withRequest(ctx, req), req)
+	v, e := r.run(withRequest(ctx, req))
 	answer = r.encoded(v, e, req)
 	if s.lines.Enabled(ctx, slog.LevelDebug) {
 		// As of a request of its own.
@@ -177,7 +177,7 @@ func (r *read) answer(ctx context.Context) (answer mux.Answer) {
 }
 
 // run calls the implementation, unless there is no room.
-func (r *read) run(ctx context.Context, req *request) (any, *model.Error) {
+func (r *read) run(ctx context.Context) (any, *model.Error) {
 	if e := r.server.gate.enter(); e != nil {
 		return nil, e
 	}

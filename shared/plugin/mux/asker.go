@@ -97,8 +97,8 @@ func (a *Asker) send(q *Question, again bool, answered chan Answer) (uint64, err
 	line := asked{id: a.last, body: q.body}
 	a.used = time.Now()
 	if again {
-		known := false
-		if line.slot, known = a.slots.of(q, a.used); known {
+		n, known := a.slots.of(q, a.used)
+		if line.slot = n; known {
 			line.body = nil
 		}
 	}

@@ -2,6 +2,7 @@ package mux
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -79,7 +80,7 @@ func TestLinesOfAnyLength(t *testing.T) {
 			t.Fatalf("a line of %d bytes for one of %d, %v", len(got), len(want), err)
 		}
 	}
-	if line, err := in.line(); err != io.EOF {
+	if line, err := in.line(); !errors.Is(err, io.EOF) {
 		t.Errorf("half a line is %q, %v", line, err)
 	}
 }
