@@ -85,7 +85,7 @@ func writeFile(path string, write func(*output) error) error {
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
-	defer os.Remove(f.Name()) // it has another name by then, if all went well
+	defer func() { _ = os.Remove(f.Name()) }() // it has another name by then, if all went well
 	err = write(&output{f})
 	if closed := f.Close(); err == nil {
 		err = closed
