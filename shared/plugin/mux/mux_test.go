@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -396,39 +397,47 @@ func TestGivingUpWhatIsNotAtWork(t *testing.T) {
 // Who reads no answers has no more of them worked out than there is room for, and
 // does not keep a server from ending.
 func TestAnswersAreNotPiledUp(t *testing.T) {
-	near, far := sockets(t)
-	var answered atomic.Int64
-	body := make([]byte, 64<<10)
-	s := Serve(t.Context(), far, far, func([]byte) func(context.Context) Answer {
-		return func(context.Context) Answer { answered.Add(1); return Answer{Status: 200, Body: body} }
-	})
-	stuck := make(chan struct{})
-	go func() { // until the server is closed
-		defer close(stuck)
-		for id := 1; id <= 10_000; id++ {
-			if _, err := fmt.Fprintf(near, "%d 0 {}\n", id); err != nil {
-				return
+	for _, reads := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			near, far := net.Pipe()
+			var answered atomic.Int64
+			s := Serve(t.Context(), far, far, func([]byte) func(context.Context) Answer {
+				return func(context.Context) Answer { answered.Add(1); return Answer{Status: 200, Body: []byte("1")} }
+			})
+			for range 2 { // one is being written, and one waits for that
+				if err := s.out.add(func(b []byte) []byte { return append(b, make([]byte, maxPending)...) }); err != nil {
+					t.Error(err)
+				}
+				synctest.Wait()
 			}
-		}
-	}()
-	full := func() bool {
-		s.out.mu.Lock()
-		defer s.out.mu.Unlock()
-		return len(s.out.pending) >= maxPending
+			if _, err := io.WriteString(near, "1 0 {}\n"); err != nil {
+				t.Error(err)
+			}
+			synctest.Wait()
+			if answered.Load() != 0 {
+				t.Error("an answer was worked out that has no room")
+			}
+			read := make(chan int64, 1)
+			if reads {
+				go func() { n, _ := io.Copy(io.Discard, near); read <- n }()
+				synctest.Wait()
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			s.Close(ctx)
+			want := int64(0)
+			if reads {
+				want = 1
+				if n := <-read; n <= 2*maxPending {
+					t.Errorf("%d bytes were answered", n)
+				}
+			}
+			if answered.Load() != want {
+				t.Errorf("reads %v: %d answers", reads, answered.Load())
+			}
+			_ = near.Close()
+		})
 	}
-	wait := time.NewTicker(time.Millisecond)
-	defer wait.Stop()
-	for !full() {
-		<-wait.C
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
-	defer cancel()
-	s.Close(ctx)
-	if n := answered.Load(); n > 1000 {
-		t.Errorf("%d answers were worked out that nobody reads", n)
-	}
-	_ = near.Close()
-	<-stuck
 }
 
 // Who asks faster than is read waits, and does not wait for ever.
