@@ -13,6 +13,7 @@ import (
 // States of the API in the words of the suite; one that nobody knows is unknown, never
 // off.
 func TestStates(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, packet.Options{}, packet.Device{})
 	for told, want := range map[string]model.PowerState{
 		packet.Active: model.StateOn, packet.Inactive: model.StateOff, packet.PoweringOn: model.StateTransition, packet.PoweringOff: model.StateTransition,
@@ -36,6 +37,7 @@ func TestStates(t *testing.T) {
 
 // A device that is busy with itself is waited for, and then switched.
 func TestBusyDeviceIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, packet.Options{Timing: packet.Timing{PoweringOff: 200 * time.Millisecond, PoweringOn: 100 * time.Millisecond}}, packet.Device{})
 	l.sim.Change(l.id, func(d *packet.Device) { d.State = packet.PoweringOff })
 	var all sync.WaitGroup
@@ -52,7 +54,7 @@ func TestBusyDeviceIsWaitedFor(t *testing.T) {
 		t.Errorf("%+v, executed %v", res, l.sim.AllExecuted(l.id))
 	}
 	l.sim.Change(l.id, func(d *packet.Device) { d.State = packet.Failed })
-	soon := model.Params{"oob/timeout": 1}
+	soon := model.Params{"oob/timeout": 6}
 	l.refused(t, model.Conflict, "the device is failed", model.PowerOff, soon)
 	l.sim.Change(l.id, func(d *packet.Device) { d.State, d.Locked = packet.Active, true })
 	l.refused(t, model.Conflict, "locked device", model.PowerOff, soon)
@@ -61,6 +63,7 @@ func TestBusyDeviceIsWaitedFor(t *testing.T) {
 // A device cannot be made to boot from the network by an operating system that does
 // not: the refusal says how to mend it.
 func TestBootNeedsCustomIPXE(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, packet.Options{}, packet.Device{OS: "debian_12"})
 	for _, command := range []string{model.NextBootPXE, model.ForceBootPXE} {
 		l.refused(t, model.Conflict, "reinstall it with custom_ipxe", command, nil)
@@ -78,6 +81,7 @@ func TestBootNeedsCustomIPXE(t *testing.T) {
 // The next boot only: the device boots from the network once, whatever made it start,
 // and from its disk afterwards.
 func TestBootOnce(t *testing.T) {
+	t.Parallel()
 	for name, start := range map[string]func(l *lab){
 		"cycle": func(l *lab) { l.result(t, model.PowerCycle, nil) },
 		"reset": func(l *lab) { l.result(t, model.PowerReset, nil) },
@@ -110,6 +114,7 @@ func TestBootOnce(t *testing.T) {
 // A second start while the first is under way boots from the disk: the override was
 // for the first, and is restored before the second is ordered.
 func TestSecondStartBootsFromDisk(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, packet.Options{}, packet.Device{})
 	conf, api := l.driver.now()
 	o := conf.boots(nil)
@@ -141,6 +146,7 @@ func TestSecondStartBootsFromDisk(t *testing.T) {
 }
 
 func TestUpdatePXE(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, packet.Options{}, packet.Device{})
 	l.refused(t, model.Invalid, "nothing to change", "updatepxe", nil)
 	l.refused(t, model.Invalid, paramAlwaysPXE, "updatepxe", model.Params{paramAlwaysPXE: "x"})
@@ -161,6 +167,7 @@ func TestUpdatePXE(t *testing.T) {
 // A reinstallation erases the disks: it wants the machine's name in the request, is
 // sent once, and tells its events when it fails.
 func TestReinstall(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, packet.Options{Timing: packet.Timing{Reinstalling: 50 * time.Millisecond}}, packet.Device{})
 	for _, confirm := range []any{nil, "", "m2", true} {
 		l.refused(t, model.Invalid, paramConfirm, "reinstall", model.Params{paramConfirm: confirm})
@@ -175,7 +182,7 @@ func TestReinstall(t *testing.T) {
 	l.sim.Change(l.id, func(d *packet.Device) { d.State = packet.Provisioning })
 	l.refused(t, model.Busy, "provisioning", "reinstall", ok)
 	l.sim.Change(l.id, func(d *packet.Device) { d.State = packet.Inactive })
-	stuck := model.Params{paramConfirm: "m1", "oob/timeout": 0.5}
+	stuck := model.Params{paramConfirm: "m1", "oob/timeout": 3}
 	l.refused(t, model.Timeout, "active was not seen in time; last state inactive (16 %); provisioning.109", "reinstall", stuck)
 	var all sync.WaitGroup
 	before := l.sim.Executed(l.id, "reinstall")
@@ -204,6 +211,7 @@ func TestReinstall(t *testing.T) {
 
 // What a device tells.
 func TestReads(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, packet.Options{}, packet.Device{Events: []packet.Event{{ID: "e1", Type: "provisioning.101", Body: "Provisioning started", At: time.Unix(0, 0)}}})
 	for command, want := range map[string]string{
 		"events":     `[{"body":"Provisioning started","id":"e1","time":"1970-01-01T00:00:00Z","type":"provisioning.101"}]`,
@@ -235,6 +243,7 @@ func TestReads(t *testing.T) {
 
 // Each rung of the doctor's ladder, with its cause and its mend.
 func TestDoctor(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, packet.Options{}, packet.Device{IPXEScriptURL: "http://x/y"})
 	rung := func(name string, verdict model.Verdict, says string, params model.Params) {
 		t.Helper()
@@ -269,6 +278,7 @@ func TestDoctor(t *testing.T) {
 
 // What disturbs a machine is refused where its own params protect it.
 func TestProtected(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, packet.Options{}, packet.Device{})
 	for _, command := range []string{"rescue", "reinstall"} {
 		_, err := l.provider.Action(t.Context(), &model.Action{
@@ -286,6 +296,7 @@ func TestProtected(t *testing.T) {
 
 // 64 calls at once, reads and changes (the race detector looks on).
 func TestManyCallsAtOnce(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, packet.Options{Latency: time.Millisecond}, packet.Device{})
 	ids := l.sim.Add("default", 64, packet.Device{})
 	var all sync.WaitGroup

@@ -15,7 +15,7 @@ import (
 // simulated API with each fault.
 func TestConformance(t *testing.T) {
 	drivertest.Run(t, drivertest.Config{
-		New: newConformanceRig, Short: 3 * time.Second,
+		New: newConformanceRig, Short: 4 * time.Second,
 		Without: map[string]string{
 			model.PowerSoft:    "the API has no soft shutdown",
 			model.PowerNMI:     "the API has no diagnostic interrupt",

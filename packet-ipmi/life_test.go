@@ -147,6 +147,7 @@ func (s *site) act(command, device string) error {
 }
 
 func TestDeviceOfAMachine(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, packet.Options{Timing: packet.Every(100 * time.Millisecond)}, model.Params{paramTags: []any{"lab"}})
 	s.endpoint.global[paramMetro] = "am"
 	m := s.ours("m1", model.Params{paramUserdata: "#!ipxe"})
@@ -173,6 +174,7 @@ func TestDeviceOfAMachine(t *testing.T) {
 // Machines of others, and those that have a device, are left alone; a device that was
 // not made for its machine survives it.
 func TestOthersAreLeftAlone(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, packet.Options{}, nil)
 	theirs := s.sim.Add("default", 1, packet.Device{Tags: []string{"oob-machine:another"}})[0]
 	for name, params := range map[string]model.Params{
@@ -192,6 +194,7 @@ func TestOthersAreLeftAlone(t *testing.T) {
 // A plugin that is killed at any step of a creation makes one device, and the machine
 // gets it.
 func TestKilledWhileCreating(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name  string
 		fault packet.Fault
@@ -243,6 +246,7 @@ func TestKilledWhileCreating(t *testing.T) {
 
 // A machine that is deleted while its device is created leaves none behind.
 func TestDeletedWhileCreating(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, packet.Options{Timing: packet.Every(200 * time.Millisecond)}, nil)
 	s.sim.SetFaults(packet.Fault{On: "create", Slow: 300 * time.Millisecond, Times: packet.Always})
 	m := s.ours("m1", nil)
@@ -257,6 +261,7 @@ func TestDeletedWhileCreating(t *testing.T) {
 // An order that is refused, or goes wrong in any way, is told to the machine; what may
 // go better is tried again, and never are two devices made.
 func TestCreationFails(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, packet.Options{}, nil)
 	bad := s.ours("bad", model.Params{paramPlan: "steam"})
 	until(t, "it is refused for good", func() bool {
@@ -277,6 +282,7 @@ func TestCreationFails(t *testing.T) {
 
 // A device that fails is told with its events, and is deleted with its machine.
 func TestDeviceFails(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, packet.Options{Timing: packet.Timing{Provisioning: 600 * time.Millisecond}}, nil)
 	m := s.ours("m1", nil)
 	until(t, "it is created", func() bool { return len(s.sim.Devices()) == 1 })
@@ -292,6 +298,7 @@ func TestDeviceFails(t *testing.T) {
 
 // While a device is created, a thousand other events are handled: none waits for it.
 func TestOtherEventsDoNotWait(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, packet.Options{}, nil)
 	created := make(chan struct{})
 	s.sim.SetFaults(packet.Fault{On: "create", Hold: created, Times: 1})
@@ -316,6 +323,7 @@ func TestOtherEventsDoNotWait(t *testing.T) {
 // Devices without a machine get one, if that is asked for; those that are gone mark
 // theirs, and delete it only if that is asked for, and there is no doubt.
 func TestComparison(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, packet.Options{Projects: []string{"default", "second"}}, model.Params{paramImport: true, paramSync: 0.05})
 	id := s.sim.Add("default", 1, packet.Device{Hostname: "old"})[0]
 	other := s.sim.Add("second", 1, packet.Device{Hostname: "old"})[0]
@@ -379,6 +387,7 @@ func TestComparison(t *testing.T) {
 
 // A key of another account deletes and marks nothing.
 func TestKeyOfAnotherAccount(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, packet.Options{
 		Accounts: []packet.Account{{Key: goodKey, Projects: []string{"theirs"}}, {Key: "ours"}}, Projects: []string{"default", "theirs"},
 	}, model.Params{paramPrune: true, paramSync: 0.05})
@@ -394,6 +403,7 @@ func TestKeyOfAnotherAccount(t *testing.T) {
 
 // A machine that was made while the plugin was away gets its device all the same.
 func TestMadeMeanwhile(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, packet.Options{}, nil)
 	s.kill()
 	m := s.ours("m1", nil)
@@ -403,6 +413,7 @@ func TestMadeMeanwhile(t *testing.T) {
 
 // A plugin that is killed at any step of a boot-once restores always_pxe in the end.
 func TestKilledWhileBootingOnce(t *testing.T) {
+	t.Parallel()
 	silent := func(on string, executed bool) *packet.Fault {
 		return &packet.Fault{On: on, Silent: true, Executed: executed, Times: packet.Always}
 	}

@@ -54,6 +54,7 @@ func reach(t *testing.T, c *packngo.Client, id, state string) *packngo.Device {
 // A program of somebody else runs on the simulated API: it lists, creates, switches,
 // reinstalls and deletes.
 func TestStockProgram(t *testing.T) {
+	t.Parallel()
 	c, sim := stock(t, packet.Options{Timing: packet.Every(30 * time.Millisecond)})
 	projects := must[[]packngo.Project](t)(c.Projects.List(nil))
 	if len(projects) != 1 || projects[0].Name != "default" {
@@ -107,6 +108,7 @@ func TestStockProgram(t *testing.T) {
 
 // What else users of packngo ask for.
 func TestStockCatalogue(t *testing.T) {
+	t.Parallel()
 	c, sim := stock(t, packet.Options{})
 	project := sim.ProjectID("default")
 	if plans := must[[]packngo.Plan](t)(c.Plans.List(nil)); len(plans) < 5 {
@@ -142,6 +144,7 @@ func TestStockCatalogue(t *testing.T) {
 
 // What packngo makes of the errors of the service.
 func TestStockErrors(t *testing.T) {
+	t.Parallel()
 	c, sim := stock(t, packet.Options{})
 	id := sim.Add("default", 1, packet.Device{State: packet.Inactive})[0]
 	for _, row := range []struct {
@@ -169,6 +172,7 @@ func TestStockErrors(t *testing.T) {
 // it is active, change always_pxe and ipxe_script_url, reinstall, delete; and read
 // after each step what is to be kept.
 func TestStockAcceptance(t *testing.T) {
+	t.Parallel()
 	c, sim := stock(t, packet.Options{Timing: packet.Every(30 * time.Millisecond)})
 	project := sim.ProjectID("default")
 	d := must[*packngo.Device](t)(c.Devices.Create(&packngo.DeviceCreateRequest{
