@@ -21,6 +21,7 @@ func TestConformance(t *testing.T) {
 		New:     func(tb testing.TB, _ *slog.Logger) *drivertest.Rig { return simRig(tb) },
 		Without: without,
 		NoFault: map[drivertest.Fault]string{drivertest.Credentials: "there is no login: VBoxManage is run on this host"},
-		Short:   6 * time.Second, // of it each command gets a part, and starts slowly where much else runs
+		Timeout: 40 * time.Second, Grace: 40 * time.Second,
+		Short: 8 * time.Second, // each command gets a part of it, and starts slowly where much else runs
 	})
 }
