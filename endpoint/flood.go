@@ -45,7 +45,7 @@ func (f *flood) allow(log *slog.Logger) bool {
 			log.Warn(fmt.Sprintf("plugin sends more than %v %s a second: those beyond are dropped and counted", f.limit.Limit(), f.what))
 		}
 	case f.dropped > 0 && f.limit.Tokens() >= float64(f.limit.Burst())/2:
-		log.Warn(fmt.Sprintf("%d %s of a plugin were dropped: it sent more than %v a second", f.dropped, f.what, f.limit.Limit()))
+		log.Warn(fmt.Sprintf("%d %s of a plugin were dropped: it sent more than %v a second", f.dropped, f.what, f.limit.Limit()), "dropped", f.dropped)
 		f.dropped = 0
 	}
 	return taken
