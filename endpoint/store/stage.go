@@ -40,10 +40,10 @@ func leftStages(dir string) []string {
 // newStage has batches gathered in memory, where there is a file system of that
 // kind. Without one it returns nil: they are then gathered on the disk.
 func newStage(dir, memory string) (*stage, error) {
-	if info, err := os.Stat(memory); err != nil || !info.IsDir() {
+	made, err := os.MkdirTemp(memory, stagePrefix)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	made, err := os.MkdirTemp(memory, stagePrefix)
 	if err != nil {
 		return nil, err
 	}
