@@ -118,3 +118,34 @@ func TestDeclaredTargets(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// No action of any plugin takes a target from a request without its credential,
+// whatever the machine has stored, and with it the stored one is not sent along.
+func TestEveryActionWithEveryTarget(t *testing.T) {
+	t.Parallel()
+	r := start(t, "toy")
+	r.machine("m1", nil)
+	values := map[string]any{"toy/address": "203.0.113.66", "toy/port": 66}
+	n := 0
+	for _, of := range r.e.sup.offers("machines", "") {
+		table, err := credentialTargets(of.provider)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, credential := range table.Credentials() {
+			for _, target := range table[credential] {
+				n++
+				_, err := r.act("m1", of.action.Command, model.Params{target: values[target]})
+				wantError(t, err, model.Invalid, target, credential)
+				from := chain{{"toy/address": "192.0.2.1", "toy/label": "x", credential: "stored"}}
+				sent, err := r.e.cat.actionParams(of, model.Params{target: values[target], credential: "of-the-request"}, from)
+				if err != nil || fmt.Sprint(sent[target]) != fmt.Sprint(values[target]) || sent[credential] != "of-the-request" {
+					t.Errorf("%s with %s and its credential: %v, %v", of.action.Command, target, sent, err)
+				}
+			}
+		}
+	}
+	if done := r.executed(); n < 18 || len(done) != 0 {
+		t.Errorf("%d pairs were tried, executed %v", n, done)
+	}
+}

@@ -22,6 +22,7 @@ const name = "packet-ipmi"
 // needs of the endpoint: machines of devices, and to hear of new ones.
 var metaTable = map[string]string{
 	model.MetaColumns: `{"address":"packet/uuid","password":"packet/api-key"}`,
+	model.MetaTargets: `{"packet/api-key":["packet/api-url"]}`,
 	model.MetaClaims: `[{"scope":"machines","action":"get,list,create,update,delete","specific":"*"},` +
 		`{"scope":"events","action":"get,list","specific":"*"}]`,
 }
