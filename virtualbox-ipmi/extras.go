@@ -98,7 +98,7 @@ func (s *session) control(ctx context.Context, order, word string) (any, error) 
 		return nil, wire(err)
 	}
 	for info.State.Word != word || powerOf(info, time.Now()).State == model.StateTransition {
-		if !pause(ctx, watchGap) {
+		if !pause(ctx) {
 			return nil, model.Errorf(model.Timeout, "%s was taken, but %s was not seen; last state %s", order, word, info.State.Word)
 		}
 		if info, err = s.info(ctx); err != nil {

@@ -175,7 +175,7 @@ func (s *session) await(ctx context.Context, want model.PowerState) error {
 		if reading.State == want {
 			return nil
 		}
-		if !pause(ctx, watchGap) {
+		if !pause(ctx) {
 			return model.Errorf(model.Timeout, "%s was not seen in time; last state %s", want, reading.Raw)
 		}
 	}

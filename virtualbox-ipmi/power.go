@@ -39,7 +39,7 @@ func (s *session) settled(ctx context.Context, info *vbox.Info) (*vbox.Info, err
 	limit, cancel := context.WithTimeout(ctx, settleLimit)
 	defer cancel()
 	for powerOf(info, time.Now()).State == model.StateTransition {
-		if !pause(limit, watchGap) {
+		if !pause(limit) {
 			break
 		}
 		next, err := s.info(ctx)
@@ -51,9 +51,10 @@ func (s *session) settled(ctx context.Context, info *vbox.Info) (*vbox.Info, err
 	return info, nil
 }
 
-// pause waits for d and reports whether there is time left after it.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
+// pause waits before the VM is looked at again, and reports whether there is time
+// left.
+func pause(ctx context.Context) bool {
+	timer := time.NewTimer(watchGap)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -101,7 +102,7 @@ func (s *session) noProcess(ctx context.Context, uuid string) error {
 		if pid == 0 {
 			return nil
 		}
-		if !pause(limit, watchGap) {
+		if !pause(limit) {
 			return model.Errorf(model.Conflict,
 				"VirtualBox takes the VM for off, but its process %d still runs, so that a second one would write to its disks; nothing was started; end that process first", pid)
 		}
@@ -185,7 +186,7 @@ func (s *session) afterStop(ctx context.Context) {
 			}
 			return
 		}
-		if err != nil && limit.Err() != nil || !pause(limit, watchGap) {
+		if err != nil && limit.Err() != nil || !pause(limit) {
 			return
 		}
 	}

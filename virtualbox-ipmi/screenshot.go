@@ -41,7 +41,7 @@ func (s *session) screenshot(ctx context.Context, _ model.Params) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // what stays is in the folder of temporary files
 	file := filepath.Join(dir, "screen.png")
 	if _, err := s.vm.Run(ctx, "controlvm", s.id, "screenshotpng", file); err != nil {
 		return nil, wire(err)
@@ -77,7 +77,10 @@ func giveTo(dir, owner string) error {
 		return model.Errorf(model.Invalid, "param %s: %w", paramUser, err)
 	}
 	uid, err := strconv.Atoi(u.Uid)
-	if err != nil || uid == os.Getuid() {
+	if err != nil {
+		return model.Errorf(model.Unsupported, "user %s has no number: %w", owner, err)
+	}
+	if uid == os.Getuid() {
 		return nil
 	}
 	if os.Getuid() != 0 {
