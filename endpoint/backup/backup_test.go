@@ -175,6 +175,10 @@ func TestContentThatCannotBeIsRefused(t *testing.T) {
 			must(t, w.write(typeObject, object))
 			must(t, w.end(Counts{Objects: 2}))
 		}, "line 3: it does not tell what the file has"},
+		"a wrong sum of the whole": {func(w *writer) {
+			must(t, w.write(typeHead, head))
+			must(t, w.write(typeEnd, endLine{Sum: "00"}))
+		}, "line 2: the checksum of the whole file does not fit"},
 		"no object": {func(w *writer) {
 			must(t, w.write(typeHead, head))
 			must(t, w.write(typeObject, []int{1}))
