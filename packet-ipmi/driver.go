@@ -113,12 +113,12 @@ func (d *metalDriver) keyOf(p model.Params) (*metal.Key, error) {
 	return api.Key(model.Secret(text)), nil
 }
 
-// Stop ends what goes on beside actions.
-func (d *metalDriver) Stop(context.Context) error {
+// Stop ends what goes on beside actions. Its error says that it took too long.
+func (d *metalDriver) Stop(ctx context.Context) error {
 	d.life.Stop()
 	d.boots.Stop()
 	if _, api := d.now(); api != nil {
 		api.Close()
 	}
-	return nil
+	return context.Cause(ctx)
 }

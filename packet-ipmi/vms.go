@@ -149,9 +149,15 @@ func (d *metalDriver) destroyVM(ctx context.Context, t *driver.Target, _ *model.
 
 // machinesOf are the machines of a device, without an endpoint none.
 func (d *metalDriver) machinesOf(ctx context.Context, id string) ([]model.Machine, error) {
+	d.mu.Lock()
+	alone := d.endpoint == nil
+	d.mu.Unlock()
+	if alone {
+		return nil, nil
+	}
 	machines, err := d.machines()
 	if err != nil {
-		return nil, nil
+		return nil, err
 	}
 	list, err := machines.List(ctx, client.Query{Filters: []client.Filter{client.Where(paramUUID, client.Eq, id)}})
 	if err != nil {

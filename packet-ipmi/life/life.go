@@ -135,15 +135,14 @@ func (m *Manager) options() (o Options, ok bool) {
 }
 
 // begin starts to carry out a job, unless its machine has one. The caller holds mu.
-func (m *Manager) begin(job Job) *work {
+func (m *Manager) begin(job Job) {
 	if w := m.jobs[job.Machine]; w != nil && !w.isOver() {
-		return w
+		return
 	}
 	w := &work{manager: m, opts: m.opts, job: job, changed: make(chan struct{})}
 	m.jobs[job.Machine] = w
 	ctx := m.ctx
 	m.running.Go(func() { w.run(ctx) })
-	return w
 }
 
 // ended forgets a job that has come to its end.
@@ -170,10 +169,10 @@ func (o Options) ours(ctx context.Context, mc *model.Machine) (bool, error) {
 		return own == o.Plugin, nil
 	}
 	got, err := o.Endpoint.Machines().Param(ctx, mc.Uuid, paramPlugin, client.View{Aggregate: true})
-	if model.KindOf(err) == model.NotFound && err != nil {
-		return false, nil // it is gone again
+	if model.KindOf(err) == model.NotFound {
+		err = nil // the machine is gone again, and nobody's
 	}
-	return got == o.Plugin, err
+	return err == nil && got == o.Plugin, err
 }
 
 // Created takes a machine that was made. When it returns without an error its device
