@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"provision-plugins/shared/model"
+	"provision-plugins/slack/route"
 )
 
 // The plugin's params.
@@ -14,6 +15,7 @@ const (
 	paramKey     = "slack/bot-key" // the reference's name of the same
 	paramURL     = "slack/api-url"
 	paramChannel = "slack/default-channel"
+	paramRoutes  = "slack/routes"
 	paramDir     = pluginName + "/state-dir"
 )
 
@@ -29,6 +31,7 @@ type config struct {
 	url     string // ends with a slash, as slack-go wants it
 	channel string
 	dir     string // of durable state
+	routes  *route.Table
 }
 
 // parseConfig checks the params. Its errors name the param.
@@ -55,7 +58,11 @@ func parseConfig(params model.Params) (config, error) {
 	if err != nil {
 		return c, err
 	}
-	return config{token: cmp.Or(token, key), url: address, channel: texts[paramChannel]}, nil
+	routes, err := route.Parse(params[paramRoutes])
+	if err != nil {
+		return c, model.Errorf(model.Invalid, "param %s: %s", paramRoutes, model.AsError(err).Text())
+	}
+	return config{token: cmp.Or(token, key), url: address, channel: texts[paramChannel], routes: routes}, nil
 }
 
 // apiURL normalises the API's address. Plain http is for loopback only: the

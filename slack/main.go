@@ -20,13 +20,13 @@ func definition() *model.PluginProvider {
 		Version:        version,
 		PluginVersion:  model.PluginVersion,
 		HasPublish:     true,
-		OptionalParams: []string{paramToken, paramKey, paramURL, paramChannel, paramDir},
+		OptionalParams: []string{paramToken, paramKey, paramURL, paramChannel, paramRoutes, paramDir},
 		AvailableActions: []model.AvailableAction{
 			{Provider: pluginName, Model: "plugins", Command: actionStatus},
 			{Provider: pluginName, Model: "plugins", Command: actionRetry},
 		},
 		StoreObjects:  map[string]any{},
-		Documentation: "Posts machine actions and power changes to one Slack channel.",
+		Documentation: "Tells in Slack what was done to machines, what their power did and what is out of order, by rules.",
 		Content:       contentYamlString,
 	}
 }

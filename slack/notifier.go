@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -16,14 +13,12 @@ import (
 	"provision-plugins/shared/client"
 	"provision-plugins/shared/model"
 	"provision-plugins/shared/plugin"
+	"provision-plugins/slack/layout"
 	"provision-plugins/slack/outbox"
 	"provision-plugins/slack/poster"
 )
 
 const (
-	// maxText bounds the lines of one message, in characters; Slack likes 4,000 at
-	// most.
-	maxText = 3_500
 	// dialTimeout bounds connecting, within a call: what did not connect is known
 	// not to be posted.
 	dialTimeout = 5 * time.Second
@@ -32,8 +27,6 @@ const (
 	// stopTimeout bounds how long a stop goes on posting. What waits longer is
 	// posted after the next start.
 	stopTimeout = 5 * time.Second
-	// together is the outbox's key of lines that may share a message.
-	together = "lines"
 )
 
 // notifier is the plugin: events come in through Publish, the outbox posts what
@@ -44,11 +37,13 @@ type notifier struct {
 	calls  *counted // those that http makes
 	log    *slog.Logger
 	sender sender
+	pace   time.Duration // between two messages of a channel; 0 for Slack's own
 
-	mu       sync.Mutex // guards what follows
-	config   config
-	describe describer
-	box      *outbox.Box // nil before Config and after Stop
+	mu     sync.Mutex // guards what follows
+	config config
+	place  *place // nil before Config and after Stop
+
+	desk *desk
 }
 
 // newNotifier returns a plugin that is not configured.
@@ -62,8 +57,8 @@ func newNotifier() *notifier {
 			// A redirect would carry the token to an address nobody configured.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		log:      slog.New(slog.DiscardHandler),
-		describe: describer{told: map[string]model.PowerState{}},
+		log:  slog.New(slog.DiscardHandler),
+		desk: newDesk(),
 	}
 }
 
@@ -105,46 +100,46 @@ func (n *notifier) SetLogger(l *slog.Logger) { n.log = l }
 
 // Config takes the params, checks the token and opens the outbox. A Slack that
 // cannot be reached is no reason to fail: what happens meanwhile waits.
-func (n *notifier) Config(ctx context.Context, _ *client.Client, params model.Params) error {
-	c, err := parseConfig(params)
+func (n *notifier) Config(ctx context.Context, c *client.Client, params model.Params) error {
+	next, err := parseConfig(params)
 	if err != nil {
 		return err
 	}
-	if c.dir, err = plugin.StateDir(pluginName, params); err != nil {
+	if next.dir, err = plugin.StateDir(pluginName, params); err != nil {
 		return err
 	}
-	if err := n.check(ctx, c); err != nil {
+	if err := n.check(ctx, next); err != nil {
 		return err
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.sender.set(poster.New(poster.Options{URL: c.url, Token: c.token, Client: n.http}))
-	if n.box != nil && n.config.dir == c.dir && n.config.channel == c.channel {
-		n.config = c
-		return nil
-	}
-	return n.reopen(ctx, c)
-}
-
-// reopen opens the outbox of a configuration, in place of the one that is open.
-// It is called with mu held.
-func (n *notifier) reopen(ctx context.Context, c config) error {
-	if n.box != nil {
-		now, cancel := context.WithCancel(ctx)
-		cancel() // what waits goes on from the journal
-		if _, err := n.box.Close(now); err != nil {
-			return err
-		}
-		n.box = nil
-	}
-	box, err := outbox.Open(ctx, outbox.Options{
-		Dir: c.dir, Sender: &n.sender, Fallback: c.channel, Join: joinTexts, Dropped: toldDropped, Logger: n.log,
-	})
+	n.sender.set(poster.New(poster.Options{URL: next.url, Token: next.token, Client: n.http}))
+	box, err := n.open(ctx, next)
 	if err != nil {
 		return err
 	}
-	n.config, n.box = c, box
+	n.config, n.place = next, &place{table: next.routes, channel: next.channel, box: box, facts: newMachines(c).facts}
 	return nil
+}
+
+// open opens the outbox of a configuration, unless it is open. It is called with
+// mu held.
+func (n *notifier) open(ctx context.Context, next config) (*outbox.Box, error) {
+	if p := n.place; p != nil {
+		if n.config.dir == next.dir && n.config.channel == next.channel {
+			p.box.Resume() // another token, perhaps
+			return p.box, nil
+		}
+		now, cancel := context.WithCancel(ctx)
+		cancel() // what waits goes on from the journal
+		n.place = nil
+		if _, err := p.box.Close(now); err != nil {
+			return nil, err
+		}
+	}
+	return outbox.Open(ctx, outbox.Options{
+		Dir: next.dir, Sender: &n.sender, Fallback: next.channel, Join: layout.Join, Dropped: layout.Dropped, PerChannel: n.pace, Logger: n.log,
+	})
 }
 
 // check asks Slack who we are. Only Slack's own refusal of the token is an error.
@@ -165,30 +160,27 @@ func (n *notifier) check(ctx context.Context, c config) error {
 // on disk.
 func (n *notifier) Publish(_ context.Context, e *model.Event) error {
 	n.mu.Lock()
-	line, box, channel := n.describe.describe(e), n.box, n.config.channel
+	p := n.place
 	n.mu.Unlock()
-	if box == nil {
+	if p == nil {
 		return model.Errorf(model.Busy, "cannot take the event: the plugin is not running")
 	}
-	if line == "" {
-		return nil
-	}
-	return box.Put(outbox.Entry{Channel: channel, Merge: together, Message: message(escape(line))})
+	return n.desk.tell(p, e)
 }
 
 // Stop posts what waits, as far as there is time, and closes the outbox.
 func (n *notifier) Stop(ctx context.Context) error {
 	n.mu.Lock()
-	box := n.box
-	n.box = nil
+	p := n.place
+	n.place = nil
 	n.mu.Unlock()
-	if box == nil {
+	if p == nil {
 		return nil
 	}
 	defer n.http.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
-	left, err := box.Close(ctx)
+	left, err := p.box.Close(ctx)
 	if left > 0 {
 		n.log.InfoContext(ctx, "messages wait for the next start", "messages", left)
 	}
@@ -204,53 +196,17 @@ const (
 // Action tells what waits, or takes up again what was given up.
 func (n *notifier) Action(_ context.Context, a *model.Action) (any, error) {
 	n.mu.Lock()
-	box := n.box
+	p := n.place
 	n.mu.Unlock()
-	if box == nil {
+	if p == nil {
 		return nil, model.Errorf(model.Busy, "cannot %s: the plugin is not running", a.Command)
 	}
 	switch a.Command {
 	case actionStatus:
-		return box.Status(), nil
+		return p.box.Status(), nil
 	case actionRetry:
-		count, err := box.RetryDead()
+		count, err := p.box.RetryDead()
 		return map[string]int{"retried": count}, err
 	}
 	return nil, model.Errorf(model.Unsupported, "cannot %s: slack has the actions %s and %s", a.Command, actionStatus, actionRetry)
-}
-
-// message is a text as the outbox keeps it.
-func message(text string) json.RawMessage {
-	raw, _ := model.Marshal(poster.Message{Text: text}) // a string encodes
-	return raw
-}
-
-// joinTexts makes one message of the lines of several, as many as fit.
-func joinTexts(messages []json.RawMessage) (json.RawMessage, int) {
-	var lines []string
-	size := 0
-	for _, raw := range messages {
-		var m poster.Message
-		if model.Unmarshal(raw, &m) != nil {
-			break
-		}
-		if size += len([]rune(m.Text)) + 1; size > maxText && len(lines) > 0 {
-			break
-		}
-		lines = append(lines, m.Text)
-	}
-	if len(lines) == 0 {
-		return messages[0], 1
-	}
-	return message(strings.Join(lines, "\n")), len(lines)
-}
-
-// toldDropped is the message that tells of what was dropped.
-func toldDropped(count int) json.RawMessage {
-	return message(fmt.Sprintf(":wastebasket: %d messages were dropped: Slack did not keep up", count))
-}
-
-// escape makes a text harmless as Slack's mrkdwn: no mention, no link.
-func escape(text string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(text)
 }

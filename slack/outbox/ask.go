@@ -18,14 +18,43 @@ func (s *state) waiting() []string {
 	return out
 }
 
-// head is the next entry of a channel.
-func (s *state) head(channel string) (item, bool) {
+// head is the next entry of a channel; if all that wait are held, it is when the
+// first of them may go.
+func (s *state) head(channel string, now time.Time) (it item, at time.Time, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if queue := s.queues[channel]; len(queue) > 0 {
-		return *queue[0], true
+	var blocked map[string]bool // incidents of those held
+	for _, next := range s.queues[channel] {
+		switch {
+		case next.held.After(now):
+			if at.IsZero() || next.held.Before(at) {
+				at = next.held
+			}
+			if next.incident != "" && blocked == nil {
+				blocked = map[string]bool{}
+			}
+			if next.incident != "" {
+				blocked[next.incident] = true
+			}
+		case next.incident == "" || !blocked[next.incident]:
+			return *next, time.Time{}, true
+		}
 	}
-	return item{}, false
+	return item{}, at, false
+}
+
+// open tells whether an incident has a root, or will have when what waits is
+// posted.
+func (s *state) open(k incidentKey) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	is := s.roots[k].ts != ""
+	for _, it := range s.queues[k.channel] {
+		if it.incident == k.incident {
+			is = !it.last
+		}
+	}
+	return is
 }
 
 // joiner makes one message of several, as Options.Join.
@@ -87,7 +116,7 @@ func (s *state) behind(first *item) (out []*item) {
 		return nil
 	}
 	for _, it := range queue[1:min(len(queue), maxTogether)] {
-		if it.merge != first.merge || it.Tries > 0 {
+		if it.merge != first.merge || it.Tries > 0 || !it.held.IsZero() {
 			break
 		}
 		out = append(out, it)
@@ -101,17 +130,6 @@ func (s *state) tried(id string, attempt int) bool {
 	defer s.mu.Unlock()
 	it := s.items[id]
 	return it != nil && it.Tries == attempt && it.Dead == ""
-}
-
-// giveWay is the id of the entry that an update of an incident makes
-// superfluous, if there is one.
-func (s *state) giveWay(channel, incident string) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if it := s.pending[incidentKey{channel, incident}]; it != nil {
-		return it.id
-	}
-	return ""
 }
 
 // surplus tells whether there is room for one more, and if not what to drop.
@@ -164,6 +182,12 @@ func (s *state) droppedOf(channel string, most int) int {
 		return 0
 	}
 	return s.dropped[channel]
+}
+
+// Open tells whether an incident goes on: messages of it are posted, or wait, and
+// none of them is its last.
+func (b *Box) Open(channel, incident string) bool {
+	return b.state.open(incidentKey{channel, incident})
 }
 
 // Root tells the timestamp of an incident's root, empty if it has none.

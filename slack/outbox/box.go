@@ -139,8 +139,10 @@ type Box struct {
 
 	mu       sync.Mutex // guards all below
 	channels map[string]*channel
-	resting  time.Time // until when all channels rest
-	draining bool      // no more is taken
+	resting  time.Time     // until when all channels rest
+	draining bool          // no more is taken
+	drain    chan struct{} // closed then
+	resumed  chan struct{} // closed and replaced when rests end
 	idle     chan struct{}
 }
 
@@ -164,7 +166,7 @@ func Open(ctx context.Context, o Options) (*Box, error) {
 		o.Logger.Error("lines of the outbox are damaged; what they said is lost", "lines", damaged, "file", j.path)
 	}
 	b := &Box{
-		opts: o, lock: lock, state: s, journal: j, channels: map[string]*channel{},
+		opts: o, lock: lock, drain: make(chan struct{}), resumed: make(chan struct{}), state: s, journal: j, channels: map[string]*channel{},
 		all: rate.NewLimiter(rate.Every(time.Minute/time.Duration(o.PerMinute)), o.Burst*10),
 	}
 	b.work, b.cancel = context.WithCancel(context.Background())
@@ -185,11 +187,7 @@ func (b *Box) Put(e Entry) error {
 	if err := b.makeRoom(); err != nil {
 		return err
 	}
-	r := record{Op: opPut, Entry: &e}
-	if e.Kind == Update {
-		r.Over = b.state.giveWay(e.Channel, e.Incident)
-	}
-	if err := b.note(r); err != nil {
+	if err := b.note(record{Op: opPut, Entry: &e}); err != nil {
 		return err
 	}
 	b.wake(e.Channel)
@@ -249,13 +247,14 @@ func (b *Box) closed() bool {
 // Open; its number is returned.
 func (b *Box) Close(ctx context.Context) (left int, err error) {
 	b.mu.Lock()
-	again := b.draining
-	b.draining = true
-	idle := b.waitIdle()
-	b.mu.Unlock()
-	if again {
+	if b.draining {
+		b.mu.Unlock()
 		return 0, nil
 	}
+	b.draining = true
+	close(b.drain)
+	idle := b.waitIdle()
+	b.mu.Unlock()
 	select {
 	case <-idle:
 	case <-ctx.Done():
@@ -275,6 +274,18 @@ func (b *Box) waitIdle() <-chan struct{} {
 	}
 	b.idle = idle
 	return idle
+}
+
+// Resume ends all rests: what made channels rest may be over.
+func (b *Box) Resume() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.resting = time.Time{}
+	for _, c := range b.channels {
+		c.resting, c.pause = time.Time{}, 0
+	}
+	close(b.resumed)
+	b.resumed = make(chan struct{})
 }
 
 // RetryDead takes up again what was given up, and returns how much that was.

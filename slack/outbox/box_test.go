@@ -40,6 +40,7 @@ func TestRefusedEntries(t *testing.T) {
 		for want, e := range map[string]Entry{
 			"without a channel":  {},
 			`of kind "shout"`:    {Channel: "A", Kind: "shout"},
+			"last message of no": {Channel: "A", Last: true},
 			"to be merged":       {Channel: "A", Incident: "m1", Merge: "x"},
 			"update of incident": {Channel: "A", Kind: Update, Incident: "m1", Merge: "x"},
 			"reply of no":        {Channel: "A", Kind: Reply},
@@ -136,6 +137,22 @@ func TestWhoRests(t *testing.T) {
 	}
 }
 
+// Rests end when somebody says so.
+func TestResume(t *testing.T) {
+	bubble(t, nil, func(l *lab) {
+		l.room.script = []fault{{err: &Failure{Verdict: Later, All: true, Pause: 5 * time.Minute, Err: errors.New("token_revoked")}}}
+		l.put("A", "1")
+		synctest.Wait()
+		l.put("B", "2")
+		synctest.Wait()
+		l.Resume()
+		pass(time.Second)
+		l.wantTexts("A", `"1"`)
+		l.wantTexts("B", `"2"`)
+		l.close()
+	})
+}
+
 func TestThreads(t *testing.T) {
 	bubble(t, nil, func(l *lab) {
 		about := func(kind Kind, text string) Entry {
@@ -164,6 +181,55 @@ func TestThreads(t *testing.T) {
 	})
 }
 
+// What is held lets others pass, but not what follows of its own incident; an
+// incident that ended begins anew.
+func TestHeldAndEnded(t *testing.T) {
+	bubble(t, nil, func(l *lab) {
+		about := func(kind Kind, text string, held time.Duration, last bool) Entry {
+			e := Entry{Channel: "A", Kind: kind, Incident: "m1", Message: quoted(text), Last: last}
+			if held > 0 {
+				e.NotBefore = time.Now().Add(held)
+			}
+			return e
+		}
+		l.put("A", "first")
+		l.entry(about(Update, "held", time.Hour, false))
+		l.entry(about(Reply, "behind it", 0, false))
+		l.put("A", "passes")
+		if !l.Open("A", "m1") || l.Open("B", "m1") || l.Open("A", "m2") {
+			t.Error("what is open is not told")
+		}
+		pass(time.Minute)
+		l.wantTexts("A", `"first"`, `"passes"`)
+		l.entry(Entry{Channel: "A", Message: quoted("held less"), NotBefore: time.Now().Add(time.Minute)})
+		pass(2 * time.Minute)
+		l.wantTexts("A", `"first"`, `"passes"`, `"held less"`)
+		pass(time.Hour)
+		l.wantTexts("A", `"first"`, `"passes"`, `"held less"`, `"held"`, `4>"behind it"`)
+		l.entry(about(Update, "over", 0, false))
+		l.entry(about(Reply, "resolved", 0, true))
+		if l.Open("A", "m1") {
+			t.Error("it is over")
+		}
+		pass(time.Minute)
+		l.entry(about(Update, "again", 0, false))
+		pass(time.Minute)
+		l.entry(about(Update, "tomorrow", 24*time.Hour, false))
+		pass(time.Minute)
+		l.entry(about(Reply, "still held", 0, false))
+		over, cancel := context.WithTimeout(l.t.Context(), time.Minute)
+		defer cancel()
+		if left, err := l.Close(over); left != 2 || err != nil || over.Err() != nil {
+			t.Errorf("%d left, %v, %v", left, err, over.Err())
+		}
+		l.wantTexts("A", `"first"`, `"passes"`, `"held less"`, `"over"`, `4>"behind it"`, `4>"resolved"`, `"again"`)
+		l.open()
+		pass(25 * time.Hour)
+		l.close()
+		l.wantTexts("A", `"first"`, `"passes"`, `"held less"`, `"over"`, `4>"behind it"`, `4>"resolved"`, `"tomorrow"`, `7>"still held"`)
+	})
+}
+
 // An update that nobody saw yet gives way to a newer one, in its place.
 func TestUpdatesGiveWay(t *testing.T) {
 	bubble(t, nil, func(l *lab) {
@@ -180,13 +246,64 @@ func TestUpdatesGiveWay(t *testing.T) {
 	})
 }
 
-// What is being sent does not give way, whatever a Put decided before.
+// What is told of an incident that begins anew is not told in the one before,
+// though that was not posted yet.
+func TestNextIncidentIsAnother(t *testing.T) {
+	bubble(t, nil, func(l *lab) {
+		about := func(kind Kind, text string, last bool) Entry {
+			return Entry{Channel: "A", Kind: kind, Incident: "m1", Message: quoted(text), Last: last}
+		}
+		l.room.script = []fault{{err: &Failure{Verdict: Later, Pause: time.Minute, Err: errors.New("429")}}}
+		l.put("A", "first")
+		synctest.Wait()
+		l.entry(about(Update, "down", false))
+		l.entry(about(Update, "up", false))
+		l.entry(about(Reply, "over", true))
+		l.entry(about(Update, "down again", false))
+		l.close()
+		l.wantTexts("A", `"first"`, `"up"`, `2>"over"`, `"down again"`)
+	})
+}
+
+// An update that comes after a newer one says nothing, be that one waiting, on
+// its way or posted.
+func TestStaleUpdates(t *testing.T) {
+	bubble(t, nil, func(l *lab) {
+		version := func(v int64) Entry {
+			return Entry{Channel: "A", Kind: Update, Incident: "d", Version: v, Message: quoted(strconv.FormatInt(v, 10))}
+		}
+		l.room.script = []fault{{err: &Failure{Verdict: Later, Pause: time.Minute, Err: errors.New("429")}}}
+		l.put("A", "first")
+		synctest.Wait()
+		for _, v := range []int64{2, 1, 4, 3} {
+			l.entry(version(v))
+		}
+		pass(2 * time.Minute)
+		l.wantTexts("A", `"first"`, `"4"`)
+		l.entry(version(3))
+		l.room.script = []fault{{err: &Failure{Verdict: Later, Pause: time.Minute, Err: errors.New("429")}}}
+		l.entry(version(6))
+		synctest.Wait()
+		l.entry(version(5))
+		pass(2 * time.Minute)
+		l.kill()
+		l.open()
+		l.entry(version(5))
+		l.close()
+		l.wantTexts("A", `"first"`, `"6"`)
+		if l.room.sends != 5 {
+			t.Errorf("%d sends", l.room.sends)
+		}
+	})
+}
+
+// What is being sent does not give way.
 func TestWhatIsTriedStays(t *testing.T) {
 	s := newState()
 	for i, text := range []string{
 		`{"op":"put","entry":{"id":"a","channel":"C","kind":"update","incident":"m1"}}`,
 		`{"op":"try","id":"a","at":"2026-11-20T00:00:00Z"}`,
-		`{"op":"put","entry":{"id":"b","channel":"C","kind":"update","incident":"m1"},"over":"a"}`,
+		`{"op":"put","entry":{"id":"b","channel":"C","kind":"update","incident":"m1"}}`,
 		`{"op":"put","entry":{"id":"b","channel":"C","kind":"post"}}`,
 		`{"op":"put","entry":{"id":"c","channel":"C","severity":9}}`,
 		`{"op":"put"}`, `{"op":"done","id":"none","ts":"1"}`, `{`,

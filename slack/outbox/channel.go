@@ -12,11 +12,13 @@ import (
 type channel struct {
 	name  string
 	limit *rate.Limiter
+	kick  chan struct{} // holds one token when something came
 
 	working bool          // guarded by Box.mu, as all below
 	resting time.Time     // until when nothing is sent
 	pause   time.Duration // the last pause of the box's own
 	fault   string        // what went wrong last
+	began   chan struct{} // Box.resumed when the attempt began
 }
 
 // wake has somebody deliver what waits for a channel.
@@ -25,8 +27,12 @@ func (b *Box) wake(name string) {
 	defer b.mu.Unlock()
 	c := b.channels[name]
 	if c == nil {
-		c = &channel{name: name, limit: rate.NewLimiter(rate.Every(b.opts.PerChannel), b.opts.Burst)}
+		c = &channel{name: name, limit: rate.NewLimiter(rate.Every(b.opts.PerChannel), b.opts.Burst), kick: make(chan struct{}, 1)}
 		b.channels[name] = c
+	}
+	select {
+	case c.kick <- struct{}{}:
+	default:
 	}
 	if c.working || b.work.Err() != nil {
 		return
@@ -38,14 +44,14 @@ func (b *Box) wake(name string) {
 // deliverAll delivers what waits for a channel, until nothing does.
 func (b *Box) deliverAll(c *channel) {
 	for {
-		it, ok := b.state.head(c.name)
-		if !ok && b.leave(c) {
+		it, at, ok := b.state.head(c.name, b.opts.Now())
+		switch {
+		case !ok && b.leave(c):
 			return
-		}
-		if !ok {
+		case !ok:
+			b.hold(c, at)
 			continue
-		}
-		if b.await(c) != nil {
+		case b.await(c) != nil:
 			b.leave(c)
 			return
 		}
@@ -54,11 +60,25 @@ func (b *Box) deliverAll(c *channel) {
 	}
 }
 
-// leave ends the work at a channel, unless something came meanwhile.
+// hold waits until what is held may go, or something else came.
+func (b *Box) hold(c *channel, at time.Time) {
+	if at.IsZero() {
+		return
+	}
+	select {
+	case <-time.After(at.Sub(b.opts.Now())):
+	case <-c.kick:
+	case <-b.drain:
+	}
+}
+
+// leave ends the work at a channel, unless there is more to do. What is held is
+// left to the next box when this one closes.
 func (b *Box) leave(c *channel) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if _, more := b.state.head(c.name); more && b.work.Err() == nil {
+	_, at, more := b.state.head(c.name, b.opts.Now())
+	if b.work.Err() == nil && (more || !at.IsZero() && !b.draining) {
 		return false
 	}
 	c.working = false
@@ -83,13 +103,15 @@ func (b *Box) workingNow() (n int) {
 func (b *Box) await(c *channel) error {
 	for {
 		b.mu.Lock()
-		rest := time.Until(latest(c.resting, b.resting))
+		rest, resumed := time.Until(latest(c.resting, b.resting)), b.resumed
+		c.began = resumed
 		b.mu.Unlock()
 		if rest <= 0 {
 			break
 		}
 		select {
 		case <-time.After(rest):
+		case <-resumed:
 		case <-b.work.Done():
 			return b.work.Err()
 		}
@@ -213,7 +235,11 @@ func (b *Box) rest(c *channel, cause error) {
 	if errors.As(cause, &f) && f.Pause > 0 {
 		pause = min(f.Pause, b.opts.MaxPause)
 	}
-	c.resting, c.fault = time.Now().Add(pause), cause.Error()
+	c.fault = cause.Error()
+	if c.began != b.resumed {
+		return // what went wrong may be over since
+	}
+	c.resting = time.Now().Add(pause)
 	if f != nil && f.All {
 		b.resting = latest(b.resting, c.resting)
 	}

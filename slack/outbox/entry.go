@@ -45,6 +45,18 @@ type Entry struct {
 	// Incident is the key of what the message is about; Reply and Update need one.
 	Incident string `json:"incident,omitempty"`
 
+	// Last says that the incident ends with it: the next message of its key begins
+	// a new one.
+	Last bool `json:"last,omitempty"`
+
+	// Version orders Updates that were made one after the other and are put at
+	// once: an older one that comes late says nothing. Zero for none.
+	Version int64 `json:"version,omitempty"`
+
+	// NotBefore holds it, and what follows of its incident, until a time; zero for
+	// none. Others pass it by.
+	NotBefore time.Time `json:"notBefore,omitzero"`
+
 	// Merge is the key of those with which it may go out as one message, if they
 	// wait one after the other; empty for none. Only a Post may.
 	Merge string `json:"merge,omitempty"`
@@ -73,6 +85,8 @@ func (e *Entry) check(now time.Time) error {
 		return model.Errorf(model.Invalid, "cannot keep a %s of no incident", e.Kind)
 	case e.Severity < 0 || e.Severity >= severities:
 		return model.Errorf(model.Invalid, "cannot keep a message of severity %d", e.Severity)
+	case e.Last && e.Incident == "":
+		return model.Errorf(model.Invalid, "cannot keep the last message of no incident")
 	case e.Merge != "" && (e.Kind != Post || e.Incident != ""):
 		return model.Errorf(model.Invalid, "cannot keep a %s of incident %q to be merged", e.Kind, e.Incident)
 	case len(e.Message) > maxMessage:

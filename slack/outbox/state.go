@@ -16,7 +16,7 @@ import (
 
 // The steps in the life of an entry, as the journal words them.
 const (
-	opPut    = "put"    // taken; in place of Over, if given; it tells of Count that were dropped
+	opPut    = "put"    // taken; it tells of Count that were dropped
 	opTry    = "try"    // about to be sent
 	opRest   = "rest"   // surely not posted by the last try, or unlikely
 	opDone   = "done"   // posted, as TS
@@ -34,12 +34,12 @@ type record struct {
 	Op       string    `json:"op"`
 	ID       string    `json:"id,omitempty"`
 	Entry    *Entry    `json:"entry,omitempty"`
-	Over     string    `json:"over,omitempty"`
 	State    *progress `json:"state,omitempty"`
 	At       time.Time `json:"at,omitzero"`
 	TS       string    `json:"ts,omitempty"`
 	Channel  string    `json:"channel,omitempty"`
 	Incident string    `json:"incident,omitempty"`
+	Version  int64     `json:"version,omitempty"`
 	Why      string    `json:"why,omitempty"`
 	Plain    bool      `json:"plain,omitempty"`
 	Count    int       `json:"count,omitempty"`
@@ -81,6 +81,9 @@ type item struct {
 	kind     Kind
 	incident string
 	merge    string
+	last     bool
+	version  int64
+	held     time.Time
 	severity int
 	created  time.Time
 	at       int64 // where its line begins in the file, and how long it is
@@ -92,8 +95,9 @@ type incidentKey struct{ channel, incident string }
 
 // root is an incident's message.
 type root struct {
-	ts   string
-	used time.Time
+	ts      string
+	used    time.Time
+	version int64
 }
 
 // state is what the journal says.
@@ -131,7 +135,7 @@ func (s *state) apply(line []byte, at int64) {
 	case opPut:
 		s.put(r, at, len(line))
 	case opRoot:
-		s.roots[incidentKey{r.Channel, r.Incident}] = root{r.TS, r.At}
+		s.roots[incidentKey{r.Channel, r.Incident}] = root{r.TS, r.At, r.Version}
 	case opDrops:
 		s.dropped[r.Channel] = r.Count
 	default:
@@ -192,13 +196,16 @@ func (s *state) stepOne(it *item, r record) {
 // put takes an entry, in the place of another one if the record names one.
 func (s *state) put(r record, at int64, size int) {
 	e := r.Entry
-	if e == nil || e.ID == "" || s.items[e.ID] != nil || e.Severity < 0 || e.Severity >= severities {
+	if e == nil || e.ID == "" || s.items[e.ID] != nil || e.Severity < 0 || e.Severity >= severities || s.stale(e) {
 		return
 	}
 	if s.dropped[e.Channel] -= r.Count; s.dropped[e.Channel] <= 0 {
 		delete(s.dropped, e.Channel)
 	}
-	it := &item{id: e.ID, channel: e.Channel, kind: e.Kind, incident: e.Incident, merge: e.Merge, severity: e.Severity, created: e.Created, at: at, size: size}
+	it := &item{
+		id: e.ID, channel: e.Channel, kind: e.Kind, incident: e.Incident, merge: e.Merge, last: e.Last, version: e.Version,
+		held: e.NotBefore, severity: e.Severity, created: e.Created, at: at, size: size,
+	}
 	if r.State != nil {
 		it.progress = *r.State
 	}
@@ -208,18 +215,33 @@ func (s *state) put(r record, at int64, size int) {
 		s.dead = append(s.dead, it)
 		return
 	}
-	if !s.replace(it, s.items[r.Over]) {
+	if !s.replace(it) {
 		s.queues[it.channel] = append(s.queues[it.channel], it)
 	}
 	s.rank(it)
 	if it.Tries == 0 && it.incident != "" && it.kind != Reply {
 		s.pending[incidentKey{it.channel, it.incident}] = it
 	}
+	if it.last {
+		delete(s.pending, incidentKey{it.channel, it.incident}) // what comes now is of another one
+	}
 }
 
-// replace puts an entry in the place of another one of its channel.
-func (s *state) replace(it, old *item) bool {
-	if old == nil || old.Tries > 0 {
+// stale tells whether a newer version of an update is posted, or waits.
+func (s *state) stale(e *Entry) bool {
+	if e.Version == 0 {
+		return false
+	}
+	if s.roots[incidentKey{e.Channel, e.Incident}].version > e.Version {
+		return true
+	}
+	return slices.ContainsFunc(s.queues[e.Channel], func(it *item) bool { return it.incident == e.Incident && it.version > e.Version })
+}
+
+// replace puts an update in the place of one of its incident that nobody saw yet.
+func (s *state) replace(it *item) bool {
+	old := s.pending[incidentKey{it.channel, it.incident}]
+	if it.kind != Update || old == nil || it.Tries > 0 {
 		return false
 	}
 	i := slices.Index(s.queues[it.channel], old)
@@ -227,6 +249,9 @@ func (s *state) replace(it, old *item) bool {
 		return false
 	}
 	it.kind = old.kind // an Update of what was not posted is the post
+	if old.held.Before(it.held) {
+		it.held = old.held // it was due then, with the news of now
+	}
 	s.queues[it.channel][i] = it
 	s.remove(old)
 	return true
@@ -270,7 +295,10 @@ func (s *state) done(it *item, r record) {
 		if it.kind == Post || was.ts == "" {
 			was.ts = r.TS
 		}
-		s.roots[k] = root{was.ts, r.At}
+		s.roots[k] = root{was.ts, r.At, max(was.version, it.version)}
+	}
+	if it.last {
+		delete(s.roots, incidentKey{it.channel, it.incident})
 	}
 	s.remove(it)
 }
@@ -361,7 +389,7 @@ func (s *state) inOrder() []*item {
 func (s *state) marks() []record {
 	var out []record
 	for k, r := range s.roots {
-		out = append(out, record{Op: opRoot, Channel: k.channel, Incident: k.incident, TS: r.ts, At: r.used})
+		out = append(out, record{Op: opRoot, Channel: k.channel, Incident: k.incident, TS: r.ts, At: r.used, Version: r.version})
 	}
 	for channel, n := range s.dropped {
 		out = append(out, record{Op: opDrops, Channel: channel, Count: n})
