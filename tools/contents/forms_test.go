@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -31,10 +32,13 @@ func TestRoundTrip(t *testing.T) {
 		at := func(name string) string { return filepath.Join(tmp, name) }
 		must(t, "bundle", at("1.yaml"), "--dir", dir)
 		must(t, "unbundle", at("1.yaml"), "--dir", at("d1"))
+		carryKnown(t, dir, at("d1"))
 		must(t, "bundle", at("2.json"), "--dir", at("d1"))
 		must(t, "unbundle", at("2.json"), "--dir", at("d2"), "-F", "yaml")
+		carryKnown(t, dir, at("d2"))
 		must(t, "bundle", at("3.go"), "--dir", at("d2"))
 		must(t, "unbundle", at("3.go"), "--dir", at("d3"))
+		carryKnown(t, dir, at("d3"))
 		must(t, "bundle", at("4.yaml"), "--dir", at("d3"))
 		if read(t, at("1.yaml")) != read(t, at("4.yaml")) {
 			t.Errorf("%s: the last bundle is not the first", dir)
@@ -48,6 +52,22 @@ func TestRoundTrip(t *testing.T) {
 				t.Errorf("%s: %s has another page", dir, file)
 			}
 		}
+	}
+}
+
+// carryKnown copies what a directory says of other layers: it is for who bundles
+// the directory, and no part of a bundle.
+func carryKnown(t *testing.T, from, to string) {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(from, "._Known.meta"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(to, "._Known.meta"), raw, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
