@@ -33,9 +33,9 @@ const (
 // Extras lists the actions beyond the vocabulary.
 func (d *vboxDriver) Extras() []driver.Extra {
 	return append([]driver.Extra{
-		{Prefix: machines, Command: actionPause, Class: model.Idempotent, Run: d.onVM((*session).pause)},
+		{Prefix: machines, Command: actionPause, Class: model.Idempotent, Run: guarded(d.onVM((*session).pause))},
 		{Prefix: machines, Command: actionResume, Class: model.Idempotent, Run: d.onVM((*session).resume)},
-		{Prefix: machines, Command: actionSaveState, Class: model.Idempotent, Run: d.onVM((*session).saveState)},
+		{Prefix: machines, Command: actionSaveState, Class: model.Idempotent, Run: guarded(d.onVM((*session).saveState))},
 		{Prefix: machines, Command: actionScreenshot, Class: model.Read, Run: d.onVM((*session).screenshot)},
 		{Prefix: machines, Command: actionMountISO, Class: model.Idempotent, Required: []string{paramISO}, Run: d.onVM((*session).mountISO)},
 		{Prefix: machines, Command: actionUnmountISO, Class: model.Idempotent, Run: d.onVM((*session).unmountISO)},
@@ -51,6 +51,21 @@ func (d *vboxDriver) onVM(run func(s *session, ctx context.Context, p model.Para
 			return nil, err
 		}
 		return run(s, ctx, t.Params)
+	}
+}
+
+// guarded refuses an action on a machine that is protected, by the machine's own
+// params and not by those of the request.
+func guarded(run func(context.Context, *driver.Target, *model.Action) (any, error)) func(context.Context, *driver.Target, *model.Action) (any, error) {
+	return func(ctx context.Context, t *driver.Target, a *model.Action) (any, error) {
+		var own struct{ Params model.Params }
+		if err := model.Remarshal(a.Model, &own); err != nil {
+			return nil, model.Errorf(model.Invalid, "the machine cannot be read: %w", err)
+		}
+		if protected, err := own.Params.Bool("oob/protected", false); err != nil || protected {
+			return nil, model.Errorf(model.Forbidden, "the machine is protected (oob/protected); nothing was sent")
+		}
+		return run(ctx, t, a)
 	}
 }
 

@@ -40,6 +40,24 @@ func TestPauseAndResume(t *testing.T) {
 	mustAct(t, i, model.PowerOff, vm)
 }
 
+// A machine that is protected is neither paused nor saved, whatever the request
+// says of its protection.
+func TestProtectedMachine(t *testing.T) {
+	t.Parallel()
+	i, h, vm := simPlugin(t, simOptions())
+	mustAct(t, i, model.PowerOn, vm)
+	for _, command := range []string{actionPause, actionSaveState} {
+		_, err := i.Action(t.Context(), &model.Action{
+			Model:   &model.Machine{Name: "m1", Uuid: vm, Params: model.Params{"oob/protected": true}},
+			Command: command, Params: model.Params{paramID: vm, "oob/protected": false},
+		})
+		want(t, err, model.Forbidden, "oob/protected")
+	}
+	if got := look(t, h, vm).State; got != "running" {
+		t.Errorf("it is %s", got)
+	}
+}
+
 func TestScreenshot(t *testing.T) {
 	t.Parallel()
 	i, _, vm := simPlugin(t, simOptions())
