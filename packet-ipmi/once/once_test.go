@@ -156,7 +156,7 @@ func TestRefusedOrder(t *testing.T) {
 	if n := r.Note(r.id); n == nil || !n.Target || n.Restore || n.Phase != Armed {
 		t.Errorf("the note before is lost: %+v", n)
 	}
-	r.sim.SetFaults(packet.Fault{On: "events", Times: 3, Status: 500})
+	r.sim.SetFaults(packet.Fault{On: "events", Times: packet.Always, Status: 500}) // the Keeper asks for them too
 	if err := r.set(r.key, true); err == nil || r.Note(r.id) == nil {
 		t.Errorf("%v, %v", err, r.Note(r.id))
 	}
