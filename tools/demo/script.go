@@ -83,7 +83,7 @@ func (w *world) prepare(ctx context.Context) error {
 	if _, err := w.oob(ctx, "plugin", "list"); err != nil {
 		return err
 	}
-	r, err := w.oob(ctx, "plugin", "add", "slack", "--param-file", "slack/bot-token=slack-token",
+	r, err := w.oob(ctx, "plugin", "add", "slack", "--param-file", "slack/bot-token=slack-token", "--param-file", "slack/routes=routes.json",
 		"--param", "slack/api-url="+w.slack.URL(), "--param", "slack/default-channel="+channel)
 	if err != nil {
 		return err
@@ -358,23 +358,34 @@ func (w *world) slackPosts(ctx context.Context) error {
 	patient, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	// A wait in vain shows in the counts below.
-	_ = w.slack.Wait(patient, func(posted []slack.Message) bool { return len(lines(posted)) > len(runs) })
-	posted := lines(w.slack.Messages())
+	_ = w.slack.Wait(patient, func(posted []slack.Message) bool { return len(lines(in(logChannel, posted))) >= len(runs) })
+	logged, team := lines(in(logChannel, w.slack.Messages())), in(channel, w.slack.Messages())
 	told := 0
 	for _, run := range runs {
-		if mentions(posted, run.Name+" "+run.Command) == mentions(names(runs), run.Name+" "+run.Command) {
+		if mentions(logged, run.Name+" "+run.Command) == mentions(names(runs), run.Name+" "+run.Command) {
 			told++
 		}
 	}
-	w.say("%d lines in %d messages; the last of them:", len(posted), len(w.slack.Messages()))
-	for _, line := range posted[max(0, len(posted)-6):] {
-		w.say("  | %s", line)
+	w.say("%d lines in the log's channel, %d messages in the team's; the last of these:", len(logged), len(team))
+	for _, m := range team[max(0, len(team)-6):] {
+		w.say("  | %s%s", map[bool]string{true: "  (in the thread) "}[m.ThreadTS != ""], m.Text)
 	}
 	if err := w.check(checkSlackRuns, told == len(runs), "%d of %d, each once", told, len(runs)); err != nil {
 		return err
 	}
-	button := mentions(posted, machine(pressed)+" is now off (was on)")
+	button := mentions(lines(team), machine(pressed)+" is now off (was on)")
 	return w.check("Slack was told of the power button", button == 1, "%d times", button)
+}
+
+// in are the messages of one channel.
+func in(channel string, posted []slack.Message) []slack.Message {
+	var out []slack.Message
+	for _, m := range posted {
+		if m.Channel == channel {
+			out = append(out, m)
+		}
+	}
+	return out
 }
 
 // lines are the lines of all messages.

@@ -29,7 +29,8 @@ const (
 	username   = "admin"
 	password   = "demo-Pa55word"
 	slackToken = "xoxb-demo-t0ken"
-	channel    = "C0DEMO"
+	channel    = "C0DEMO" // what the team reads
+	logChannel = "C0LOG"  // a line for every run
 	powerDelay = 300 * time.Millisecond
 	cycleOff   = 700 * time.Millisecond
 )
@@ -102,7 +103,7 @@ func (w *world) build(ctx context.Context, bin string, s sabotage) (err error) {
 	}); err != nil {
 		return err
 	}
-	if w.slack, err = slack.New(slack.Options{Token: slackToken, Channels: []string{channel}}); err != nil {
+	if w.slack, err = slack.New(slack.Options{Token: slackToken, Channels: []string{channel, logChannel}}); err != nil {
 		return err
 	}
 	if err = w.startVMs(); err != nil {
@@ -153,11 +154,21 @@ func (w *world) files() error {
 	rows.Flush()
 	for name, text := range map[string]string{
 		"machines.csv": table.String(), "password": password + "\n", "old-password": "was-" + password[:8] + "\n", "slack-token": slackToken + "\n",
+		"routes.json": slackRoutes,
 	} {
 		err = errors.Join(err, os.WriteFile(w.path(name), []byte(text), 0o600))
 	}
 	return errors.Join(err, rows.Error())
 }
+
+// slackRoutes are the default rules, behind one that logs every run.
+const slackRoutes = `[
+  {"name": "log", "types": ["runs"], "mode": "post", "channel": "` + logChannel + `", "continue": true},
+  {"name": "trouble", "min_severity": "warning", "mode": "update"},
+  {"name": "actions", "types": ["runs"], "mode": "digest", "group_by": ["command", "principal", "reason"]},
+  {"name": "rest", "mode": "post"}
+]
+`
 
 // machine names the i-th machine: rack1n01 and so on.
 func machine(i int) string { return fmt.Sprintf("rack%dn%02d", i/perRack+1, i%perRack+1) }
