@@ -56,7 +56,7 @@ func TestOOB(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"oob/after-unknown", "oob/driver", "oob/force-after", "oob/identity", "oob/protected", "oob/reason", "oob/timeout", "oob/wait"}
+	want := []string{"oob/after-unknown", "oob/confirm", "oob/driver", "oob/force-after", "oob/identity", "oob/protected", "oob/reason", "oob/timeout", "oob/wait"}
 	if got := slices.Sorted(maps.Keys(params)); !slices.Equal(got, want) {
 		t.Errorf("oob declares %v", got)
 	}

@@ -75,9 +75,9 @@ func newCertificateRenewCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "renew",
 		Short: "Make the certificate in the data directory anew, before it is time",
-		Long: `Make the certificate in the data directory anew, before it is time. The CA stays,
-and with it the fingerprint that clients pin. A running endpoint shows the new
-one within a second.`,
+		Long: `Make the certificate in the data directory anew, before it is time. The CA
+stays, and with it the fingerprint that clients pin. A running endpoint shows
+the new one within a second.`,
 		Args: none,
 		RunE: func(*cobra.Command, []string) error {
 			at, err := a.dataDir(dir)

@@ -28,9 +28,10 @@ Each check that is not ok says why and what to do. What needs a check that
 failed is skipped. Nothing is changed, and a login that fails is tried once.
 Machines with equal answers are shown together.
 
-Without TARGETS the endpoint itself is examined, the one of this machine also while
-it does not run: its data directory, master key, ports, certificate, disk, clock
-and plugins. --endpoint without a URL says so, whatever the configuration names.
+Without TARGETS the endpoint itself is examined, the one of this machine also
+while it does not run: its data directory, master key, ports, certificate, disk,
+clock and plugins. --endpoint without a URL says so, whatever the configuration
+names.
 
 The exit code is that of the worst check that failed; a warning is none.`
 	cmd.Example = "  oob doctor m1\n  oob doctor @rack1 --json\n  oob doctor --endpoint"

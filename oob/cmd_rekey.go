@@ -14,13 +14,13 @@ func newRekeyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rekey",
 		Short: "Give the endpoint a new master key and seal everything with it",
-		Long: `Give the endpoint a new master key and seal everything with it. The endpoint must
-not run. Until the last of it is sealed both keys open everything: a change that
-is cut off loses nothing, and is ended by running it again.
+		Long: `Give the endpoint a new master key and seal everything with it. The endpoint
+must not run. Until the last of it is sealed both keys open everything: a change
+that is cut off loses nothing, and is ended by running it again.
 
 A key in the data directory is replaced by a new one. Where the key comes from
-elsewhere, --key-file names the new one; put it where the old one came from, which
-works until the endpoint has started with the new one.
+elsewhere, --key-file names the new one; put it where the old one came from,
+which works until the endpoint has started with the new one.
 
 The tokens of users end. Snapshots of before need the old key.`,
 		Example: "  systemctl stop oob && oob rekey && systemctl start oob",
