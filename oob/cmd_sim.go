@@ -190,26 +190,42 @@ func notListening(err error, flags string) error {
 	return usage("%w", err)
 }
 
-// printMessages prints messages as they are posted, until ctx ends.
+// printMessages prints messages as they are posted and edited, until ctx ends.
 func (a *app) printMessages(ctx context.Context, s *slack.Server) error {
-	for printed := 0; ; {
-		if err := s.Wait(ctx, func(all []slack.Message) bool { return len(all) > printed }); err != nil {
+	edits := map[string]int{} // of each message that was printed, by its timestamp
+	news := func(all []slack.Message) (out []slack.Message) {
+		for _, m := range all {
+			if printed, ok := edits[m.TS]; !ok || printed < m.Edits {
+				out = append(out, m)
+			}
+		}
+		return out
+	}
+	for {
+		if err := s.Wait(ctx, func(all []slack.Message) bool { return len(news(all)) > 0 }); err != nil {
 			return unlessEnded(ctx, err)
 		}
-		all := s.Messages()
-		for _, m := range all[printed:] {
+		for _, m := range news(s.Messages()) {
+			edits[m.TS] = m.Edits
 			if err := a.printMessage(m); err != nil {
 				return err
 			}
 		}
-		printed = len(all)
 	}
 }
 
-// printMessage prints one message.
+// printMessage prints one message as it is now: where it is, what is in a thread
+// behind its root, and what was edited as such.
 func (a *app) printMessage(m slack.Message) error {
 	if a.flags.json {
 		return a.printJSON(m)
 	}
-	return a.printLine(m.Channel + ": " + m.Text)
+	where, text := m.Channel, m.Text
+	if m.ThreadTS != "" {
+		where += " > " + m.ThreadTS
+	}
+	if m.Edits > 0 {
+		text = "(edit of " + m.TS + ") " + text
+	}
+	return a.printLine(where + ": " + text)
 }

@@ -59,10 +59,7 @@ func TestKilledEndpointLosesNothing(t *testing.T) {
 		}
 	}
 	c.end(t)
-	executed := 0
-	for i := range crashMachines {
-		executed += c.fleet.BMC(i).Executed(bmc.PowerReset)
-	}
+	executed := c.executed()
 	count := map[model.RunState]int{}
 	for _, run := range c.states {
 		count[run.State]++
@@ -122,10 +119,22 @@ func (c *crashes) round(t *testing.T) {
 		clients.Go(func() { c.client(ctx, w, rand.New(rand.NewPCG(seed, 1))) })
 	}
 	begun, patience := c.progress(), 1+c.rnd.IntN(8)
-	c.until(t, "the clients get on", func() bool { return c.progress() >= begun+patience })
+	before, least := c.executed(), c.rnd.IntN(2) // some die before anything is executed
+	if before == 0 {
+		least = 1
+	}
+	c.until(t, "the clients get on", func() bool { return c.progress() >= begun+patience && c.executed() >= before+least })
 	c.end(t)
 	cancel()
 	clients.Wait()
+}
+
+// executed counts the resets of all machines.
+func (c *crashes) executed() (n int) {
+	for i := range crashMachines {
+		n += c.fleet.BMC(i).Executed(bmc.PowerReset)
+	}
+	return n
 }
 
 // progress counts the runs that were acknowledged.

@@ -68,10 +68,45 @@ func TestSimSlackPrintsWhatIsPosted(t *testing.T) {
 				t.Errorf("printed %q, want %q", lines.Text(), want)
 			}
 		}
+		edit(t, api, lines, asJSON)
 		cancel()
 		if code := <-done; code != 0 {
 			t.Errorf("exit code %d", code)
 		}
+	}
+}
+
+// edit posts a message, answers in its thread and edits it, and looks at what is
+// printed of that.
+func edit(t *testing.T, api string, lines *bufio.Scanner, asJSON bool) {
+	t.Helper()
+	call := func(method string, form url.Values) (ts string) {
+		form.Set("token", "x")
+		form.Set("channel", "ops")
+		resp, err := http.PostForm(api+method, form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var body struct{ TS string }
+		if err := json.NewDecoder(resp.Body).Decode(&body); err != nil {
+			t.Fatal(err)
+		}
+		lines.Scan()
+		return body.TS
+	}
+	root := call("chat.postMessage", url.Values{"text": {"down"}})
+	call("chat.postMessage", url.Values{"text": {"why"}, "thread_ts": {root}})
+	if want := "ops > " + root + ": why"; !asJSON && lines.Text() != want {
+		t.Errorf("printed %q, want %q", lines.Text(), want)
+	}
+	call("chat.update", url.Values{"text": {"up"}, "ts": {root}})
+	want := "ops: (edit of " + root + ") up"
+	if asJSON {
+		want = `{"Channel":"ops","Text":"up","TS":"` + root + `","Edits":1}`
+	}
+	if lines.Text() != want {
+		t.Errorf("printed %q, want %q", lines.Text(), want)
 	}
 }
 

@@ -18,28 +18,29 @@ type Message struct {
 	// Channel is the id of where it is.
 	Channel string
 
+	// Text, Blocks and Attachments are what it says now.
+	Text string
+
 	// TS names it; it is unique within the workspace.
 	TS string
 
 	// ThreadTS is the message it is in the thread of, empty for none.
-	ThreadTS string
+	ThreadTS string `json:",omitempty"`
 
 	// ClientMsgID is what the client called it.
-	ClientMsgID string
+	ClientMsgID string `json:",omitempty"`
 
-	// Text, Blocks and Attachments are what it says now.
-	Text        string
-	Blocks      json.RawMessage
-	Attachments json.RawMessage
+	Blocks      json.RawMessage `json:",omitempty"`
+	Attachments json.RawMessage `json:",omitempty"`
 
 	// Metadata is what the client tied to it.
-	Metadata json.RawMessage
+	Metadata json.RawMessage `json:",omitempty"`
 
 	// Edits counts its edits.
-	Edits int
+	Edits int `json:",omitempty"`
 
 	// User is who alone sees it, empty for all.
-	User string
+	User string `json:",omitempty"`
 }
 
 // Messages returns what is posted, in order.
