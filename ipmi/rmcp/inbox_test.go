@@ -27,15 +27,11 @@ func socketPair(tb testing.TB, host string) (in *inbox, at *net.UDPConn, from *n
 		tb.Cleanup(func() { _ = s.Close() })
 		ends[i] = s
 	}
-	in, err := newInbox(ends[0])
-	if err != nil {
-		tb.Fatal(err)
-	}
 	// Whoever waits for what does not come ends.
 	if err := ends[0].SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		tb.Fatal(err)
 	}
-	return in, ends[0], ends[1]
+	return newInbox(ends[0]), ends[0], ends[1]
 }
 
 // addrOf is a socket's own address.

@@ -134,12 +134,8 @@ func (t *Transport) socket(peer netip.AddrPort) (*net.UDPConn, error) {
 		// refused ports. Without them the timeouts still work.
 		_ = s.SetReadBuffer(1 << 20)
 		_ = reportErrors(s, i == 1)
-		in, err := newInbox(s)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("cannot read a UDP socket: %w", err), s.Close())
-		}
 		t.socks[i] = s
-		t.readers.Go(func() { t.read(s, in) })
+		t.readers.Go(func() { t.read(s) })
 	}
 	return t.socks[i], nil
 }
@@ -164,7 +160,8 @@ func (t *Transport) send(b []byte, peer netip.AddrPort) error {
 }
 
 // read dispatches what comes in until the socket is closed.
-func (t *Transport) read(s *net.UDPConn, in *inbox) {
+func (t *Transport) read(s *net.UDPConn) {
+	in := newInbox(s)
 	var p packet // one for all: who receives one copies what it keeps
 	deliver := func(b []byte, from netip.AddrPort) { t.dispatch(&p, b, from) }
 	pause := time.NewTimer(0)
