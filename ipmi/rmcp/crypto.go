@@ -1,13 +1,13 @@
 package rmcp
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/binary"
-	"hash"
 )
 
 // The limits of IPMI 2.0 §13.20 and §22.30: user names and passwords or keys.
@@ -29,28 +29,7 @@ type setup struct {
 	username   string
 	kuid       [keyLen]byte // the password, padded
 	kg         [keyLen]byte // the BMC key, or the password
-	mac        hash.Hash    // by user
-	text       []byte       // scratch of sum
-}
-
-// user returns the HMAC under the password.
-func (s *setup) user() hash.Hash {
-	if s.mac == nil {
-		s.mac = hmac.New(s.suite.hash, s.kuid[:])
-	}
-	return s.mac
-}
-
-// sum is the HMAC of the parts, one after another. They are joined before they are
-// hashed: what is given to a hash.Hash cannot stay on the caller's stack.
-func (s *setup) sum(mac hash.Hash, parts ...[]byte) []byte {
-	s.text = s.text[:0]
-	for _, p := range parts {
-		s.text = append(s.text, p...)
-	}
-	mac.Reset()
-	mac.Write(s.text) // a hash never fails
-	return mac.Sum(nil)
+	mac        *authenticator
 }
 
 // identity is the end of three of the four hashed strings: role, length of the
@@ -65,7 +44,7 @@ func (s *setup) rakp2() []byte {
 	binary.LittleEndian.PutUint32(ids[:], s.consoleID)
 	binary.LittleEndian.PutUint32(ids[4:], s.managedID)
 	var id [2 + maxUsername]byte
-	return s.sum(s.user(), ids[:], s.consoleRnd[:], s.managedRnd[:], s.guid[:], s.identity(id[:0]))
+	return s.mac.sum(s.kuid[:], ids[:], s.consoleRnd[:], s.managedRnd[:], s.guid[:], s.identity(id[:0]))
 }
 
 // rakp3 is the key exchange code with which we prove the password.
@@ -73,20 +52,20 @@ func (s *setup) rakp3() []byte {
 	var console [4]byte
 	binary.LittleEndian.PutUint32(console[:], s.consoleID)
 	var id [2 + maxUsername]byte
-	return s.sum(s.user(), s.managedRnd[:], console[:], s.identity(id[:0]))
+	return s.mac.sum(s.kuid[:], s.managedRnd[:], console[:], s.identity(id[:0]))
 }
 
-// sessionKey is the session integrity key, SIK.
+// sessionKey is the session integrity key, SIK. It stays valid.
 func (s *setup) sessionKey() []byte {
 	var id [2 + maxUsername]byte
-	return s.sum(hmac.New(s.suite.hash, s.kg[:]), s.consoleRnd[:], s.managedRnd[:], s.identity(id[:0]))
+	return bytes.Clone(s.mac.sum(s.kg[:], s.consoleRnd[:], s.managedRnd[:], s.identity(id[:0])))
 }
 
 // rakp4 is the integrity check value that ends the handshake.
 func (s *setup) rakp4(sik []byte) []byte {
 	var id [4]byte
 	binary.LittleEndian.PutUint32(id[:], s.managedID)
-	return s.sum(hmac.New(s.suite.hash, sik), s.consoleRnd[:], id[:], s.guid[:])[:s.suite.macLen]
+	return s.mac.sum(sik, s.consoleRnd[:], id[:], s.guid[:])[:s.suite.macLen]
 }
 
 // additionalKey is K1 or K2 (IPMI 2.0 §13.32): the HMAC of twenty equal bytes.
@@ -95,24 +74,26 @@ func (s *setup) additionalKey(sik []byte, n byte) []byte {
 	for i := range c {
 		c[i] = n
 	}
-	return s.sum(hmac.New(s.suite.hash, sik), c[:])
+	return s.mac.sum(sik, c[:])
 }
 
 // keys seal and open the packets of one session.
 type keys struct {
-	mac    hash.Hash // keyed with K1
+	mac    *authenticator // keyed with K1
 	macLen int
 	block  cipher.Block // keyed with K2
-	sum    []byte       // scratch of mac
 }
 
-// deriveKeys makes the packet keys from the session integrity key.
+// deriveKeys makes the packet keys from the session integrity key. The setup
+// must not be used any more: the keys take over its authenticator.
 func (s *setup) deriveKeys(sik []byte) (*keys, error) {
 	block, err := aes.NewCipher(s.additionalKey(sik, 2)[:aes.BlockSize])
 	if err != nil {
 		return nil, err
 	}
-	return &keys{mac: hmac.New(s.suite.hash, s.additionalKey(sik, 1)), macLen: s.suite.macLen, block: block}, nil
+	s.mac.setKey(s.additionalKey(sik, 1))
+	s.mac.text = nil // what is signed from now on is in one piece
+	return &keys{mac: s.mac, macLen: s.suite.macLen, block: block}, nil
 }
 
 // seal appends the whole datagram that carries msg: encrypted with a random
@@ -145,12 +126,7 @@ func (k *keys) seal(dst []byte, session, sequence uint32, msg []byte) []byte {
 }
 
 // sign returns the truncated HMAC of b, valid until the next call.
-func (k *keys) sign(b []byte) []byte {
-	k.mac.Reset()
-	k.mac.Write(b)
-	k.sum = k.mac.Sum(k.sum[:0])
-	return k.sum[:k.macLen]
-}
+func (k *keys) sign(b []byte) []byte { return k.mac.sign(b)[:k.macLen] }
 
 // encrypt encrypts whole blocks in place by cipher block chaining. The block
 // modes of crypto/cipher take an object of half a kilobyte for each message; those of

@@ -2,7 +2,6 @@ package rmcp
 
 import (
 	"bytes"
-	"crypto/hmac"
 	"encoding/hex"
 	"strings"
 	"testing"
@@ -13,7 +12,7 @@ import (
 
 // exampleSetup has every field set, each byte by a count.
 func exampleSetup(s *suite) *setup {
-	k := &setup{suite: s, consoleID: 0x04030201, managedID: 0x14131211, role: 0x13, username: "operator"}
+	k := &setup{suite: s, consoleID: 0x04030201, managedID: 0x14131211, role: 0x13, username: "operator", mac: newAuthenticator(s.hash)}
 	for i := range 16 {
 		k.consoleRnd[i] = byte(0x20 + i)
 		k.managedRnd[i] = byte(0x40 + i)
@@ -49,11 +48,11 @@ func TestKeysAgainstGoIPMI(t *testing.T) {
 		}
 		for name, pair := range map[string][2][]byte{
 			"SIK":    {k.sessionKey(), sik},
-			"K1":     {k.additionalKey(sik, 1), k1},
-			"K2":     {k.additionalKey(sik, 2), k2},
-			"RAKP 2": {k.rakp2(), rakp2},
-			"RAKP 3": {k.rakp3(), rakp3},
-			"RAKP 4": {k.rakp4(sik), rakp4},
+			"K1":     {bytes.Clone(k.additionalKey(sik, 1)), k1},
+			"K2":     {bytes.Clone(k.additionalKey(sik, 2)), k2},
+			"RAKP 2": {bytes.Clone(k.rakp2()), rakp2},
+			"RAKP 3": {bytes.Clone(k.rakp3()), rakp3},
+			"RAKP 4": {bytes.Clone(k.rakp4(sik)), rakp4},
 		} {
 			if !bytes.Equal(pair[0], pair[1]) {
 				t.Errorf("suite %d: %s is %x, go-ipmi has %x", s.id, name, pair[0], pair[1])
@@ -69,9 +68,8 @@ func TestHMACVectors(t *testing.T) {
 		3:  "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79",
 		17: "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
 	} {
-		k := exampleSetup(suiteOrder(id, 0)[0])
-		mac := hmac.New(k.suite.hash, []byte("Jefe"))
-		if got := hex.EncodeToString(k.sum(mac, []byte("what do ya want "), []byte("for nothing?"))); got != want {
+		mac := newAuthenticator(suiteOrder(id, 0)[0].hash)
+		if got := hex.EncodeToString(mac.sum([]byte("Jefe"), []byte("what do ya want "), []byte("for nothing?"))); got != want {
 			t.Errorf("suite %d: %s, want %s", id, got, want)
 		}
 	}

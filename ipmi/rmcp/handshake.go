@@ -1,6 +1,7 @@
 package rmcp
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -113,7 +114,10 @@ func (t *Transport) newHandshake(p *plan) *handshake {
 		wary:    p.doubled < maxWary && !p.target.Probe,
 		answers: make(chan *setupAnswer, 4),
 	}
-	h.keys = setup{suite: p.suites[0], role: nameOnlyLookup | p.privilege, username: p.target.Login.Username}
+	h.keys = setup{
+		suite: p.suites[0], role: nameOnlyLookup | p.privilege, username: p.target.Login.Username,
+		mac: newAuthenticator(p.suites[0].hash),
+	}
 	if p.target.Login.Ways.OpenPrivilege {
 		h.keys.unhashed = nameOnlyLookup
 	}
@@ -232,7 +236,7 @@ func (h *handshake) algorithms() [3]uint8 {
 func (h *handshake) rakp34(ctx context.Context) (*Session, *Error) {
 	k := &h.keys
 	sik := k.sessionKey()
-	code, proof := k.rakp3(), k.rakp4(sik)
+	code, proof := bytes.Clone(k.rakp3()), bytes.Clone(k.rakp4(sik))
 	packetKeys, cause := k.deriveKeys(sik)
 	if cause != nil {
 		return nil, fail(Protocol, stepRAKP3.name, cause)

@@ -226,10 +226,10 @@ func TestParseAuth(t *testing.T) {
 // TestOtherHash tells a BMC that hashes another privilege level from one with
 // another password, and drives it if it is told.
 func TestOtherHash(t *testing.T) {
-	k := &setup{suite: suiteOrder(17, 0)[0], role: 0x13, username: testUser}
+	k := &setup{suite: suiteOrder(17, 0)[0], role: 0x13, username: testUser, mac: newAuthenticator(suiteOrder(17, 0)[0].hash)}
 	copy(k.kuid[:], testPassword)
 	k.unhashed = nameOnlyLookup
-	odd := k.rakp2()
+	odd := bytes.Clone(k.rakp2())
 	k.unhashed = 0
 	if err := k.mismatch(odd); err.Reason != OtherHash || k.unhashed != 0 {
 		t.Errorf("%v, unhashed %x", err, k.unhashed)
