@@ -12,10 +12,18 @@ import (
 // version is set by the build.
 var version = "v0.0.0-dev"
 
+// meta is what the definition says beside its fields: who may set the address of
+// the API must be allowed to set the tokens, which are sent there.
+var meta = map[string]string{
+	model.MetaCounts:  "true",
+	model.MetaClasses: `{"retryDead":"idempotent"}`,
+	model.MetaTargets: `{"slack/bot-token":["slack/api-url"],"slack/bot-key":["slack/api-url"]}`,
+}
+
 // definition is what define prints.
 func definition() *model.PluginProvider {
 	return &model.PluginProvider{
-		MetaData:       model.MetaData{Meta: map[string]string{model.MetaCounts: "true", model.MetaClasses: `{"retryDead":"idempotent"}`}},
+		MetaData:       model.MetaData{Meta: meta},
 		Name:           pluginName,
 		Version:        version,
 		PluginVersion:  model.PluginVersion,
