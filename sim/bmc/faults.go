@@ -25,6 +25,9 @@ type Faults struct {
 	// LossRate and DuplicateRate are the shares, from 0 to 1, of the datagrams
 	// of each direction that are lost and that arrive twice.
 	LossRate, DuplicateRate float64
+	// FlipRate is the share of the datagrams of each direction that arrive with one
+	// bit the wrong way round, as past a checksum of UDP that nobody looks at.
+	FlipRate float64
 	// ReorderRate is the share of the datagrams of each direction that are held
 	// back until after the next one of that direction.
 	ReorderRate float64
@@ -133,7 +136,7 @@ type faultState struct {
 // newFaultState starts the counts of f anew.
 func newFaultState(f Faults, seed, stream uint64) faultState {
 	s := faultState{Faults: f.clone()}
-	if f.LossRate+f.DuplicateRate+f.ReorderRate+f.GarbageRate+f.ForgeRate+f.ReplayRate > 0 || f.Jitter > 0 {
+	if f.LossRate+f.DuplicateRate+f.FlipRate+f.ReorderRate+f.GarbageRate+f.ForgeRate+f.ReplayRate > 0 || f.Jitter > 0 {
 		s.rng = rand.New(rand.NewPCG(seed, stream))
 	}
 	return s

@@ -25,6 +25,7 @@ func (b *BMC) receive(from netip.AddrPort, pkt []byte) {
 	if b.faults.lost() || b.faults.Silent {
 		return
 	}
+	pkt = b.faults.flip(pkt)
 	twice := b.faults.strikes(b.faults.DuplicateRate)
 	delay := b.faults.transit()
 	if delay <= 0 && !twice { // the usual case copies nothing
@@ -65,6 +66,7 @@ func (b *BMC) send(to netip.AddrPort, r *request, pkt []byte) {
 	if b.faults.lost() || take(b.faults.DropReplies, name) {
 		return
 	}
+	pkt = b.faults.flip(pkt)
 	if take(b.faults.HoldReplies, name) || b.faults.strikes(b.faults.ReorderRate) {
 		b.held = append(b.held, datagram{to, pkt})
 		return
@@ -134,9 +136,7 @@ func (s *faultState) garbage(reply []byte) []byte {
 	case 1:
 		return bytes.Clone(reply[:s.rng.IntN(len(reply))])
 	case 2:
-		altered := bytes.Clone(reply)
-		altered[s.rng.IntN(len(altered))] ^= 1 << s.rng.IntN(8)
-		return altered
+		return s.altered(reply)
 	}
 	short := append(bytes.Clone(reply[:min(len(reply), plusPayload)]), s.bytes(s.rng.IntN(longest))...)
 	if len(short) > sizeAt+1 && short[rmcpHeader] == formatPlus {
@@ -144,6 +144,21 @@ func (s *faultState) garbage(reply []byte) []byte {
 		binary.LittleEndian.PutUint16(short[sizeAt:], uint16(s.rng.IntN(longest)))
 	}
 	return short
+}
+
+// flip is a datagram as it arrives: at times with one bit altered.
+func (s *faultState) flip(pkt []byte) []byte {
+	if !s.strikes(s.FlipRate) || len(pkt) == 0 {
+		return pkt
+	}
+	return s.altered(pkt)
+}
+
+// altered is a datagram with one bit altered.
+func (s *faultState) altered(pkt []byte) []byte {
+	out := bytes.Clone(pkt)
+	out[s.rng.IntN(len(out))] ^= 1 << s.rng.IntN(8)
+	return out
 }
 
 // bytes draws n bytes.

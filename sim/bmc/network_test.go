@@ -2,6 +2,7 @@ package bmc
 
 import (
 	"bytes"
+	"math/bits"
 	"testing"
 	"time"
 )
@@ -135,5 +136,29 @@ func TestForgedRefusalIsForAnotherSession(t *testing.T) {
 	}
 	if bytes.Equal(forged[consoleAt:consoleAt+4], reply[consoleAt:consoleAt+4]) {
 		t.Error("the forged refusal has the session's own ID")
+	}
+}
+
+// A datagram arrives with one bit the wrong way round, either way; what was sent
+// stays as it was.
+func TestFlippedBits(t *testing.T) {
+	b, _ := newOne(t, Options{On: true, Seed: 3})
+	c := operator(t, b)
+	state := newFaultState(Faults{FlipRate: 1}, 3, 1)
+	for range 100 {
+		sent := c.datagram(callStatus)
+		was := bytes.Clone(sent)
+		got := state.flip(sent)
+		wrong := 0
+		for i := range got {
+			wrong += bits.OnesCount8(got[i] ^ was[i])
+		}
+		if len(got) != len(was) || wrong != 1 || !bytes.Equal(sent, was) {
+			t.Fatalf("%d bits are wrong; sent %x, came %x", wrong, was, got)
+		}
+	}
+	whole := newFaultState(Faults{}, 3, 1)
+	if pkt := c.datagram(callStatus); !bytes.Equal(whole.flip(pkt), pkt) || len(state.flip(nil)) != 0 {
+		t.Error("flipped what should not be")
 	}
 }
