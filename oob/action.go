@@ -190,14 +190,14 @@ func timeoutIn(params model.Params) time.Duration {
 }
 
 // leastBound is what every machine's action may take: as the request says, else
-// the longest of the command's default and of what profiles say. Which profiles
+// the longest of the command's defaults and of what profiles say. Which profiles
 // count for a machine is the endpoint's business; to wait too long for an
 // endpoint that hangs is better than to call a slow outcome unknown.
 func leastBound(ctx context.Context, c *client.Client, call actionCall) time.Duration {
 	if d := timeoutIn(call.params); d > 0 {
 		return d
 	}
-	least := model.ActionOf(call.command, nil).Timeout
+	least := usualBound(ctx, c, call.command)
 	profiles, err := c.Profiles().List(ctx, client.Query{})
 	if err != nil {
 		return least // who may not list profiles may still act
@@ -206,6 +206,23 @@ func leastBound(ctx context.Context, c *client.Client, call actionCall) time.Dur
 		least = max(least, timeoutIn(profiles[i].Params))
 	}
 	return least
+}
+
+// usualBound is the default of a command: the vocabulary's, else the longest that a
+// provider has.
+func usualBound(ctx context.Context, c *client.Client, command string) time.Duration {
+	info := model.ActionOf(command, nil)
+	if info.Summary != "" {
+		return info.Timeout
+	}
+	providers, err := c.Providers().List(ctx, client.Query{})
+	if err != nil {
+		return info.Timeout // who may not list providers may still act
+	}
+	for i := range providers {
+		info.Timeout = max(info.Timeout, model.ActionOf(command, providers[i].Meta).Timeout)
+	}
+	return info.Timeout
 }
 
 // bound is how long a machine's answer is waited for.

@@ -51,6 +51,31 @@ func TestBound(t *testing.T) {
 	}
 }
 
+// An action of a driver's own is waited for as long as its provider says.
+func TestUsualBound(t *testing.T) {
+	providers := `[{"Name":"a","Meta":{"oob/timeouts":"{\"reinstall\":1800,\"poweron\":7200}"}},{"Name":"b","Meta":{"oob/timeouts":"{\"reinstall\":70}"}},{"Name":"c"}]`
+	for _, tt := range []struct {
+		command, providers string
+		want               time.Duration
+	}{
+		{"reinstall", providers, 30 * time.Minute},
+		{"rescue", providers, time.Minute},
+		{model.PowerOn, providers, 90 * time.Second},
+		{"reinstall", `{`, time.Minute},
+	} {
+		a, _, _ := testApp("")
+		a.flags.socket = httpOn(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, tt.providers) }))
+		c, err := a.connect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := usualBound(t.Context(), c, tt.command); got != tt.want {
+			t.Errorf("%s: waits %v, want %v", tt.command, got, tt.want)
+		}
+		c.Close()
+	}
+}
+
 func TestActionError(t *testing.T) {
 	tests := []struct {
 		name string

@@ -141,20 +141,24 @@ func (p *Provider) Meta() map[string]string {
 	return out
 }
 
-// classes declares the classes of the extras.
-func classes(extras []Extra) map[string]string {
-	byCommand := make(map[string]model.Class, len(extras))
+// declared is what Meta says of the extras: their classes, and the timeouts of
+// those that have one of their own.
+func declared(extras []Extra) map[string]string {
+	byCommand, timeouts := map[string]model.Class{}, map[string]float64{}
 	for _, e := range extras {
 		byCommand[e.Command] = e.Class
+		if e.Timeout > 0 {
+			timeouts[e.Command] = e.Timeout.Seconds()
+		}
 	}
-	if len(byCommand) == 0 {
-		return nil
+	out := map[string]string{}
+	for key, v := range map[string]any{model.MetaClasses: byCommand, model.MetaTimeouts: timeouts} {
+		// Strings and numbers always encode.
+		if raw, err := model.Marshal(v); err == nil && string(raw) != "{}" {
+			out[key] = string(raw)
+		}
 	}
-	raw, err := model.Marshal(byCommand)
-	if err != nil { // strings always encode
-		return nil
-	}
-	return map[string]string{model.MetaClasses: string(raw)}
+	return out
 }
 
 // paramsOf asks the driver which params a command needs.

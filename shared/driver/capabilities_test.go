@@ -47,7 +47,7 @@ func (b busybody) Extras() []driver.Extra {
 	return []driver.Extra{
 		{Prefix: "machines", Command: "getInfo", Class: model.Read, Run: say},
 		{Prefix: "machines", Command: "mountDisk", Class: model.Idempotent, Required: []string{"toy/disk"}, Run: say},
-		{Prefix: "machines", Command: "rebuild", Class: model.Once, Run: say},
+		{Prefix: "machines", Command: "rebuild", Class: model.Once, Timeout: 30 * time.Minute, Run: say},
 		{Prefix: "plugins", Command: "createVm", Class: model.Once, Optional: []string{"toy/size"}, Run: wait},
 		{Prefix: "", Command: "sweep", Class: model.Once, Run: say},
 	}
@@ -96,7 +96,7 @@ func TestDefine(t *testing.T) {
 		t.Error(diff)
 	}
 	classes := `{"createVm":"once","getInfo":"read","mountDisk":"idempotent","rebuild":"once","sweep":"once"}`
-	if diff := cmp.Diff(map[string]string{model.MetaClasses: classes}, r.provider.Meta()); diff != "" {
+	if diff := cmp.Diff(map[string]string{model.MetaClasses: classes, model.MetaTimeouts: `{"rebuild":1800}`}, r.provider.Meta()); diff != "" {
 		t.Error(diff)
 	}
 	if meta := driver.NewProvider(&toy.Driver{}, driver.Options{}).Meta(); meta == nil || len(meta) != 0 {

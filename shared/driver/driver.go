@@ -191,6 +191,8 @@ type Extra struct {
 	Prefix  string
 	Command string
 	Class   model.Class
+	// Timeout is the default of oob/timeout; 0 is that of the class.
+	Timeout time.Duration
 	// Required and Optional are the params of this action beyond the driver's own.
 	Required, Optional []string
 	// Run executes it, by the rules of its class, and returns the bare resource.

@@ -57,7 +57,7 @@ func NewProvider(d Driver, o Options) *Provider {
 	if e, ok := d.(Extras); ok {
 		p.extras = e.Extras()
 	}
-	p.meta = classes(p.extras)
+	p.meta = declared(p.extras)
 	p.modes = modesByCommand(d)
 	p.SetLogger(o.Logger)
 	return p

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -88,6 +89,11 @@ func Actions() []ActionInfo { return slices.Clone(actionTable) }
 // driver's further actions: a JSON object, command to class.
 const MetaClasses = "oob/classes"
 
+// MetaTimeouts is the key of Provider.Meta that declares the defaults of
+// oob/timeout of a driver's further actions that take longer than others: a JSON
+// object, command to seconds.
+const MetaTimeouts = "oob/timeouts"
+
 // MetaColumns is the key of Provider.Meta that tells which params the columns
 // address, port, username and password of an inventory CSV set for this
 // driver: a JSON object, column to param.
@@ -121,7 +127,7 @@ type Count struct {
 
 // ActionOf returns the row of a command. A command outside the vocabulary has
 // the class that meta declares, else read if its name begins with "get", else
-// once.
+// once; its timeout is what meta declares, else that of its class.
 func ActionOf(command string, meta map[string]string) ActionInfo {
 	for _, row := range actionTable {
 		if row.Command == command {
@@ -133,7 +139,25 @@ func ActionOf(command string, meta map[string]string) ActionInfo {
 	if row.Class == Read {
 		row.Timeout = readTimeout
 	}
+	row.Timeout = cmp.Or(declaredTimeout(command, meta), row.Timeout)
 	return row
+}
+
+// maxDeclared bounds what MetaTimeouts can declare, which is the most that
+// oob/timeout takes.
+const maxDeclared = 2 * time.Hour
+
+// declaredTimeout looks a command up in MetaTimeouts; 0 is none, or none that fits.
+func declaredTimeout(command string, meta map[string]string) time.Duration {
+	var seconds map[string]float64
+	if err := json.Unmarshal([]byte(meta[MetaTimeouts]), &seconds); err != nil {
+		return 0 // as for classes
+	}
+	n := seconds[command]
+	if !(n > 0 && n <= maxDeclared.Seconds()) {
+		return 0
+	}
+	return time.Duration(n * float64(time.Second))
 }
 
 // declaredClass looks a command up in MetaClasses and falls back on its name.

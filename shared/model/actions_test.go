@@ -84,6 +84,28 @@ func TestActionOfClasses(t *testing.T) {
 	}
 }
 
+// What takes longer than others says so; what does not fit declares nothing, and
+// the vocabulary is not changed.
+func TestActionOfTimeouts(t *testing.T) {
+	meta := map[string]string{
+		MetaClasses:  `{"scan":"read"}`,
+		MetaTimeouts: `{"reinstall":1800,"scan":20.5,"none":0,"back":-1,"ever":7201,"poweron":1}`,
+	}
+	for command, want := range map[string]time.Duration{
+		"reinstall": 30 * time.Minute, "scan": 20500 * time.Millisecond, "none": changeTimeout, "back": changeTimeout, "ever": changeTimeout,
+		"another": changeTimeout, "getInfo": readTimeout, PowerOn: powerTimeout,
+	} {
+		if got := ActionOf(command, meta).Timeout; got != want {
+			t.Errorf("%s: %v, want %v", command, got, want)
+		}
+	}
+	for _, odd := range []string{"", "not JSON", `[1]`, `{"reinstall":"1800"}`, `null`} {
+		if got := ActionOf("reinstall", map[string]string{MetaTimeouts: odd}).Timeout; got != changeTimeout {
+			t.Errorf("%s: %v", odd, got)
+		}
+	}
+}
+
 // The classes and states are words on the wire.
 func TestWords(t *testing.T) {
 	got := []string{string(Read), string(Idempotent), string(Once), string(StateOn), string(StateOff), string(StateTransition), string(StateUnknown), string(Verified), string(Acknowledged), string(Accepted)}
