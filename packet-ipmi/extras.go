@@ -32,7 +32,7 @@ func (d *metalDriver) Extras() []driver.Extra {
 				return d.withSession(ctx, t, a, class, run)
 			}}
 	}
-	return append([]driver.Extra{
+	all := append([]driver.Extra{
 		on("updatepxe", model.Idempotent, updatePXE, paramScript, paramAlwaysPXE),
 		on("rescue", model.Once, rescue),
 		on("reinstall", model.Once, reinstall, paramSystem, paramScript, paramConfirm),
@@ -41,6 +41,18 @@ func (d *metalDriver) Extras() []driver.Extra {
 		on("health", model.Read, health),
 		on("console", model.Read, console),
 	}, d.vmExtras()...)
+	for i := range all {
+		all[i].Timeout = timeouts[all[i].Command]
+	}
+	return all
+}
+
+// timeouts are the defaults of oob/timeout of the actions that wait for a device to go
+// through something: an installation takes minutes, and so may a start.
+var timeouts = map[string]time.Duration{
+	"reinstall": 30 * time.Minute,
+	"createVm":  5 * time.Minute, "startVm": 5 * time.Minute, "stopVm": 5 * time.Minute,
+	"destroyVm": 2 * time.Minute,
 }
 
 // withSession runs an action of a machine on a session. What disturbs a machine is

@@ -48,6 +48,9 @@ func definition(p *driver.Provider) *model.PluginProvider {
 		Documentation:    "Power, boot, console and life of devices of the Packet API, and of services that speak it.",
 		Content:          contentYamlString,
 	}
+	def.AvailableActions = append(def.AvailableActions, model.AvailableAction{
+		Model: machinesPrefix, Command: model.PowerSoft, RequiredParams: requiredParams, OptionalParams: optionalParams,
+	})
 	for i := range def.AvailableActions {
 		def.AvailableActions[i].Provider = name
 	}

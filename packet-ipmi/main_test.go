@@ -1,14 +1,17 @@
 package main
 
 import (
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"provision-plugins/shared/driver"
 	"provision-plugins/shared/model"
+	"provision-plugins/sim/packet"
 )
 
 // asPlugin makes the test binary the plugin.
@@ -34,7 +37,7 @@ func TestDefinition(t *testing.T) {
 		t.Errorf("defined %+v", def)
 	}
 	want := map[string]string{
-		"poweron": "machines", "poweroff": "machines", "powercycle": "machines", "powerreset": "machines", "powerstatus": "machines",
+		"poweron": "machines", "poweroff": "machines", "powercycle": "machines", "powerreset": "machines", "powersoft": "machines", "powerstatus": "machines",
 		"status": "machines", "nextbootpxe": "machines", "nextbootdisk": "machines", "forcebootpxe": "machines", "forcebootdisk": "machines",
 		"bootstatus": "machines", "updatepxe": "machines", "rescue": "machines", "reinstall": "machines", "events": "machines",
 		"screenshot": "machines", "health": "machines", "console": "machines", "doctor": "machines", "getIdentity": "machines",
@@ -55,6 +58,38 @@ func TestDefinition(t *testing.T) {
 	}
 	if !strings.Contains(def.Meta[model.MetaClasses], `"rescue":"once"`) {
 		t.Errorf("meta %v", def.Meta)
+	}
+	for command, want := range map[string]time.Duration{"reinstall": 30 * time.Minute, "createVm": 5 * time.Minute, "stopVm": 5 * time.Minute, "rescue": time.Minute, "events": 15 * time.Second} {
+		if got := model.ActionOf(command, def.Meta).Timeout; got != want {
+			t.Errorf("%s takes %v, want %v", command, got, want)
+		}
+	}
+}
+
+// A soft shutdown is not there, and says so, and what there is; nothing is sent.
+func TestPowerSoftIsUnsupported(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, packet.Options{}, packet.Device{})
+	i := newImpl(l.driver, l.provider, slog.New(slog.DiscardHandler))
+	for _, params := range []model.Params{nil, {"oob/force-after": 1}, {"oob/wait": false}} {
+		got, err := i.Action(t.Context(), &model.Action{
+			Model: map[string]any{"Name": "m1", "Uuid": "u1", "Params": map[string]any{paramUUID: l.id}}, Command: model.PowerSoft, Params: params,
+		})
+		if model.KindOf(err) != model.Unsupported || !strings.Contains(err.Error(), "no soft shutdown") || !strings.Contains(err.Error(), "poweroff") {
+			t.Errorf("%v, %v", got, err)
+		}
+	}
+	if n := l.sim.Requests(); n != 0 {
+		t.Errorf("%d requests were sent", n)
+	}
+	if _, err := i.Action(t.Context(), nil); model.KindOf(err) != model.Invalid {
+		t.Errorf("no action: %v", err)
+	}
+	got, err := i.Action(t.Context(), &model.Action{
+		Model: map[string]any{"Name": "m1", "Uuid": "u1", "Params": map[string]any{paramUUID: l.id}}, Command: model.PowerStatus,
+	})
+	if err != nil || l.sim.Requests() == 0 {
+		t.Errorf("another action: %v, %v", got, err)
 	}
 }
 

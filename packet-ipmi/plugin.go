@@ -39,6 +39,19 @@ func (i *impl) SetLogger(log *slog.Logger) {
 	i.Provider.SetLogger(log)
 }
 
+// softRefusal is why there is no soft shutdown. The action is offered all the same, so
+// that who asks is told so, and what there is instead.
+const softRefusal = "the Packet API has no soft shutdown: its power_off takes the power away. Shut the operating system down from within (the action console tells the address of its console), or switch off with poweroff; nothing was sent"
+
+// Action runs an action. The soft shutdown, which the API does not have, is refused in
+// plain words.
+func (i *impl) Action(ctx context.Context, a *model.Action) (any, error) {
+	if a != nil && a.Command == model.PowerSoft {
+		return nil, model.Errorf(model.Unsupported, "cannot %s: %s", a.Command, softRefusal).On(machinesPrefix, "")
+	}
+	return i.Provider.Action(ctx, a)
+}
+
 // fileServer is the variable that says where the endpoint's files are.
 const fileServer = "RS_FILESERVER"
 
