@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"provision-plugins/shared/model"
+	"provision-plugins/slack/poster"
 )
 
 // counted counts the calls of the Web API by the status of their answer.
@@ -36,9 +37,7 @@ func (c *counted) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // CloseIdleConnections closes those of next.
 func (c *counted) CloseIdleConnections() {
-	if next, ok := c.next.(interface{ CloseIdleConnections() }); ok {
-		next.CloseIdleConnections()
-	}
+	poster.CloseIdle(c.next)
 }
 
 // Counts returns how many calls were answered by each status.

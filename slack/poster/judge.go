@@ -112,8 +112,19 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // CloseIdleConnections closes those of next.
 func (t *transport) CloseIdleConnections() {
-	if next, ok := t.next.(interface{ CloseIdleConnections() }); ok {
-		next.CloseIdleConnections()
+	CloseIdle(t.next)
+}
+
+// idler is a RoundTripper that keeps connections.
+type idler interface {
+	// CloseIdleConnections closes those that are at rest.
+	CloseIdleConnections()
+}
+
+// CloseIdle closes the connections at rest of a RoundTripper, if it keeps any.
+func CloseIdle(rt http.RoundTripper) {
+	if keeps, ok := rt.(idler); ok {
+		keeps.CloseIdleConnections()
 	}
 }
 
