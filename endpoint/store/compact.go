@@ -56,7 +56,7 @@ func (s *Store) takeAll(ctx context.Context, items []*item) error {
 		go func() { // ends with the queue
 			defer func() { done <- struct{}{} }()
 			for it := range queue {
-				if _, err := s.Create(ctx, it.Object, it.unique); err != nil {
+				if _, err := s.Create(ctx, it.Object, it.holding()); err != nil {
 					cancel(err)
 				}
 			}

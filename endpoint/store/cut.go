@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"context"
-	"maps"
 	"slices"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -55,7 +54,7 @@ func (s *Store) Cut(ctx context.Context) (*Cut, error) {
 func (c *Cut) Objects() []Stored {
 	out := make([]Stored, len(c.items))
 	for i, it := range c.items {
-		out[i] = Stored{Object: it.Object, Unique: maps.Clone(it.unique)}
+		out[i] = Stored{Object: it.Object, Unique: it.holding()}
 	}
 	slices.SortFunc(out, func(a, b Stored) int {
 		return cmp.Or(cmp.Compare(a.Prefix, b.Prefix), cmp.Compare(a.ID, b.ID))

@@ -2,18 +2,15 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"provision-plugins/shared/model"
 )
 
 // contents is the bucket as it was found at start.
 type contents struct {
 	schema       *schema
-	items        []*item
+	objects      *decoder
 	reservations []reservation
 	markers      int // of what was deleted
 }
@@ -21,17 +18,21 @@ type contents struct {
 // load fills the view from the bucket and clears away what unfinished writes
 // left there.
 func (s *Store) load(ctx context.Context) error {
-	var c contents
+	c := contents{objects: newDecoder()}
 	err := s.scan(ctx, objectsStream, bucketSubject+">", func(msg jetstream.Msg, meta *jetstream.MsgMetadata) error {
 		return c.add(msg, meta.Sequence.Stream)
 	})
+	items, damage := c.objects.end()
+	if err == nil {
+		err = damage
+	}
 	if err != nil {
 		return err
 	}
 	if err := s.checkSchema(ctx, c.schema); err != nil {
 		return err
 	}
-	s.view.load(c.items)
+	s.view.load(items)
 	s.markers = c.markers
 	if err := s.upgrade(ctx, c.schema); err != nil {
 		return err
@@ -63,34 +64,7 @@ func (c *contents) add(msg jetstream.Msg, seq uint64) error {
 		c.reservations = append(c.reservations, reservation{key: k, owner: string(msg.Data()), rev: seq})
 		return nil
 	}
-	it, err := itemOf(k, msg.Data(), seq)
-	if err == nil {
-		c.items = append(c.items, it)
-	}
-	return err
-}
-
-// itemOf reads the stored object of a key.
-func itemOf(k string, data []byte, seq uint64) (*item, error) {
-	prefix, id, ok := splitKey(k)
-	if !ok {
-		return nil, model.Errorf(model.Internal, "cannot read the store: strange key %.80q", k)
-	}
-	var e envelope
-	if err := decodeRecord(k, data, &e); err != nil {
-		return nil, err
-	}
-	return &item{
-		Object: Object{Prefix: prefix, ID: id, Rev: seq, Value: e.Value, Note: &Note{}, Key: e.Key},
-		unique: e.Unique,
-	}, nil
-}
-
-// decodeRecord decodes a stored value, naming its key if it cannot.
-func decodeRecord(k string, data []byte, out any) error {
-	if err := json.Unmarshal(data, out); err != nil {
-		return model.Errorf(model.Internal, "cannot read the store: record %s is damaged: %w", k, err)
-	}
+	c.objects.add(stored{k, msg.Data(), seq})
 	return nil
 }
 

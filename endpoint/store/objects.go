@@ -283,7 +283,7 @@ func newItem(o Object, unique map[string]string) (*item, []byte, error) {
 			return nil, nil, model.Errorf(model.Invalid, "cannot store %s/%s: %s is longer than %d bytes", o.Prefix, o.ID, index, maxID)
 		}
 	}
-	it := &item{Object: Object{Prefix: o.Prefix, ID: o.ID, Value: value.Bytes(), Note: &Note{}, Key: o.Key}, unique: own}
+	it := &item{Object: Object{Prefix: o.Prefix, ID: o.ID, Value: value.Bytes(), Note: &Note{}, Key: o.Key}, unique: heldOf(own)}
 	data, err := model.Marshal(envelope{Unique: own, Value: it.Value, Key: it.Key})
 	if err != nil {
 		return nil, nil, model.Errorf(model.Invalid, "cannot store %s/%s: %w", o.Prefix, o.ID, err)

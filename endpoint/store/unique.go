@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 
 	"provision-plugins/shared/model"
@@ -55,12 +54,11 @@ func claims(a, b *item) []claim {
 		return nil
 	}
 	var out []claim
-	for _, index := range slices.Sorted(maps.Keys(a.unique)) {
-		value := a.unique[index]
-		if b != nil && b.unique[index] == value {
+	for _, h := range a.unique {
+		if b != nil && slices.Contains(b.unique, h) {
 			continue
 		}
-		out = append(out, claim{index, value, uniqueKey(a.Prefix, index, value)})
+		out = append(out, claim{h.index, h.value, uniqueKey(a.Prefix, h.index, h.value)})
 	}
 	return out
 }
@@ -153,8 +151,8 @@ func (s *Store) holds(r reservation) bool {
 	if it == nil {
 		return false
 	}
-	for index, value := range it.unique {
-		if uniqueKey(prefix, index, value) == r.key {
+	for _, h := range it.unique {
+		if uniqueKey(prefix, h.index, h.value) == r.key {
 			return true
 		}
 	}

@@ -50,6 +50,7 @@ var headersEnd = []byte("\r\n\r\n")
 func verify(dir string) error {
 	_, err := os.Lstat(filepath.Join(dir, cleanName))
 	clean := err == nil
+	var room bytes.Buffer // of one file after the other
 	for _, name := range streamNames {
 		files, err := blocks(streamDir(dir, name))
 		if err != nil {
@@ -57,7 +58,10 @@ func verify(dir string) error {
 		}
 		for i, file := range files {
 			torn := !clean && i == len(files)-1
-			if err := verifyBlock(file, name, torn); err != nil {
+			if err := file.read(&room); err != nil {
+				return dirError(file.path, err)
+			}
+			if err := verifyBlock(file, room.Bytes(), torn); err != nil {
 				return err
 			}
 		}
@@ -67,13 +71,25 @@ func verify(dir string) error {
 
 // block is a file of records.
 type block struct {
-	path   string
-	number int
+	stream, path string
+	number       int
 }
 
-// blocks lists the files of a stream, oldest first.
-func blocks(stream string) ([]block, error) {
-	entries, err := os.ReadDir(filepath.Join(stream, "msgs"))
+// read reads the file in the place of what is in the buffer.
+func (b block) read(into *bytes.Buffer) error {
+	f, err := os.Open(b.path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	into.Reset()
+	_, err = into.ReadFrom(f)
+	return err
+}
+
+// blocks lists the files of the stream in a folder, oldest first.
+func blocks(dir string) ([]block, error) {
+	entries, err := os.ReadDir(filepath.Join(dir, "msgs"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -84,20 +100,17 @@ func blocks(stream string) ([]block, error) {
 	for _, e := range entries {
 		text, found := strings.CutSuffix(e.Name(), blockEnding)
 		if n, err := strconv.Atoi(text); found && err == nil {
-			out = append(out, block{filepath.Join(stream, "msgs", e.Name()), n})
+			out = append(out, block{filepath.Base(dir), filepath.Join(dir, "msgs", e.Name()), n})
 		}
 	}
 	slices.SortFunc(out, func(a, b block) int { return a.number - b.number })
 	return out, nil
 }
 
-// verifyBlock looks at one file. Torn says that its end may have been cut off.
-func verifyBlock(b block, stream string, torn bool) error {
-	raw, err := os.ReadFile(b.path)
-	if err != nil {
-		return dirError(b.path, err)
-	}
-	key := sha256.Sum256(fmt.Appendf(nil, "%s-%d", stream, b.number))
+// verifyBlock looks at the content of one file. Torn says that its end may have
+// been cut off.
+func verifyBlock(b block, raw []byte, torn bool) error {
+	key := sha256.Sum256(fmt.Appendf(nil, "%s-%d", b.stream, b.number))
 	sum, err := highwayhash.New64(key[:])
 	if err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 // replaced, never changed.
 type item struct {
 	Object
-	unique map[string]string
+	unique []held // by index
 }
 
 // object returns what callers see of an item, nil for none.
@@ -189,21 +189,21 @@ func compareID(it *item, id string) int { return cmp.Compare(it.ID, id) }
 
 // enter puts an item's unique values into the index.
 func (t *table) enter(it *item) {
-	for index, value := range it.unique {
-		values := t.index[index]
+	for _, h := range it.unique {
+		values := t.index[h.index]
 		if values == nil {
 			values = map[string]string{}
-			t.index[index] = values
+			t.index[h.index] = values
 		}
-		values[value] = it.ID
+		values[h.value] = it.ID
 	}
 }
 
 // leave takes an item's unique values out of the index.
 func (t *table) leave(it *item) {
-	for index, value := range it.unique {
-		if t.index[index][value] == it.ID {
-			delete(t.index[index], value)
+	for _, h := range it.unique {
+		if t.index[h.index][h.value] == it.ID {
+			delete(t.index[h.index], h.value)
 		}
 	}
 }
