@@ -96,8 +96,8 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	opts.Logger, opts.Level = logger, level
-	if err := sandbox.ForbidCore(); err != nil {
-		return model.Errorf(model.Internal, "cannot forbid core files: %w", err)
+	if err := sandbox.Close(); err != nil {
+		return model.Errorf(model.Internal, "cannot keep other processes out of the memory: %w", err)
 	}
 	e, err := endpoint.New(opts)
 	if err != nil {

@@ -88,9 +88,10 @@ func Start(cmd *exec.Cmd, rules *Rules) error {
 	return nil
 }
 
-// ForbidCore has this process, and those that it starts from now on, leave no core
-// file, which would hold its secrets.
-func ForbidCore() error { return forbidCore(0) }
+// Close closes this process's memory and environment, which hold secrets: it, and
+// what it starts from now on, leave no core file, and no other process of its user
+// traces it or opens its files in /proc.
+func Close() error { return errors.Join(forbidCore(0), forbidTracing()) }
 
 // onThread calls a function on a thread that ends with it, and is not the
 // process's first: by that one others know the process, and it never ends.

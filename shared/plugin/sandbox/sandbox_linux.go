@@ -198,5 +198,14 @@ func forbidCore(pid int) error {
 	return err
 }
 
+// forbidTracing keeps processes of the same user out of this one, as if it were
+// another user's. What it starts is not kept so: a new program ends it.
+func forbidTracing() error {
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("cannot forbid tracing: %w", err)
+	}
+	return nil
+}
+
 // firstThread reports whether the caller runs on the process's first thread.
 func firstThread() bool { return unix.Gettid() == unix.Getpid() }

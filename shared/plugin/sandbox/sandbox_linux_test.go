@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 	if text := os.Getenv(envTries); text != "" {
 		os.Exit(try(text))
 	}
+	if mode := os.Getenv(envClosed); mode != "" {
+		os.Exit(beClosed(mode))
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -14,5 +14,8 @@ func confine(Rules) error { return nil }
 // forbidCore does nothing.
 func forbidCore(int) error { return nil }
 
+// forbidTracing does nothing.
+func forbidTracing() error { return nil }
+
 // firstThread is of no matter.
 func firstThread() bool { return false }
