@@ -175,7 +175,7 @@ func TestReinstall(t *testing.T) {
 	ok := model.Params{paramConfirm: "m1", paramSystem: "debian_12"}
 	l.sim.Change(l.id, func(d *packet.Device) { d.Events = nil })
 	res := l.result(t, "reinstall", ok)
-	if d := l.device(t); res.Outcome != model.Verified || !strings.Contains(res.Evidence, "debian_12") || d.OS != "debian_12" || l.sim.Executed(l.id, "reinstall") != 1 {
+	if d := l.device(t); res.Outcome != model.Verified || !strings.HasPrefix(res.Evidence, "state reinstalling, then active with debian_12") || d.OS != "debian_12" || l.sim.Executed(l.id, "reinstall") != 1 {
 		t.Errorf("%+v, %+v", res, d)
 	}
 	l.sim.SetIll(l.id, packet.Ill{Stuck: true})
@@ -183,14 +183,14 @@ func TestReinstall(t *testing.T) {
 	l.refused(t, model.Busy, "provisioning", "reinstall", ok)
 	l.sim.Change(l.id, func(d *packet.Device) { d.State = packet.Inactive })
 	stuck := model.Params{paramConfirm: "m1", "oob/timeout": 3}
-	l.refused(t, model.Timeout, "active was not seen in time; last state inactive (16 %); provisioning.109", "reinstall", stuck)
+	l.refused(t, model.Timeout, "active was not seen in time; last state inactive (100 %); provisioning.101", "reinstall", stuck)
 	var all sync.WaitGroup
 	before := l.sim.Executed(l.id, "reinstall")
 	all.Go(func() {
 		until(t, "it is ordered", func() bool { return l.sim.Executed(l.id, "reinstall") > before })
 		l.sim.Change(l.id, func(d *packet.Device) { d.State = packet.Failed })
 	})
-	l.refused(t, model.Conflict, "the device failed: provisioning.109 Installation finished", "reinstall", ok)
+	l.refused(t, model.Conflict, "the device failed: provisioning.101 Provisioning started", "reinstall", ok)
 	all.Wait()
 	l.sim.SetIll(l.id, packet.Ill{})
 	l.sim.Change(l.id, func(d *packet.Device) { d.State = packet.Active })
@@ -202,10 +202,39 @@ func TestReinstall(t *testing.T) {
 		l.sim.SetFaults(*fault)
 		before := l.sim.Requests()
 		l.refused(t, kind, "", "reinstall", ok)
-		if n := l.sim.Requests() - before; n > 2 {
+		if n := l.sim.Requests() - before; n > 3 {
 			t.Errorf("%+v: %d requests", fault, n)
 		}
 		l.sim.Change(l.id, func(d *packet.Device) { d.State, d.Steps = packet.Active, nil })
+	}
+}
+
+// That a device is active proves no reinstallation of one that was: another state does,
+// or an event, and without them it is no success. A device that failed can be installed
+// again.
+func TestReinstallIsSeen(t *testing.T) {
+	t.Parallel()
+	confirm := model.Params{paramConfirm: "m1", "oob/timeout": 3}
+	l := newLab(t, packet.Options{}, packet.Device{}) // takes no time: no state between can be seen
+	l.sim.Change(l.id, func(d *packet.Device) {
+		d.Events = []packet.Event{{ID: "e1", Type: "instance.reinstalled"}, {ID: "e2", Type: "provisioning.109"}}
+	})
+	if res := l.result(t, "reinstall", confirm); !strings.HasPrefix(res.Evidence, "event provisioning.109, then active") {
+		t.Errorf("%+v", res)
+	}
+	l.sim.SetIll(l.id, packet.Ill{Stuck: true})
+	l.refused(t, model.Timeout, "nothing showed that it was carried out; the device is active as before", "reinstall", confirm)
+	l.sim.SetIll(l.id, packet.Ill{})
+	l.sim.SetFaults(packet.Oops("events", packet.Always))
+	n := l.sim.Executed(l.id, "reinstall")
+	l.refused(t, model.Unreachable, "list the events", "reinstall", model.Params{paramConfirm: "m1", "oob/timeout": 10})
+	if got := l.sim.Executed(l.id, "reinstall"); got != n {
+		t.Error("it was ordered although its beginning could not be seen")
+	}
+	l.sim.SetFaults()
+	l.sim.Change(l.id, func(d *packet.Device) { d.State, d.Steps = packet.Failed, nil })
+	if res := l.result(t, "reinstall", confirm); !strings.HasPrefix(res.Evidence, "state active, then active") {
+		t.Errorf("%+v", res)
 	}
 }
 

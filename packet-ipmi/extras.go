@@ -158,7 +158,8 @@ func reinstall(ctx context.Context, s *session, t *driver.Target) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Prepare(ctx); err != nil {
+	seen, err := s.watchInstall(ctx)
+	if err != nil {
 		return nil, err
 	}
 	if err := s.boots.Before(ctx, s.id); err != nil {
@@ -166,18 +167,74 @@ func reinstall(ctx context.Context, s *session, t *driver.Target) (any, error) {
 	}
 	began := time.Now()
 	err = s.key.Act(ctx, s.id, metal.Action{Type: "reinstall", OperatingSystem: system, IPXEScriptURL: s.script})
+	if err == nil || metal.MaybeDone(err) {
+		s.boots.Started(s.id)
+	}
 	if err != nil {
 		return nil, err
 	}
-	s.boots.Started(s.id)
-	d, err := s.await(ctx, metal.Active)
+	d, err := s.await(ctx, metal.Active, seen.begun)
 	if err != nil {
 		return nil, err
 	}
 	return model.Result{
 		Power: model.StateOn, Raw: d.State, Outcome: model.Verified, Driver: name, TookMs: time.Since(began).Milliseconds(),
-		Evidence: fmt.Sprintf("reinstalling, then %s with %s; %s", d.State, systemOf(d), life.Story(d.ProvisionEvents)),
+		Evidence: fmt.Sprintf("%s, then %s with %s; %s", seen.sign, d.State, systemOf(d), life.Story(d.ProvisionEvents)),
 	}, nil
+}
+
+// installWatch looks for the beginning of an installation: a device that was active
+// before is so until then, too.
+type installWatch struct {
+	s      *session
+	before string // state
+	mark   string // the newest event before, "" without any
+	sign   string // what showed that it began
+}
+
+// watchInstall makes one for a device that takes orders.
+func (s *session) watchInstall(ctx context.Context) (*installWatch, error) {
+	d, err := s.device(ctx)
+	if err == nil {
+		err = s.ready(d)
+	}
+	// Failed devices are there to be installed again.
+	if err != nil && (d == nil || d.State != metal.Failed) {
+		return nil, err
+	}
+	events, err := s.key.Events(ctx, s.id)
+	if err != nil {
+		return nil, err
+	}
+	w := &installWatch{s: s, before: d.State}
+	if len(events) > 0 {
+		w.mark = events[0].ID
+	}
+	return w, nil
+}
+
+// begun reports whether the installation has begun, by another state or by an event.
+func (w *installWatch) begun(ctx context.Context, d *packngo.Device) bool {
+	if w.sign == "" && d.State != w.before {
+		w.sign = "state " + d.State
+	}
+	if w.sign != "" {
+		return true
+	}
+	events, err := w.s.key.Events(ctx, w.s.id)
+	if err != nil {
+		return false // it is looked at again
+	}
+	for _, e := range events {
+		if e.ID == w.mark {
+			break
+		}
+		if strings.Contains(e.Type, "reinstall") || strings.HasPrefix(e.Type, "provisioning.") {
+			w.sign = "event " + e.Type
+			return true
+		}
+	}
+	return false
 }
 
 // confirmed wants the machine's name once more, in the request itself.
@@ -195,21 +252,24 @@ func confirmed(t *driver.Target) error {
 // firstLook is how soon a device is looked at for the first time.
 const firstLook = 100 * time.Millisecond
 
-// await waits for the device to come into a state. A device that fails, or does not
-// come there in time, has its events told.
-func (s *session) await(ctx context.Context, want string) (*packngo.Device, error) {
+// await waits for the device to come into a state, and for what is to have begun
+// before; nil for nothing. A device that fails, or does not come there in time, has its
+// events told.
+func (s *session) await(ctx context.Context, want string, begun func(context.Context, *packngo.Device) bool) (*packngo.Device, error) {
 	var last *packngo.Device
 	for gap := firstLook; ; gap = min(gap*3/2, max(s.poll, firstLook)) {
 		d, err := s.device(ctx)
-		switch {
-		case err != nil && (metal.IsGone(err) || ctx.Err() == nil && model.KindOf(err) != model.Unreachable && model.KindOf(err) != model.RateLimited):
+		if err != nil && (metal.IsGone(err) || ctx.Err() == nil && model.KindOf(err) != model.Unreachable && model.KindOf(err) != model.RateLimited) {
 			return nil, err
-		case err == nil && d.State == want:
-			return d, nil
-		case err == nil && d.State == metal.Failed:
-			return nil, model.Errorf(model.Conflict, "the device failed: %s", life.Story(d.ProvisionEvents))
-		case err == nil:
+		}
+		if err == nil {
 			last = d
+			switch is := begun == nil || begun(ctx, d); {
+			case is && d.State == want:
+				return d, nil
+			case is && d.State == metal.Failed:
+				return nil, model.Errorf(model.Conflict, "the device failed: %s", life.Story(d.ProvisionEvents))
+			}
 		}
 		timer := time.NewTimer(gap)
 		select {
@@ -224,8 +284,11 @@ func (s *session) await(ctx context.Context, want string) (*packngo.Device, erro
 
 // lastSeen is the error of a device that did not come into a state in time.
 func lastSeen(last *packngo.Device, want string) error {
-	if last == nil {
+	switch {
+	case last == nil:
 		return model.Errorf(model.UnknownOutcome, "the order was taken, but the device could not be read in time")
+	case last.State == want:
+		return model.Errorf(model.Timeout, "the order was taken, but nothing showed that it was carried out; the device is %s as before; %s", want, life.Story(last.ProvisionEvents))
 	}
 	return model.Errorf(model.Timeout, "the order was taken, but %s was not seen in time; last state %s%s; %s",
 		want, last.State, progress(last), life.Story(last.ProvisionEvents))

@@ -109,7 +109,7 @@ func (d *metalDriver) switchVM(on bool) func(context.Context, *driver.Target, *m
 		if err := vm.SetPower(ctx, on); err != nil {
 			return nil, err
 		}
-		if _, err := vm.await(ctx, ways[on][0]); err != nil {
+		if _, err := vm.await(ctx, ways[on][0], nil); err != nil {
 			return nil, err
 		}
 		return "Success", nil

@@ -94,6 +94,9 @@ func startRescue(c *call, d *Device, _ actionRequest) string {
 	return ""
 }
 
+// eventReinstalled is the event with which another installation begins.
+const eventReinstalled = "instance.reinstalled"
+
 // startReinstall installs an operating system again.
 func startReinstall(c *call, d *Device, in actionRequest) string {
 	if in.OperatingSystem != "" && systemOf(in.OperatingSystem) == nil {
@@ -104,8 +107,7 @@ func startReinstall(c *call, d *Device, in actionRequest) string {
 	}
 	set(&d.IPXEScriptURL, in.IPXEScriptURL)
 	d.State = Reinstalling
-	c.s.tell(d, c.now, "instance.reinstalled", "Device reinstall started")
-	last := installation[len(installation)-1]
-	d.plan(c.now, Step{Wait: c.s.opts.Timing.Reinstalling, State: Active, Event: last.kind, Body: last.body, Boots: true, First: true})
+	c.s.tell(d, c.now, eventReinstalled, "Device reinstall started")
+	d.plan(c.now, d.install(c.s.opts.Timing.Reinstalling)...)
 	return ""
 }

@@ -192,15 +192,7 @@ func createDevice(c *call) reply {
 	}
 	c.s.fill(d)
 	t := c.s.opts.Timing
-	part := t.Provisioning / time.Duration(len(installation))
-	steps := []Step{{Wait: t.Queued, State: Provisioning}}
-	for i, e := range installation {
-		step := Step{Event: e.kind, Body: textOf(e.body, d), Wait: part}
-		if i == len(installation)-1 {
-			step.State, step.Boots, step.First = Active, true, true
-		}
-		steps = append(steps, step)
-	}
+	steps := append([]Step{{Wait: t.Queued, State: Provisioning}}, d.install(t.Provisioning)...)
 	d.plan(c.now, steps...)
 	c.state.Devices = append(c.state.Devices, d)
 	return reply{status: http.StatusCreated, body: c.tellDevice(d)}.done(d.ID, "create")
@@ -234,6 +226,18 @@ var installation = []struct{ kind, body string }{
 	{"provisioning.104", "Connected to magic install system"},
 	{"provisioning.107", "Server networking interfaces configured"},
 	{"provisioning.109", "Installation finished, rebooting server"},
+}
+
+// install are the steps of an installation that takes a time, at whose end the device
+// starts from it.
+func (d *Device) install(takes time.Duration) []Step {
+	steps := make([]Step, len(installation))
+	for i, e := range installation {
+		steps[i] = Step{Event: e.kind, Body: textOf(e.body, d), Wait: takes / time.Duration(len(installation))}
+	}
+	last := &steps[len(steps)-1]
+	last.State, last.Boots, last.First = Active, true, true
+	return steps
 }
 
 // textOf is the body of an event of a device.

@@ -144,13 +144,15 @@ func (d *Device) possible() []object {
 	return out
 }
 
-// reached is the event of a type that has happened, nil if it has not.
+// reached is the event of a type that has happened in the last installation, nil if
+// it has not.
 func (d *Device) reached(kind string) *Event {
-	i := slices.IndexFunc(d.Events, func(e Event) bool { return e.Type == kind })
-	if i < 0 {
-		return nil
+	for i := len(d.Events) - 1; i >= 0 && d.Events[i].Type != eventReinstalled; i-- {
+		if d.Events[i].Type == kind {
+			return &d.Events[i]
+		}
 	}
-	return &d.Events[i]
+	return nil
 }
 
 // provisioningEvents are those of the installation: what is still to come has no
