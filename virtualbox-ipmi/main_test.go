@@ -38,5 +38,16 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	goleak.VerifyTestMain(m)
+	dir, err := os.MkdirTemp("", "vbox-helper")
+	if err == nil {
+		helper, err = buildHelper(dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(dir) // it is in the folder of temporary files
+		os.Exit(code)
+	}))
 }

@@ -29,6 +29,11 @@ func nightly() bool { return os.Getenv("OOB_NIGHTLY") == "1" }
 // startHost is a simulated host until the test ends.
 func startHost(tb testing.TB, o vbox.Options) *vbox.Host {
 	tb.Helper()
+	program, err := helperPath()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	o.Program = program
 	h, err := vbox.New(tb.TempDir(), o)
 	if err != nil {
 		tb.Fatal(err)

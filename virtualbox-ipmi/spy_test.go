@@ -39,9 +39,9 @@ type spy struct{ dir string }
 func newSpy(tb testing.TB, real string) *spy {
 	tb.Helper()
 	s := &spy{dir: tb.TempDir()}
-	self, err := os.Executable()
+	program, err := helperPath()
 	if err == nil {
-		err = errors.Join(os.Symlink(self, filepath.Join(s.dir, spyName)), os.WriteFile(filepath.Join(s.dir, spyReal), []byte(real), 0o600))
+		err = errors.Join(os.Symlink(program, filepath.Join(s.dir, spyName)), os.WriteFile(filepath.Join(s.dir, spyReal), []byte(real), 0o600))
 	}
 	if err != nil {
 		tb.Fatal(err)

@@ -1,0 +1,6 @@
+//go:build race
+
+package main
+
+// raced reports whether this program watches for data races.
+const raced = true
