@@ -39,6 +39,9 @@ const (
 	headerTimeout  = 10 * time.Second // over a bad line; a TLS handshake has as long
 	socketTimeout  = 2 * time.Second  // for a head on the unix socket
 	bodyTimeout    = time.Minute
+	refusedTimeout = 2 * time.Second // for the body of a request that is refused unread
+	// maxSilent is how many clients of the https port may have sent no request yet.
+	maxSilent      = 2000
 	writeTimeout   = time.Minute
 	idleTimeout    = 2 * time.Minute
 	maxHeaderBytes = 64 << 10
@@ -143,15 +146,28 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if denied != nil {
+		a.leaveBody(w, r)
 		a.write(w, r, &reply{status: denied.Code, body: denied.On("", strings.TrimPrefix(r.URL.Path, apiRoot+"/"))})
 		return
 	}
 	if r.URL.Path != path.Clean(r.URL.Path) && !strings.HasPrefix(r.URL.Path, apisRoot) { // the mux would redirect
+		a.leaveBody(w, r)
 		a.write(w, r, failure(noSuchRoute(r)))
 		return
 	}
 	h, _ := a.lookup(r)
 	h.ServeHTTP(w, r.WithContext(withCaller(r.Context(), who)))
+}
+
+// leaveBody bounds how long the server looks for the end of a body that nobody
+// reads: a stranger that announces one and sends none would stay connected.
+func (a *api) leaveBody(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength == 0 {
+		return
+	}
+	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(refusedTimeout)); err != nil {
+		a.log.Debug("cannot bound a body", "error", err)
+	}
 }
 
 // direct returns a request as it would be without a proxy in between: a client

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"provision-plugins/endpoint/certificate"
+	"provision-plugins/endpoint/silent"
 	"provision-plugins/shared/model"
 )
 
@@ -39,6 +40,7 @@ func (e *Endpoint) openAPI(ctx context.Context) error {
 		GetCertificate: cert.Get, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
 	})
 	servers := []*http.Server{e.api.server(unknownPeer), e.api.server(socketPeer)}
+	servers[0].ConnState = silent.New(maxSilent).Note
 	servers[1].ReadHeaderTimeout = socketTimeout
 	for i, l := range []net.Listener{secure, watchedListener{local}} {
 		go e.serve(servers[i], l)

@@ -37,6 +37,7 @@ func (a *api) probe(w http.ResponseWriter, r *http.Request) bool {
 	if !probes[r.URL.Path] {
 		return false
 	}
+	a.leaveBody(w, r)
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		a.write(w, r, failure(noSuchRoute(r)))
