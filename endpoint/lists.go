@@ -12,8 +12,9 @@ import (
 	"provision-plugins/shared/model"
 )
 
-// derived is what is kept beside a revision of an object.
-type derived struct{ shown atomic.Pointer[shownAt] }
+// derived is what is kept beside a revision of an object: how it is shown in
+// answers, and in events if that is as it is stored.
+type derived struct{ shown, event atomic.Pointer[shownAt] }
 
 // shownAt is how an object is shown as long as the catalog is what it was.
 type shownAt struct {
@@ -40,14 +41,19 @@ func (o *objects) answer(k *kind, found *store.Object, decode bool) (json.RawMes
 		return o.show(k, *found, decode)
 	}
 	d, epoch := derivedOf(found), o.cat.epoch.Load()
-	if kept := d.shown.Load(); kept != nil && kept.epoch == epoch {
-		return kept.raw, nil
+	if raw := d.shown.Load().at(epoch); raw != nil {
+		return raw, nil
 	}
-	raw, err := o.show(k, *found, false)
-	if err == nil {
-		d.shown.Store(&shownAt{epoch, raw})
+	shown, _, err := o.cat.forms(k, found, epoch)
+	return shown, err
+}
+
+// at is the form of an epoch, nil if it is of another one.
+func (s *shownAt) at(epoch uint64) json.RawMessage {
+	if s == nil || s.epoch != epoch {
+		return nil
 	}
-	return raw, err
+	return s.raw
 }
 
 // columns tell how the fields of a kind are read by filters. A secret is found

@@ -41,12 +41,53 @@ func (c *catalog) mask(object any) {
 	}
 	stored := *params
 	c.hide(object)
+	c.restoreSealed(*params, stored)
+}
+
+// restoreSealed puts the sealed values back that are hidden from events alone, and
+// tells whether there are any.
+func (c *catalog) restoreSealed(hidden, stored model.Params) (found bool) {
 	for name, value := range stored {
 		// One of a param that is no longer Secure is about to be opened.
 		if secret.Parse(value) != nil && (c.secure(name) || !c.secret(name)) {
-			(*params)[name] = value
+			hidden[name], found = value, true
 		}
 	}
+	return found
+}
+
+// forms encodes a stored object for an answer and for an event, and notes beside it
+// what later ones need: a form that is what is stored takes no room of its own.
+func (c *catalog) forms(k *kind, o *store.Object, epoch uint64) (shown, event json.RawMessage, err error) {
+	object := k.fresh()
+	if err := model.Unmarshal(o.Value, object); err != nil {
+		return nil, nil, err
+	}
+	var stored model.Params
+	params := paramsOf(object)
+	if params != nil {
+		stored = *params
+	}
+	c.hide(object)
+	if event, err = model.Marshal(object); err != nil {
+		return nil, nil, err
+	}
+	shown = event
+	if params != nil && c.restoreSealed(*params, stored) {
+		if shown, err = model.Marshal(object); err != nil {
+			return nil, nil, err
+		}
+	}
+	d := derivedOf(o)
+	if bytes.Equal(shown, o.Value) {
+		shown = o.Value
+	}
+	d.shown.Store(&shownAt{epoch, shown})
+	if bytes.Equal(event, o.Value) {
+		event = o.Value
+		d.event.Store(&shownAt{epoch, event})
+	}
+	return shown, event, nil
 }
 
 // hide hides the secrets of a decoded object, the sealed ones too: events and
@@ -71,18 +112,16 @@ func (c *catalog) maskedEvent(k *kind, o *store.Object) any {
 	if o == nil {
 		return nil
 	}
-	object := k.fresh()
-	err := model.Unmarshal(o.Value, object)
-	c.hide(object)
-	var shown json.RawMessage
-	if err == nil {
-		shown, err = model.Marshal(object)
+	epoch := c.epoch.Load()
+	if raw := derivedOf(o).event.Load().at(epoch); raw != nil {
+		return raw
 	}
+	_, event, err := c.forms(k, o, epoch)
 	if err != nil {
 		c.log.Error("cannot read a stored object", "prefix", o.Prefix, "key", o.ID, "error", err)
 		return nil
 	}
-	return shown
+	return event
 }
 
 // unmask puts the stored secrets back where the writer left the mask, which it

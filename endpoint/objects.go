@@ -218,7 +218,7 @@ func (o *objects) edited(ctx context.Context, k *kind, found store.Object, chang
 	if err := model.Unmarshal(found.Value, stored); err != nil {
 		return nil, err
 	}
-	shown, err := o.show(k, found, false)
+	shown, err := o.answer(k, &found, false)
 	if err != nil {
 		return nil, err
 	}

@@ -397,7 +397,7 @@ func (o *objects) settled(ctx context.Context, k *kind, written store.Object, ge
 	} else if _, err := o.refreshOne(context.WithoutCancel(ctx), k, written); err != nil {
 		return nil, err
 	}
-	return o.show(k, written, false)
+	return o.answer(k, &written, false)
 }
 
 // declared looks at the stored values again after a param was stored.
