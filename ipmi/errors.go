@@ -31,6 +31,7 @@ var reasons = map[rmcp.Reason]cause{
 	rmcp.BadUsername: {model.DeviceAuth, "check ipmi/username, and that the user is enabled on the BMC's LAN channel"},
 	rmcp.BadPassword: {model.DeviceAuth, "check ipmi/username and ipmi/password"},
 	rmcp.BadKg:       {model.DeviceAuth, "check ipmi/kg"},
+	rmcp.Crossed:     {model.Unreachable, "the network doubles or delays them; mend it, or try again"},
 	rmcp.Privilege:   {model.DeviceAuth, "give the user the OPERATOR privilege on the BMC's LAN channel"},
 	rmcp.NoSuite:     {model.Unsupported, "enable cipher suite 17 or 3 on the BMC"},
 	rmcp.NoSlot:      {model.Busy, "close other sessions with the BMC, or wait a minute for it to do so"},
@@ -101,11 +102,14 @@ func explain(peer netip.AddrPort, err error, class model.Class) error {
 	if !ok {
 		c.kind = model.Internal
 	}
+	var suspended *broker.Suspension
+	if errors.As(err, &suspended) && suspended.Reason == rmcp.Crossed {
+		c = cause{model.Unreachable, "mend the network, which doubles or delays datagrams; then run doctor with ipmi/try-again=true"}
+	}
 	if e.Sent && class != model.Read {
 		return model.Errorf(model.UnknownOutcome, "BMC %s: %w; the command may have been executed", peer, err)
 	}
 	out := model.Errorf(c.kind, "BMC %s: %w%s", peer, err, advice(c.mend))
-	var suspended *broker.Suspension
 	switch {
 	case e.Reason == rmcp.NoSlot:
 		out.RetryAfter = slotWait

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bougou/go-ipmi/pkg/types"
 
@@ -28,6 +29,12 @@ func TestExplain(t *testing.T) {
 			&rmcp.Error{Reason: rmcp.Refused, Step: "Open Session"}, model.Once, model.Unreachable},
 		"BMC 10.0.0.1:623: k_g invalid (RAKP 3); check ipmi/kg": {
 			&rmcp.Error{Reason: rmcp.BadKg, Step: "RAKP 3"}, model.Read, model.DeviceAuth},
+		"BMC 10.0.0.1:623: the BMC proved that it knows the password, and refused it: datagrams crossed on the way (RAKP 3); the network doubles or delays them; mend it, or try again": {
+			&rmcp.Error{Reason: rmcp.Crossed, Step: "RAKP 3"}, model.Read, model.Unreachable},
+		"BMC 10.0.0.1:623: login not tried again (Open Session: the BMC proved that it knows the password, and refused it: datagrams crossed on the way; refused 2 times, last at 2026-11-20T12:00:00Z; tried once more after 2026-11-20T12:15:00Z, or at once with other credentials); mend the network, which doubles or delays datagrams; then run doctor with ipmi/try-again=true": {
+			&rmcp.Error{Reason: broker.Suspended, Step: "Open Session", Err: &broker.Suspension{
+				Refusals: 2, Reason: rmcp.Crossed, At: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC), Until: time.Date(2026, 11, 20, 12, 15, 0, 0, time.UTC),
+			}}, model.Read, model.Unreachable},
 		"BMC 10.0.0.1:623: no session slot free (Open Session); close other sessions with the BMC, or wait a minute for it to do so": {
 			&rmcp.Error{Reason: rmcp.NoSlot, Step: "Open Session"}, model.Read, model.Busy},
 		"BMC 10.0.0.1:623: connection timeout (Chassis Control); the command may have been executed": {

@@ -23,6 +23,7 @@ const (
 	BadUsername Reason = "username invalid"
 	BadPassword Reason = "username or password invalid"
 	BadKg       Reason = "k_g invalid"
+	Crossed     Reason = "the BMC proved that it knows the password, and refused it: datagrams crossed on the way"
 	Privilege   Reason = "privilege level cannot be obtained for this user"
 	NoSuite     Reason = "cipher suite id unavailable"
 	NoSlot      Reason = "no session slot free"

@@ -60,7 +60,9 @@ type Target struct {
 
 // RefusesLogin reports whether the reason is a refusal of the credentials, such
 // as a BMC counts before it locks an account.
-func (r Reason) RefusesLogin() bool { return r == BadPassword || r == BadUsername || r == BadKg }
+func (r Reason) RefusesLogin() bool {
+	return r == BadPassword || r == BadUsername || r == BadKg || r == Crossed
+}
 
 // silent calls OnSilence.
 func (t *Target) silent() {
@@ -162,6 +164,9 @@ func (p *plan) again(h *handshake, err *Error) bool {
 	if p.linger > 0 && err.Reason.RefusesLogin() {
 		p.linger = max(p.linger, lastLinger)
 	}
+	if h.proved && (err.Reason == BadUsername || err.Reason == BadPassword) {
+		err.Reason = Crossed // it counts as refused, as the BMC may count it
+	}
 	if p.tries >= maxHandshakes || !time.Now().Before(p.deadline) {
 		return false
 	}
@@ -170,7 +175,7 @@ func (p *plan) again(h *handshake, err *Error) bool {
 		return p.nextSuite()
 	case Privilege:
 		return p.lower()
-	case BadPassword, BadUsername, BadKg:
+	case BadPassword, BadUsername, BadKg, Crossed:
 		return p.refused(h, err)
 	case LostSession:
 		if h.doubled {
