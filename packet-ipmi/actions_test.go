@@ -145,6 +145,34 @@ func TestSecondStartBootsFromDisk(t *testing.T) {
 	}
 }
 
+// A start that somebody else began, or that the plugin was killed in, is looked for
+// before the device is told to start again: the next one boots from the disk.
+func TestStartOfSomebodyElseCounts(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, packet.Options{}, packet.Device{})
+	conf, api := l.driver.now()
+	o := conf.boots(nil)
+	o.Settle, o.Poll = time.Hour, time.Hour // it is not looked at in the background
+	if err := l.driver.boots.Start(t.TempDir(), api.Key(goodKey), o); err != nil {
+		t.Fatal(err)
+	}
+	l.result(t, model.NextBootPXE, nil)
+	l.sim.Change(l.id, func(d *packet.Device) {
+		d.Events = append(d.Events, packet.Event{ID: "e", Type: "instance.rebooted"})
+		d.Boots = append(d.Boots, packet.Boot{PXE: d.AlwaysPXE})
+	})
+	l.sim.SetFaults(packet.Oops("events", packet.Always))
+	n := l.sim.Executed(l.id, "reboot")
+	if _, err := l.act(t, model.PowerReset, model.Params{"oob/timeout": 10}); err == nil || l.sim.Executed(l.id, "reboot") != n {
+		t.Errorf("%v; it was told to start although nobody knows whether the boot has begun", err)
+	}
+	l.sim.SetFaults()
+	l.result(t, model.PowerReset, nil)
+	if boots := l.device(t).Boots; len(boots) != 2 || !boots[0].PXE || boots[1].PXE || l.driver.boots.Note(l.id) != nil {
+		t.Errorf("booted %v", boots)
+	}
+}
+
 func TestUpdatePXE(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, packet.Options{}, packet.Device{})

@@ -346,16 +346,21 @@ func newest(ctx context.Context, key *metal.Key, id string) (string, error) {
 }
 
 // Before is called before a device is told to start. An override whose boot has
-// begun already is restored first: it was for that one.
+// begun already, whoever began it, is restored first: it was for that one.
 func (k *Keeper) Before(ctx context.Context, id string) error {
 	k.mu.Lock()
-	e, key := k.notes[id], k.keyOf(id)
+	e, key, lost := k.notes[id], k.keyOf(id), k.opts.Lost
 	k.mu.Unlock()
 	if e == nil || key == nil {
 		return nil
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if !e.gone && e.note.Device != "" && e.note.Phase != Booted {
+		if err := k.watch(ctx, e, key, lost); err != nil {
+			return err
+		}
+	}
 	if e.gone || e.note.Phase != Booted {
 		return nil
 	}
