@@ -135,7 +135,7 @@ func (e *engine) openStage(left []string, log *slog.Logger) {
 		}
 	}
 	var err error
-	if e.stage, err = newStage(e.dir, memoryDir); err != nil {
+	if e.stage, err = newStage(e.dir, memoryDir, diskSpace); err != nil {
 		log.Warn("cannot gather writes in memory: many at once are slower", "err", err)
 	}
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +14,10 @@ const (
 	memoryDir = "/dev/shm"
 	// stagePrefix begins the names of the store's folders in it.
 	stagePrefix = "oob-batches-"
+	// stageRoom is the room that has to be there: that of a batch for each stream,
+	// with one write of any size in it. An engine that finds it full would have to be
+	// started again.
+	stageRoom = 4 * MaxValue
 	// batchesName is the engine's folder for the messages of a batch, in that of the
 	// stream, until the last one is there and all are written.
 	batchesName = "batches"
@@ -39,7 +44,7 @@ func leftStages(dir string) []string {
 
 // newStage has batches gathered in memory, where there is a file system of that
 // kind. Without one it returns nil: they are then gathered on the disk.
-func newStage(dir, memory string) (*stage, error) {
+func newStage(dir, memory string, space func(dir string) (Space, error)) (*stage, error) {
 	made, err := os.MkdirTemp(memory, stagePrefix)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -48,6 +53,9 @@ func newStage(dir, memory string) (*stage, error) {
 		return nil, err
 	}
 	st := &stage{made}
+	if room, err := space(memory); err != nil || room.Free < stageRoom {
+		return nil, errors.Join(fmt.Errorf("%s has %d MiB left, want %d", memory, room.Free>>20, stageRoom>>20), err, st.remove(dir))
+	}
 	for _, name := range []string{bucketName, recordsName} {
 		link, target := filepath.Join(streamDir(dir, name), batchesName), filepath.Join(made, name)
 		err := os.Mkdir(target, 0o700)

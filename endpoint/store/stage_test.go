@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -63,7 +65,7 @@ func TestBatchesAreGatheredOnTheDisk(t *testing.T) {
 	s := open(t, dir)
 	must(t, s.engine().stage.remove(dir))
 	s.engine().stage = nil
-	if st, err := newStage(dir, filepath.Join(dir, "none")); st != nil || err != nil {
+	if st, err := newStage(dir, filepath.Join(dir, "none"), diskSpace); st != nil || err != nil {
 		t.Errorf("%v, %v", st, err)
 	}
 	if (&group{store: s}).worth() != groupFromDisk {
@@ -83,10 +85,42 @@ func TestBatchesAreGatheredOnTheDisk(t *testing.T) {
 // A folder that cannot be used is an error, and leaves nothing.
 func TestStageThatCannotBe(t *testing.T) {
 	memory := t.TempDir()
-	if _, err := newStage(filepath.Join(memory, "no store here"), memory); err == nil {
+	if _, err := newStage(filepath.Join(memory, "no store here"), memory, roomy); err == nil {
 		t.Error("linked into no store")
 	}
 	if entries, err := os.ReadDir(memory); err != nil || len(entries) != 0 {
 		t.Errorf("%v are left, %v", entries, err)
 	}
+}
+
+// roomy says that there is room.
+func roomy(string) (Space, error) { return Space{Free: stageRoom, Size: stageRoom}, nil }
+
+// TestStageWithoutRoom has next to nothing left in memory: a batch that ends in the
+// middle for want of room costs a start of the engine.
+func TestStageWithoutRoom(t *testing.T) {
+	memory, dir := t.TempDir(), t.TempDir()
+	s := open(t, dir)
+	must(t, s.engine().stage.remove(dir))
+	s.engine().stage = nil
+	for want, space := range map[string]func(string) (Space, error){
+		"has 20 MiB left": func(string) (Space, error) { return Space{Free: 20 << 20}, nil },
+		"no such disk":    func(string) (Space, error) { return Space{Free: stageRoom}, errors.New("no such disk") },
+	} {
+		st, err := newStage(dir, memory, space)
+		if st != nil || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, %v, want %s", st, err, want)
+		}
+	}
+	if entries, err := os.ReadDir(memory); err != nil || len(entries) != 0 {
+		t.Errorf("%v are left, %v", entries, err)
+	}
+	st, err := newStage(dir, memory, roomy)
+	if st == nil || err != nil {
+		t.Fatalf("%v, %v", st, err)
+	}
+	if info, err := os.Stat(st.dir); err != nil || info.Mode().Perm() != dirMode {
+		t.Errorf("%v, %v: others may look into it", info, err)
+	}
+	must(t, st.remove(dir))
 }
