@@ -13,8 +13,9 @@ import (
 // Waits for a VM between two states.
 const (
 	watchGap    = 100 * time.Millisecond
-	settleLimit = 10 * time.Second // from one state to another, and for a session to close
-	processWait = 3 * time.Second  // for a process to end whose VM is off
+	settleLimit = 10 * time.Second       // from one state to another, and for a session to close
+	processWait = 3 * time.Second        // for a process to end whose VM was just switched off
+	processLeft = 500 * time.Millisecond // for one whose VM has long been off: it is not about to end
 )
 
 // SetPower starts or stops the VM.
@@ -69,7 +70,7 @@ func (s *session) start(ctx context.Context, info *vbox.Info) error {
 	if info.State.Power == model.StateOn {
 		return nil
 	}
-	if err := s.noProcess(ctx, info.UUID); err != nil {
+	if err := s.noProcess(ctx, info); err != nil {
 		return err
 	}
 	kept, err := s.kept(ctx)
@@ -88,14 +89,24 @@ func (s *session) start(ctx context.Context, info *vbox.Info) error {
 	return nil
 }
 
+// endsWithin is how long the process of a VM that is off may still need to end: one
+// that was just switched off is ending, another will not go away by itself.
+func endsWithin(info *vbox.Info, now time.Time) time.Duration {
+	at, err := time.Parse(stateTime, info.ChangedAt)
+	if err != nil {
+		return processWait
+	}
+	return min(max(at.Add(processWait).Sub(now), processLeft), processWait)
+}
+
 // noProcess refuses to start a VM whose process still runs: after VBoxSVC was
 // killed VirtualBox takes such a one for off, and would start a second process
 // on its disks.
-func (s *session) noProcess(ctx context.Context, uuid string) error {
-	limit, cancel := context.WithTimeout(ctx, processWait)
+func (s *session) noProcess(ctx context.Context, info *vbox.Info) error {
+	limit, cancel := context.WithTimeout(ctx, endsWithin(info, time.Now()))
 	defer cancel()
 	for {
-		pid, err := s.vm.Process(ctx, uuid)
+		pid, err := s.vm.Process(ctx, info.UUID)
 		if err != nil {
 			return model.Errorf(model.Unreachable, "cannot tell whether the VM's process runs: %w", err)
 		}

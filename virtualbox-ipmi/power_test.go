@@ -195,6 +195,25 @@ func TestProcessStillRuns(t *testing.T) {
 	}
 }
 
+// A process is waited for only while it may be about to end.
+func TestEndsWithin(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 20, 12, 0, 10, 0, time.UTC)
+	for changed, wanted := range map[string]time.Duration{
+		"2026-11-20T12:00:10.000000000": processWait, // just now
+		"2026-11-20T12:00:08.000000000": time.Second, // what is left
+		"2026-11-20T12:00:06.800000000": processLeft, // it had its time
+		"2020-01-01T00:00:00.000000000": processLeft,
+		"2030-01-01T00:00:00.000000000": processWait, // a clock that was set back does not make it longer
+		"":                              processWait,
+		"yesterday":                     processWait,
+	} {
+		if got := endsWithin(&manage.Info{ChangedAt: changed}, now); got != wanted {
+			t.Errorf("%q: %v, want %v", changed, got, wanted)
+		}
+	}
+}
+
 // A reset is proven by VirtualBox's count of them.
 func TestReset(t *testing.T) {
 	t.Parallel()

@@ -158,7 +158,7 @@ func checkStuck(l *lab, r faultRow) {
 // and the answer has the right kind.
 func checkClosed(l *lab, r faultRow, f Fault, kind model.Kind) {
 	l.fault(f, "")
-	l.want(r.action, l.act(r.action, l.cfg.Short), kind)
+	l.want(r.action, l.act(r.action, l.cfg.Told), kind)
 	l.untouched()
 	if f == Credentials && l.rig.Refused != nil {
 		if n := l.rig.Refused(); n < 1 || n > 2 {

@@ -67,6 +67,7 @@ func (cfg *Config) check(tb testing.TB) {
 	}
 	cfg.Timeout = cmp.Or(cfg.Timeout, 20*time.Second)
 	cfg.Short = cmp.Or(cfg.Short, time.Second)
+	cfg.Told = cmp.Or(cfg.Told, cfg.Short)
 	cfg.Grace = cmp.Or(cfg.Grace, 20*time.Second)
 	known := func(kind string, names []string, have func(string) bool, reasons map[string]string) {
 		for _, name := range names {

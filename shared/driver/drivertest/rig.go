@@ -97,6 +97,10 @@ type Config struct {
 	Timeout time.Duration
 	// Short is the oob/timeout of actions that must run into it; default 1 s.
 	Short time.Duration
+	// Told is the oob/timeout of actions that meet a device that refuses all at
+	// once, and must end by what it says; default Short. A driver whose device is
+	// a program gives more: a try that is too short for its start is told nothing.
+	Told time.Duration
 	// Grace is what an action may take beyond its oob/timeout before it counts
 	// as late; default 20 s, because machines that run tests are slow.
 	Grace time.Duration
