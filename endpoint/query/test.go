@@ -45,7 +45,7 @@ var operators = []operator{
 // value.
 func equal(arguments string) (test, error) {
 	o := operandOf(arguments)
-	plain := !o.address.IsValid()
+	plain := !o.address.IsValid() || o.address.Is4() // which has one spelling
 	return func(v value) bool {
 		switch {
 		case v.form == absent:
