@@ -38,6 +38,11 @@ const setupMax = 72
 // of 16 bytes has 44.
 const setupRequestMax = 64
 
+// answersAtOnce is how many answers may come before the first is looked at. Where
+// the network doubles all, Open Session, RAKP 1 and the end of the handshake before
+// have four each, and they may come by one call.
+const answersAtOnce = 16
+
 // setupAnswer is an answer of session setup, copied out of its datagram.
 type setupAnswer struct {
 	kind payloadType
@@ -112,7 +117,7 @@ func (t *Transport) newHandshake(p *plan) *handshake {
 		t: t, target: p.target, deadline: p.deadline, wait: p.wait, rtt: p.rtt, linger: p.linger,
 		single:  p.refusals > 0,
 		wary:    p.doubled < maxWary && !p.target.Probe,
-		answers: make(chan *setupAnswer, 4),
+		answers: make(chan *setupAnswer, answersAtOnce),
 	}
 	h.keys = setup{
 		suite: p.suites[0], role: nameOnlyLookup | p.privilege, username: p.target.Login.Username,

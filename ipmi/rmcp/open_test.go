@@ -510,15 +510,17 @@ func TestEndedBy(t *testing.T) {
 
 // TestOpenDuplicates gets every datagram twice.
 func TestOpenDuplicates(t *testing.T) {
-	b := startBMC(t, bmcOptions{})
-	b.chassis.set(t, true)
-	p := udptest.New(t, b.addr, func(d udptest.Datagram) [][]byte {
+	t.Parallel()
+	p := udptest.New(t, startOrderly(t).Addr(), func(d udptest.Datagram) [][]byte {
 		return [][]byte{d.Data, d.Data}
 	})
 	tr := newTestTransport(t)
-	var s *Session
-	for range 5 {
-		s = openTo(t, tr, p.Addr())
+	for range 2 {
+		s, err := tr.Open(testContext(t), Target{Peer: p.Addr(), Login: login(), Known: unhurried()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
 		if !powerIsOn(t, s) {
 			t.Error("power reads off, want on")
 		}

@@ -76,6 +76,9 @@ func (h *handshake) doubt(ctx context.Context, st *step, refusal *Error, check f
 			}
 		case err == nil:
 			return refusal
+		case err.Reason == LostSession:
+			// The BMC ended the session with the refusal: so it answers a copy of
+			// what it refused. That undoes no failed login.
 		case !err.Reason.RefusesLogin():
 			return err
 		}

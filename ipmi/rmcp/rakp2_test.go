@@ -1,10 +1,12 @@
 package rmcp
 
 import (
+	"encoding/binary"
 	"testing"
 	"time"
 
 	"provision-plugins/ipmi/udptest"
+	sim "provision-plugins/sim/bmc"
 )
 
 // TestForgedRefusals: what claims that a login was refused is not believed when
@@ -31,7 +33,7 @@ func TestForgedRefusals(t *testing.T) {
 			})
 			tr := newTestTransport(t)
 			s, err := tr.Open(testContext(t), Target{
-				Peer: p.Addr(), Login: login(), Known: Known{RTT: 400 * time.Millisecond}, OnRefusal: func(r Reason) { t.Errorf("refused: %s", r) },
+				Peer: p.Addr(), Login: login(), Known: unhurried(), OnRefusal: func(r Reason) { t.Errorf("refused: %s", r) },
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -78,6 +80,30 @@ func TestForgedBehind(t *testing.T) {
 	}
 }
 
+// startOrderly starts a BMC that takes one datagram at a time and answers in that
+// order, as real ones do. That of startBMC takes each in a goroutine of its own: its
+// newest random number may not be that of its last answer.
+func startOrderly(tb testing.TB) *sim.BMC {
+	tb.Helper()
+	f, err := sim.New(sim.Options{
+		Username: testUser, Password: testPassword, On: true,
+		Sessions: 63, // a doubled Open Session takes two
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := f.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return f.BMC(0)
+}
+
+// unhurried is known of a BMC whose second answer is looked out for for long,
+// however busy this machine is.
+func unhurried() Known { return Known{RTT: 400 * time.Millisecond} }
+
 // doubling is a network that doubles RAKP 1, and hands the BMC's two answers on
 // in that order, or the other.
 func doubling(reversed func(handshake int) bool) udptest.Filter {
@@ -118,10 +144,9 @@ func TestDoubledRAKP1(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := startBMC(t, bmcOptions{})
 			refused, opened := 0, 0
 			bad := doubling(tc.reversed)
-			p := udptest.New(t, b.addr, func(d udptest.Datagram) [][]byte {
+			p := udptest.New(t, startOrderly(t).Addr(), func(d udptest.Datagram) [][]byte {
 				if payloadType(d.Data[offPayload]) == payloadOpenRequest {
 					opened++
 				}
@@ -131,8 +156,7 @@ func TestDoubledRAKP1(t *testing.T) {
 				return bad(d)
 			})
 			s, err := newTestTransport(t).Open(testContext(t), Target{
-				Peer: p.Addr(), Login: login(), Known: Known{RTT: 400 * time.Millisecond}, // it looks out for long, however busy this machine is
-				OnRefusal: func(Reason) { refused++ },
+				Peer: p.Addr(), Login: login(), Known: unhurried(), OnRefusal: func(Reason) { refused++ },
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -149,11 +173,10 @@ func TestDoubledRAKP1(t *testing.T) {
 // answers on so that whatever is believed is the wrong one, no login is refused
 // three times; and the password is not blamed.
 func TestNoThirdRefusal(t *testing.T) {
-	b := startBMC(t, bmcOptions{})
-	p := udptest.New(t, b.addr, doubling(func(handshake int) bool { return handshake > 1 }))
+	p := udptest.New(t, startOrderly(t).Addr(), doubling(func(handshake int) bool { return handshake > 1 }))
 	refused := 0
 	s, err := newTestTransport(t).Open(testContext(t), Target{
-		Peer: p.Addr(), Login: login(), Known: Known{RTT: 400 * time.Millisecond}, OnRefusal: func(r Reason) {
+		Peer: p.Addr(), Login: login(), Known: unhurried(), OnRefusal: func(r Reason) {
 			if refused++; r != Crossed { // the BMC has shown that the password is right
 				t.Errorf("refused for %q", r)
 			}
@@ -170,10 +193,53 @@ func TestNoThirdRefusal(t *testing.T) {
 	}
 }
 
+// TestRefusalOfACopy: a BMC that refuses RAKP 3 knows the session no more when a
+// copy of it comes. Its answer to that hides no refusal.
+func TestRefusalOfACopy(t *testing.T) {
+	b := startOrderly(t)
+	p := udptest.New(t, b.Addr(), func(d udptest.Datagram) [][]byte {
+		if payloadType(d.Data[offPayload]) == payloadRAKP3 {
+			d.Data[len(d.Data)-1] ^= 1
+			return [][]byte{d.Data, d.Data}
+		}
+		return udptest.Pass(d)
+	})
+	told := 0
+	_, err := newTestTransport(t).Open(testContext(t), Target{
+		Peer: p.Addr(), Login: login(), Known: unhurried(), OnRefusal: func(Reason) { told++ },
+	})
+	if !reasonIn(err).RefusesLogin() {
+		t.Errorf("Open: %v", err)
+	}
+	if refused := b.Executed(sim.LoginRefused); refused != maxRefusals || told != refused {
+		t.Errorf("the BMC refused %d logins, %d were told of; want %d", refused, told, maxRefusals)
+	}
+}
+
+// TestBurstIsTaken: no answer is lost for coming with others, before the first was
+// looked at.
+func TestBurstIsTaken(t *testing.T) {
+	tr := newTestTransport(t)
+	h := tr.newHandshake(newPlan(&Target{Login: login()}, 0))
+	b := appendHeader(nil, uint8(payloadRAKP2), 0, 0, setupMax)
+	b = binary.LittleEndian.AppendUint32(append(b, 0, 0, 0, 0), h.keys.consoleID)
+	b = append(b, make([]byte, setupMax-8)...)
+	p, ok := parsePacket(b)
+	if !ok {
+		t.Fatal("not a packet")
+	}
+	const doubled = 3 * 4
+	for range doubled {
+		h.receive(&p)
+	}
+	if got := len(h.answers); got != doubled || tr.Drops(DropUnexpected) != 0 {
+		t.Errorf("%d answers are kept of %d", got, doubled)
+	}
+}
+
 // TestDoubledProbe: a handshake that may be the only one is not given up for that.
 func TestDoubledProbe(t *testing.T) {
-	b := startBMC(t, bmcOptions{})
-	p := udptest.New(t, b.addr, doubling(func(int) bool { return true }))
+	p := udptest.New(t, startOrderly(t).Addr(), doubling(func(int) bool { return true }))
 	s, err := newTestTransport(t).Open(testContext(t), Target{Peer: p.Addr(), Login: login(), Probe: true})
 	if err != nil {
 		t.Fatal(err)
