@@ -1,7 +1,7 @@
 package packet
 
 import (
-	"fmt"
+	"encoding/hex"
 	"hash/fnv"
 	"net/http"
 	"strings"
@@ -65,7 +65,8 @@ func fixedID(kind, name string) string {
 	h := fnv.New128a()
 	_, _ = h.Write([]byte(kind + "/" + name)) // a hash takes everything
 	sum := h.Sum(nil)
-	return fmt.Sprintf("%x-%x-4%x-a%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])[:36]
+	text := hex.EncodeToString(sum)
+	return text[:8] + "-" + text[8:12] + "-4" + text[13:16] + "-a" + text[17:20] + "-" + text[20:]
 }
 
 // planOf is a plan as it is told, nil if there is none of that name.

@@ -89,13 +89,13 @@ func listDevices(c *call) reply {
 		return refusal
 	}
 	query := c.r.URL.Query()
-	var out []object
+	var out []*Device
 	for _, d := range c.state.Devices {
 		if d.Project == p.ID && d.passes(query) {
-			out = append(out, c.tellDevice(d))
+			out = append(out, d)
 		}
 	}
-	return c.paged("devices", out)
+	return paged(c, "devices", out, c.tellDevice)
 }
 
 // getDevice tells one device.

@@ -21,6 +21,11 @@ func href(path string) object { return object{"href": path} }
 
 // paged answers a list a page at a time.
 func (c *call) paged(name string, items []object) reply {
+	return paged(c, name, items, func(o object) object { return o })
+}
+
+// paged answers a list of what is told only if it is on the page.
+func paged[T any](c *call, name string, items []T, tell func(T) object) reply {
 	query := c.r.URL.Query()
 	page := number(query.Get("page"), 1)
 	per := min(number(query.Get("per_page"), defaultPage), maxPage)
@@ -41,8 +46,11 @@ func (c *call) paged(name string, items []object) reply {
 		meta["previous"] = link(page - 1)
 	}
 	from := min((page-1)*per, len(items))
-	items = items[from:min(from+per, len(items))]
-	return ok(object{name: slices.Concat([]object{}, items), "meta": meta})
+	out := []object{}
+	for _, item := range items[from:min(from+per, len(items))] {
+		out = append(out, tell(item))
+	}
+	return ok(object{name: out, "meta": meta})
 }
 
 // cloneQuery copies a query.

@@ -74,7 +74,7 @@ func (c *call) tellDevice(d *Device) object {
 	ill := c.s.ills[d.ID]
 	obj := object{
 		"id": d.ID, "short_id": d.ShortID, "href": "/devices/" + d.ID, "hostname": d.Hostname, "description": d.Description,
-		"state": cmp.Or(ill.Tells, d.State), "tags": slices.Concat([]string{}, d.Tags), "billing_cycle": d.BillingCycle,
+		"state": cmp.Or(ill.Tells, d.State), "tags": append([]string{}, d.Tags...), "billing_cycle": d.BillingCycle,
 		"user": "root", "iqn": "iqn.2026-06.net.packet:device." + d.ShortID, "locked": d.Locked, "bonding_mode": 5,
 		"created_at": stamp(d.Created), "updated_at": stamp(d.Updated), "ipxe_script_url": d.IPXEScriptURL, "always_pxe": d.AlwaysPXE,
 		"storage": nil, "customdata": objectOr(d.CustomData), "userdata": d.UserData, "image_url": nil, "volumes": []object{},
@@ -222,7 +222,7 @@ func getMetadata(c *call, d *Device) reply {
 	}
 	return ok(object{
 		"id": d.ID, "hostname": d.Hostname, "plan": d.Plan, "facility": d.Facility, "metro": d.Metro, "class": d.Plan, "state": d.State,
-		"tags": slices.Concat([]string{}, d.Tags), "operating_system": systemOf(d.OS), "ssh_keys": []string{},
+		"tags": append([]string{}, d.Tags...), "operating_system": systemOf(d.OS), "ssh_keys": []string{},
 		"network": object{"addresses": d.addresses(), "interfaces": interfaces, "bonding": object{"mode": 5}},
 		"api_url": c.s.URL(), "phone_home_url": c.s.URL() + "phone-home", "customdata": objectOr(d.CustomData),
 	})
