@@ -25,7 +25,7 @@ const crashMachines = 12
 // act on machines and change them: what was acknowledged is there after the next
 // start, every run has ended, and no BMC has executed more than was asked of it.
 func TestKilledEndpointLosesNothing(t *testing.T) {
-	kills := 1
+	kills := 5
 	if os.Getenv("OOB_NIGHTLY") != "" {
 		kills = 200
 	}
