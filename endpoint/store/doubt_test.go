@@ -86,3 +86,26 @@ func TestDoubtAboutNothing(t *testing.T) {
 		t.Errorf("a lost compare-and-set is no doubt: %v", err)
 	}
 }
+
+// TestSameContentIsNotTheWrite has a write in doubt whose data are those that are
+// there already: the message of before does not show that it landed.
+func TestSameContentIsNotTheWrite(t *testing.T) {
+	ctx := context.Background()
+	s := open(t, t.TempDir())
+	seq, err := s.PutRecord(ctx, Record{Prefix: "machines", ID: "a", Data: []byte("{}")})
+	must(t, err)
+	cause := errors.New("no answer")
+	w := write{stream: recordsStream, subject: s.subject("machines", "a"), data: []byte("{}"), expect: seq}
+	var d *doubtful
+	if at, err := s.resolve(ctx, w, cause); at != 0 || !errors.As(err, &d) || !errors.Is(err, cause) {
+		t.Errorf("%d, %v: want doubt", at, err)
+	}
+	w.expect = seq - 1
+	if at, err := s.resolve(ctx, w, cause); at != seq || err != nil {
+		t.Errorf("%d, %v: want it found", at, err)
+	}
+	w.data = []byte("[]")
+	if _, err := s.resolve(ctx, w, cause); !errors.Is(err, errStale) {
+		t.Errorf("%v: want that of another writer", err)
+	}
+}
