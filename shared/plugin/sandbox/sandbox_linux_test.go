@@ -276,6 +276,10 @@ func TestMarked(t *testing.T) {
 			if got, err := Marked(pid); got != c.want || err != nil {
 				t.Errorf("process %d: %t, %v; want %t", pid, got, err, c.want)
 			}
+			status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+			if got := strings.Contains(string(status), "NoNewPrivs:\t1"); got != c.want || err != nil {
+				t.Errorf("process %d gains no privileges: %t, %v; want %t", pid, got, err, c.want)
+			}
 		}
 		var limit unix.Rlimit
 		if err := unix.Prlimit(cmd.Process.Pid, unix.RLIMIT_CORE, nil, &limit); err != nil || c.want && limit.Max != 0 {
