@@ -259,9 +259,14 @@ func readBody(w http.ResponseWriter, r *http.Request) error {
 	if err := control.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
 		return model.Errorf(model.Internal, "cannot bound the request: %w", err)
 	}
-	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, model.MaxBody))
+	var raw []byte
+	var err error
+	large := r.ContentLength > model.MaxBody
+	if !large { // else it is not even read
+		raw, err = io.ReadAll(http.MaxBytesReader(w, r.Body, model.MaxBody))
+	}
 	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	if large || errors.As(err, &tooLarge) {
 		e := model.Errorf(model.Invalid, "cannot read body: larger than %d bytes", model.MaxBody)
 		e.Code = http.StatusRequestEntityTooLarge
 		return e
@@ -271,6 +276,9 @@ func readBody(w http.ResponseWriter, r *http.Request) error {
 	}
 	if query.Deeper(raw, maxDepth) {
 		return model.Errorf(model.Invalid, "cannot read body: nested deeper than %d levels", maxDepth)
+	}
+	if err := query.Ambiguous(raw); err != nil {
+		return model.Errorf(model.Invalid, "cannot read body: %w", err)
 	}
 	r.Body = io.NopCloser(bytes.NewReader(raw))
 	// What follows may take long: the connection must be able to tell that the
