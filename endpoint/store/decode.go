@@ -115,7 +115,7 @@ var (
 // within a text, where quotes are escaped, and the value has to be one whole value.
 // Of any other it answers false.
 func splitEnvelope(data []byte) (e envelope, ok bool) {
-	rest := data
+	var rest []byte
 	switch {
 	case bytes.HasPrefix(data, envelopeOnly):
 		rest = data[len(envelopeOnly)-1:]
