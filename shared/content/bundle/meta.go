@@ -76,7 +76,7 @@ func CheckMeta(m *model.ContentMeta) []Problem {
 	switch {
 	case m.Name == "":
 		out = append(out, Problem{Field: "Name", Text: "a bundle needs a name"})
-	case len(m.Name) > maxName || !bundleName.MatchString(m.Name):
+	case len(m.Name) > maxName || !bundleName().MatchString(m.Name):
 		out = append(out, Problem{Field: "Name", Text: fmt.Sprintf("bundle name %.40q is not valid: letters, digits, - _ .", m.Name)})
 	}
 	if m.Type != "" && !slices.Contains(contentTypes, m.Type) {

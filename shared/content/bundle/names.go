@@ -4,16 +4,24 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 )
 
 // The names the reference takes: a letter, then letters, digits, space and
-// - _ . in any order; params may have slashes too.
+// - _ . in any order; params may have slashes too. They are compiled
+// when first used: every start of a binary would pay for the tables of letters
+// otherwise.
 var (
-	paramName  = regexp.MustCompile(`^\pL+([- _./]+|\pN+|\pL+)+$`)
-	objectName = regexp.MustCompile(`^\pL+([- _.]+|\pN+|\pL+)+$`)
-	bundleName = regexp.MustCompile(`^[\pL\pN][\pL\pN._-]*$`)
+	paramName  = rule(`^\pL+([- _./]+|\pN+|\pL+)+$`)
+	objectName = rule(`^\pL+([- _.]+|\pN+|\pL+)+$`)
+	bundleName = rule(`^[\pL\pN][\pL\pN._-]*$`)
 )
+
+// rule is a pattern that is compiled once, when it is first used.
+func rule(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+}
 
 // maxName bounds a name, in bytes: it becomes part of file names and keys.
 const maxName = 200
@@ -21,16 +29,16 @@ const maxName = 200
 // CheckName tells what is wrong with the name of an object in a section, or
 // returns "".
 func CheckName(section, name string) string {
-	rule, also := objectName, ""
+	pattern, also := objectName, ""
 	if t, ok := TypeOf(section); ok && t.Slash {
-		rule, also = paramName, " /"
+		pattern, also = paramName, " /"
 	}
 	switch {
 	case len(name) > maxName:
 		return fmt.Sprintf("name %.40q… is longer than %d bytes", name, maxName)
 	case strings.TrimSpace(name) != name:
 		return fmt.Sprintf("name %q begins or ends with a space", name)
-	case !rule.MatchString(name):
+	case !pattern().MatchString(name):
 		return fmt.Sprintf("name %q is not valid: a letter, then at least one of letters, digits, space, - _ .%s", name, also)
 	}
 	return ""
