@@ -98,6 +98,9 @@ func runAction(ctx context.Context, a *app, call actionCall, o actionOptions) er
 	if err := cmp.Or(o.selection.check(), o.pacing.check()); err != nil {
 		return err
 	}
+	if a.hurry != nil {
+		a.hurry()
+	}
 	return a.withClient(func(c *client.Client) error {
 		params, err := o.allParams(ctx, a, c, call)
 		if err != nil {
