@@ -18,11 +18,8 @@ func Ambiguous(raw []byte) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
 	var open []*level
-	for {
-		token, err := d.Token()
-		if err != nil { // the end, or no JSON
-			return nil
-		}
+	// It ends at the end, or where the text is no JSON.
+	for token, err := d.Token(); err == nil; token, err = d.Token() {
 		if token == json.Delim('}') || token == json.Delim(']') {
 			open = open[:len(open)-1]
 			continue
@@ -37,6 +34,7 @@ func Ambiguous(raw []byte) error {
 			open = append(open, &level{})
 		}
 	}
+	return nil
 }
 
 // level is an object or a list that has begun.
