@@ -19,8 +19,8 @@ func buildHelper(dir string) (string, error) {
 	if !raced {
 		return "", nil
 	}
-	tool, err := exec.LookPath("go")
-	if err != nil {
+	tool, missing := exec.LookPath("go")
+	if missing != nil {
 		return "", nil
 	}
 	path := filepath.Join(dir, "helper")
