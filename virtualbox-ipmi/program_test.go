@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,9 +20,12 @@ func buildHelper(dir string) (string, error) {
 	if !raced {
 		return "", nil
 	}
-	tool, missing := exec.LookPath("go")
-	if missing != nil {
+	tool, err := exec.LookPath("go")
+	if errors.Is(err, exec.ErrNotFound) {
 		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot build VBoxManage for the tests: %w", err)
 	}
 	path := filepath.Join(dir, "helper")
 	if out, err := exec.Command(tool, "test", "-c", "-race=false", "-o", path, ".").CombinedOutput(); err != nil {
