@@ -159,7 +159,7 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 	_, err = k.Device(gone, id)
 	over(err, context.Canceled, "before it was sent")
 	over(k.Act(gone, id, Action{Type: "reboot"}), context.Canceled, "before it was sent")
-	slow := New(Options{URL: s.URL(), Try: 20 * time.Millisecond, Tries: 2})
+	slow := New(Options{URL: s.URL(), Try: time.Second, Tries: 2}) // long enough for a slow machine to connect in
 	defer slow.Close()
 	before := s.Requests()
 	_, err = slow.Key(key).Device(t.Context(), id)
