@@ -136,12 +136,10 @@ func (o *objects) selected(k *kind, l query.List, v view) (page []json.RawMessag
 	page = make([]json.RawMessage, len(chosen))
 	for i, s := range chosen {
 		raw, err := answer(s)
-		if err == nil {
-			page[i], err = v.cut(k, raw)
-		}
 		if err != nil {
 			return nil, 0, err
 		}
+		page[i] = v.cut(k, raw)
 	}
 	return page, count, nil
 }
@@ -216,9 +214,9 @@ func viewOf(q url.Values) view {
 
 // cut leaves out what the caller does not want; the object then says that it is
 // partial.
-func (v view) cut(k *kind, raw json.RawMessage) (json.RawMessage, error) {
+func (v view) cut(k *kind, raw json.RawMessage) json.RawMessage {
 	if len(v.slim) == 0 && v.params == nil {
-		return raw, nil
+		return raw
 	}
 	return query.Rewrite(raw, func(field string, value []byte) []byte {
 		switch {
@@ -235,7 +233,7 @@ func (v view) cut(k *kind, raw json.RawMessage) (json.RawMessage, error) {
 			})
 		}
 		return value
-	}), nil
+	})
 }
 
 // only returns the members of those names.

@@ -38,7 +38,7 @@ func revision() string {
 // readiness tells whether requests should come here.
 func (e *Endpoint) readiness() health.Report {
 	h := e.store.Health()
-	fault, failed := e.trail.Fault()
+	failed, fault := e.trail.Fault()
 	return health.Readiness(health.State{
 		Now: time.Now(), Written: h.Beat, WriteFault: h.Err, Used: h.Used, Limit: h.Limit,
 		AuditFault: fault, AuditFailed: failed, Stopping: e.runs.Refusing(),

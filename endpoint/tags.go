@@ -45,8 +45,7 @@ func (o *objects) tagged(k *kind, key string, v view) (raw json.RawMessage, tag 
 	if ok || v.aggregate || k.prefix == "plugins" { // the revision does not tell of all that is shown
 		tag = sealOf(raw)
 	}
-	raw, err = v.cut(k, raw)
-	return raw, tag, err
+	return v.cut(k, raw), tag, nil
 }
 
 // hasTag reports whether an If-None-Match names a tag.

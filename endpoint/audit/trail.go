@@ -68,12 +68,12 @@ type Trail struct {
 	failed time.Time  // when it failed
 }
 
-// Fault is why the last record could not be written, and when that was; nil if it
+// Fault is when and why the last record could not be written; no cause if it
 // could.
-func (t *Trail) Fault() (error, time.Time) {
+func (t *Trail) Fault() (at time.Time, cause error) {
 	t.faulty.Lock()
 	defer t.faulty.Unlock()
-	return t.fault, t.failed
+	return t.failed, t.fault
 }
 
 // note keeps whether a write succeeded.

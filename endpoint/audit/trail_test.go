@@ -229,19 +229,19 @@ func TestDigests(t *testing.T) {
 func TestAFaultLastsUntilTheNextRecord(t *testing.T) {
 	m := &memory{}
 	trail := open(t, m)
-	if fault, _ := trail.Fault(); fault != nil {
+	if _, fault := trail.Fault(); fault != nil {
 		t.Errorf("before anything: %v", fault)
 	}
 	m.fail = errors.New("no space")
 	if err := trail.Write(t.Context(), Record{Who: "a"}); err == nil {
 		t.Error("written all the same")
 	}
-	fault, at := trail.Fault()
+	at, fault := trail.Fault()
 	if fault == nil || !at.Equal(time.Unix(1000, 0)) {
 		t.Errorf("%v at %v", fault, at)
 	}
 	write(t, trail, "b")
-	if fault, _ := trail.Fault(); fault != nil {
+	if _, fault := trail.Fault(); fault != nil {
 		t.Errorf("after a record that was written: %v", fault)
 	}
 }
