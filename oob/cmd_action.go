@@ -29,7 +29,7 @@ func newActionByNameCommand(a *app) *cobra.Command {
 "oob plugin show NAME" lists the actions of a plugin. An action that no table
 knows is taken for one that must not be executed twice, unless its name begins
 with "get"; on more than one machine it asks first.`
-	cmd.Example = "  oob action pause vm1\n  oob action createVm vm2 --param virtualbox/mem-size=2048"
+	cmd.Example = "  oob action getIdentity m1\n  oob action mountIso vm1 --param virtualbox/iso=/isos/rescue.iso"
 	return cmd
 }
 

@@ -61,9 +61,15 @@ func (b *Bound) Counts() (waiting, closed int) {
 	return b.waits.Len(), b.closed
 }
 
+// wrapper is a connection over another one, as that of TLS is.
+type wrapper interface {
+	// NetConn is the one below.
+	NetConn() net.Conn
+}
+
 // inner is the connection below TLS: to close it waits for nobody.
 func inner(conn net.Conn) net.Conn {
-	if u, ok := conn.(interface{ NetConn() net.Conn }); ok {
+	if u, ok := conn.(wrapper); ok {
 		return u.NetConn()
 	}
 	return conn
