@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"provision-plugins/oob/hostlist"
 	"provision-plugins/shared/client"
+	"provision-plugins/shared/hostlist"
 	"provision-plugins/shared/model"
 )
 

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"provision-plugins/oob/hostlist"
+	"provision-plugins/shared/hostlist"
 	"provision-plugins/shared/model"
 )
 

@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"provision-plugins/oob/hostlist"
 	"provision-plugins/shared/client"
+	"provision-plugins/shared/hostlist"
 	"provision-plugins/shared/inventory"
 	"provision-plugins/shared/model"
 )

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"provision-plugins/oob/hostlist"
+	"provision-plugins/shared/hostlist"
 	"provision-plugins/shared/model"
 )
 

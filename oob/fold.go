@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"slices"
 
-	"provision-plugins/oob/hostlist"
+	"provision-plugins/shared/hostlist"
 )
 
 // fold is what several machines have in common.

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"provision-plugins/oob/bar"
-	"provision-plugins/oob/hostlist"
+	"provision-plugins/shared/hostlist"
 	"provision-plugins/shared/model"
 )
 
