@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"provision-plugins/packet-ipmi/keep"
+	"provision-plugins/shared/keep"
 	"provision-plugins/packet-ipmi/metal"
 	"provision-plugins/shared/client"
 	"provision-plugins/shared/model"

@@ -15,7 +15,7 @@ import (
 
 	"github.com/packethost/packngo"
 
-	"provision-plugins/packet-ipmi/keep"
+	"provision-plugins/shared/keep"
 	"provision-plugins/packet-ipmi/metal"
 	"provision-plugins/shared/model"
 )
