@@ -12,9 +12,9 @@ import (
 	"sync"
 	"time"
 
-	"provision-plugins/shared/keep"
 	"provision-plugins/packet-ipmi/metal"
 	"provision-plugins/shared/client"
+	"provision-plugins/shared/keep"
 	"provision-plugins/shared/model"
 )
 

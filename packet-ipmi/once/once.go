@@ -15,8 +15,8 @@ import (
 
 	"github.com/packethost/packngo"
 
-	"provision-plugins/shared/keep"
 	"provision-plugins/packet-ipmi/metal"
+	"provision-plugins/shared/keep"
 	"provision-plugins/shared/model"
 )
 
