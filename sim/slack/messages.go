@@ -41,7 +41,13 @@ type Message struct {
 
 	// User is who alone sees it, empty for all.
 	User string `json:",omitempty"`
+
+	// Author is who says it: empty for the app, slackbot for Slack itself.
+	Author string `json:",omitempty"`
 }
+
+// slackbot is the author of what Slack itself says.
+const slackbot = "slackbot"
 
 // Messages returns what is posted, in order.
 func (s *Server) Messages() []Message {
@@ -68,17 +74,27 @@ func (s *Server) Calls(method string) int {
 
 // Wait returns when the messages satisfy enough, or with ctx's error.
 func (s *Server) Wait(ctx context.Context, enough func([]Message) bool) error {
+	if err := s.Until(ctx, func() bool { return enough(s.Messages()) }); err != nil {
+		return fmt.Errorf("waited for messages, %d came: %w", len(s.Messages()), err)
+	}
+	return nil
+}
+
+// Until returns when a condition holds, or with ctx's error. The condition is asked
+// at first and after each change of the workspace: a message, a socket, an
+// envelope, a view.
+func (s *Server) Until(ctx context.Context, holds func() bool) error {
 	for {
 		s.mu.Lock()
-		messages, changed := s.copies(), s.changed
+		changed := s.changed
 		s.mu.Unlock()
-		if enough(messages) {
+		if holds() {
 			return nil
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("waited for messages, %d came: %w", len(messages), ctx.Err())
+			return ctx.Err()
 		}
 	}
 }
@@ -192,13 +208,23 @@ func (s *Server) update(form url.Values) map[string]any {
 	if m == nil {
 		return refuse("message_not_found")
 	}
+	m.edit(next)
+	s.changedNow()
+	return map[string]any{"ok": true, "channel": id, "ts": m.TS, "text": m.Text}
+}
+
+// edit has a message say what next says.
+func (m *Message) edit(next Message) {
 	m.Text, m.Blocks, m.Attachments = next.Text, next.Blocks, next.Attachments
 	if next.Metadata != nil {
 		m.Metadata = next.Metadata
 	}
 	m.Edits++
-	s.changedNow()
-	return map[string]any{"ok": true, "channel": id, "ts": m.TS, "text": m.Text}
+}
+
+// forget deletes a message. It is called with mu held.
+func (s *Server) forget(m *Message) {
+	s.messages = slices.DeleteFunc(s.messages, func(other *Message) bool { return other == m })
 }
 
 // remove deletes a message.
@@ -210,7 +236,7 @@ func (s *Server) remove(form url.Values) map[string]any {
 	if m == nil {
 		return refuse("message_not_found")
 	}
-	s.messages = slices.DeleteFunc(s.messages, func(other *Message) bool { return other == m })
+	s.forget(m)
 	s.changedNow()
 	return map[string]any{"ok": true, "channel": id, "ts": m.TS}
 }
@@ -239,7 +265,7 @@ func (s *Server) page(form url.Values, newestFirst bool, match func(m *Message) 
 	if id == "" {
 		return refuse("channel_not_found")
 	}
-	oldest, latest, inclusive := form.Get("oldest"), form.Get("latest"), form.Get("inclusive") == "1" || form.Get("inclusive") == "true"
+	oldest, latest, inclusive := form.Get("oldest"), form.Get("latest"), yes(form, "inclusive")
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found := []*Message{}
@@ -258,7 +284,7 @@ func (s *Server) page(form url.Values, newestFirst bool, match func(m *Message) 
 	to := min(from+min(max(limit, 1), 999), len(found))
 	out, next := []any{}, ""
 	for _, m := range found[from:to] {
-		out = append(out, m.object(form.Get("include_all_metadata") == "1" || form.Get("include_all_metadata") == "true"))
+		out = append(out, m.object(yes(form, "include_all_metadata")))
 	}
 	if to < len(found) {
 		next = strconv.Itoa(to)
@@ -268,7 +294,7 @@ func (s *Server) page(form url.Values, newestFirst bool, match func(m *Message) 
 
 // object is a message as the API tells it.
 func (m *Message) object(metadata bool) map[string]any {
-	out := map[string]any{"type": "message", "user": "U1", "bot_id": "B1", "text": m.Text, "ts": m.TS}
+	out := map[string]any{"type": "message", "user": botUser, "bot_id": botID, "text": m.Text, "ts": m.TS}
 	for name, raw := range map[string]json.RawMessage{"blocks": m.Blocks, "attachments": m.Attachments} {
 		if raw != nil {
 			out[name] = raw

@@ -1,10 +1,12 @@
-// Package slack simulates the part of Slack's Web API that a notifier and its
-// commands use, over HTTP on loopback. It keeps what was posted and edited, so
+// Package slack simulates the part of Slack that a notifier and its commands use,
+// on loopback: the Web API over HTTP, Socket Mode over a websocket, and the people
+// who type commands and click buttons. It keeps what was posted and edited, so
 // that a test asserts the messages and not the answers, and has its faults as
 // data.
 package slack
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -16,23 +18,40 @@ import (
 	"time"
 )
 
-// maxBody bounds the body of a call.
-const maxBody = 1 << 20
-
 // Options say what the simulated workspace has.
 type Options struct {
 	// Addr is the address to listen on; 127.0.0.1:0 by default.
 	Addr string
 
-	// Token is the bot token that is accepted; empty accepts any.
+	// Token is the bot token that is accepted; empty accepts any but an app token.
 	Token string
 
-	// Scopes are what the token may do; empty means everything.
+	// AppToken is the app-level token that opens Socket Mode; empty accepts any that
+	// begins with "xapp-".
+	AppToken string
+
+	// Scopes are what the bot token may do; empty means everything.
 	Scopes []string
+
+	// AppScopes are what the app token may do; empty means everything.
+	AppScopes []string
 
 	// Channels are the ids and names the bot may post to, as "C1" or "C1=general";
 	// empty accepts any.
 	Channels []string
+
+	// Users are the people; empty accepts any id that begins with U or W.
+	Users []User
+
+	// Groups are the user groups.
+	Groups []Group
+
+	// AckTimeout is how long the app has to acknowledge an envelope, before the
+	// user sees an error; 3 s by default.
+	AckTimeout time.Duration
+
+	// PingInterval is how often the app's sockets are pinged; 10 s by default.
+	PingInterval time.Duration
 
 	// RateLimit is how many messages a channel takes in a second, as Slack counts
 	// them; 0 means any number.
@@ -49,15 +68,20 @@ type Server struct {
 	http   *http.Server
 	served chan struct{} // closed when the server's goroutine has ended
 
+	work sync.WaitGroup // what serves the app's sockets
+
 	mu       sync.Mutex // guards what follows
 	channels []channel
 	messages []*Message
 	calls    map[string]int
 	faults   map[string][]Fault // by method
-	changed  chan struct{}      // closed and replaced at every change of a message
+	changed  chan struct{}      // closed and replaced at every change
 	seq      int
 	lastTS   int64
 	windows  map[string]window // by channel
+	link     link
+	told     []string         // what complain told
+	hooks    map[string]*hook // by the path of the response_url
 }
 
 // channel is a conversation.
@@ -65,9 +89,9 @@ type channel struct{ id, name string }
 
 // New starts a workspace.
 func New(o Options) (*Server, error) {
-	if o.Addr == "" {
-		o.Addr = "127.0.0.1:0"
-	}
+	o.Addr = cmp.Or(o.Addr, "127.0.0.1:0")
+	o.AckTimeout = cmp.Or(o.AckTimeout, 3*time.Second)
+	o.PingInterval = cmp.Or(o.PingInterval, 10*time.Second)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -77,7 +101,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		opts: o, listen: l, served: make(chan struct{}), calls: map[string]int{}, faults: map[string][]Fault{},
-		changed: make(chan struct{}), windows: map[string]window{},
+		changed: make(chan struct{}), windows: map[string]window{}, link: newLink(), hooks: map[string]*hook{},
 	}
 	for _, text := range o.Channels {
 		id, name, _ := strings.Cut(text, "=")
@@ -85,6 +109,8 @@ func New(o Options) (*Server, error) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/api/{method}", s.serve)
+	mux.HandleFunc("GET /link/", s.serveSocket)
+	mux.HandleFunc("POST /actions/{hook}", s.serveHook)
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() {
 		defer close(s.served)
@@ -97,10 +123,15 @@ func New(o Options) (*Server, error) {
 // URL is the API's address, with the final slash that clients want.
 func (s *Server) URL() string { return "http://" + s.listen.Addr().String() + "/api/" }
 
-// Close stops the workspace.
+// Close stops the workspace and closes the app's sockets.
 func (s *Server) Close() error {
 	err := s.http.Close()
 	<-s.served
+	s.mu.Lock()
+	s.link.ended = true
+	s.mu.Unlock()
+	s.Drop()
+	s.work.Wait()
 	return err
 }
 
@@ -109,6 +140,7 @@ func (s *Server) Close() error {
 type method struct {
 	scopes []string // one of them is needed
 	answer func(s *Server, form url.Values) map[string]any
+	app    bool // it takes the app's token, not the bot's
 }
 
 // methods are those that are served.
@@ -117,15 +149,16 @@ func methods() map[string]method {
 	history := []string{"channels:history", "groups:history"}
 	write := []string{"chat:write", "chat:write.public"}
 	return map[string]method{
-		"auth.test":             {nil, (*Server).authTest},
-		"chat.postMessage":      {write, (*Server).postMessage},
-		"chat.update":           {write, (*Server).update},
-		"chat.delete":           {write, (*Server).remove},
-		"chat.postEphemeral":    {write, (*Server).postEphemeral},
-		"conversations.list":    {read, (*Server).list},
-		"conversations.info":    {read, (*Server).info},
-		"conversations.history": {history, (*Server).history},
-		"conversations.replies": {history, (*Server).replies},
+		"apps.connections.open": {scopes: []string{"connections:write"}, answer: (*Server).openConnection, app: true},
+		"auth.test":             {answer: (*Server).authTest},
+		"chat.postMessage":      {scopes: write, answer: (*Server).postMessage},
+		"chat.update":           {scopes: write, answer: (*Server).update},
+		"chat.delete":           {scopes: write, answer: (*Server).remove},
+		"chat.postEphemeral":    {scopes: write, answer: (*Server).postEphemeral},
+		"conversations.list":    {scopes: read, answer: (*Server).list},
+		"conversations.info":    {scopes: read, answer: (*Server).info},
+		"conversations.history": {scopes: history, answer: (*Server).history},
+		"conversations.replies": {scopes: history, answer: (*Server).replies},
 	}
 }
 
@@ -169,33 +202,28 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// readForm reads a bounded form body; the query counts too, as on Slack.
-func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	if err := r.ParseMultipartForm(maxBody); err != nil && r.MultipartForm != nil {
-		return nil, err
-	}
-	if err := r.ParseForm(); err != nil {
-		return nil, err
-	}
-	return r.Form, nil
-}
-
 // authorise is the refusal of a call by its token, nil if the token is good.
 func (s *Server) authorise(r *http.Request, form url.Values, m method) map[string]any {
-	token := form.Get("token")
+	token, good, scopes := form.Get("token"), s.opts.Token, s.opts.Scopes
 	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
 		token = bearer
 	}
-	has := func(scope string) bool { return slices.Contains(s.opts.Scopes, scope) }
+	if m.app {
+		good, scopes = s.opts.AppToken, s.opts.AppScopes
+	}
+	has := func(scope string) bool { return slices.Contains(scopes, scope) }
 	switch {
 	case token == "":
 		return refuse("not_authed")
-	case s.opts.Token != "" && token != s.opts.Token:
+	case strings.HasPrefix(token, appPrefix) != m.app && token != good:
+		return refuse("not_allowed_token_type")
+	case good != "" && token != good:
 		return refuse("invalid_auth")
-	case len(s.opts.Scopes) > 0 && len(m.scopes) > 0 && !slices.ContainsFunc(m.scopes, has):
+	case m.app && s.refusal() != "":
+		return refuse(s.refusal())
+	case len(scopes) > 0 && len(m.scopes) > 0 && !slices.ContainsFunc(m.scopes, has):
 		body := refuse("missing_scope")
-		body["needed"], body["provided"] = m.scopes[0], strings.Join(s.opts.Scopes, ",")
+		body["needed"], body["provided"] = m.scopes[0], strings.Join(scopes, ",")
 		return body
 	}
 	return nil
@@ -203,7 +231,7 @@ func (s *Server) authorise(r *http.Request, form url.Values, m method) map[strin
 
 // authTest tells who the bot is.
 func (s *Server) authTest(url.Values) map[string]any {
-	return map[string]any{"ok": true, "url": s.URL(), "team": "Simulated", "team_id": "T1", "user": "oob", "user_id": "U1", "bot_id": "B1"}
+	return map[string]any{"ok": true, "url": s.URL(), "team": "Simulated", "team_id": teamID, "user": "oob", "user_id": botUser, "bot_id": botID}
 }
 
 // list lists the channels, all in one page.
@@ -227,26 +255,30 @@ func (s *Server) info(form url.Values) map[string]any {
 
 // object is a channel as the API tells it.
 func (c channel) object() map[string]any {
-	name := c.name
-	if name == "" {
-		name = strings.ToLower(c.id)
-	}
-	return map[string]any{"id": c.id, "name": name, "is_channel": true, "is_member": true, "is_archived": false}
+	return map[string]any{"id": c.id, "name": c.label(), "is_channel": true, "is_member": true, "is_archived": false}
 }
+
+// label is the channel's name, or what stands for it.
+func (c channel) label() string { return cmp.Or(c.name, strings.ToLower(c.id)) }
 
 // channelOf is the id of a channel that a call names by id or name, "" if the bot
 // may not post there.
 func (s *Server) channelOf(form url.Values) string {
-	text := form.Get("channel")
+	c, _ := s.channelNamed(form.Get("channel"))
+	return c.id
+}
+
+// channelNamed is the channel of an id or a name.
+func (s *Server) channelNamed(text string) (channel, bool) {
 	if len(s.channels) == 0 {
-		return text
+		return channel{id: text}, text != ""
 	}
 	for _, c := range s.channels {
 		if text == c.id || c.name != "" && strings.TrimPrefix(text, "#") == c.name {
-			return c.id
+			return c, true
 		}
 	}
-	return ""
+	return channel{}, false
 }
 
 // refuse is the body of a refused call.

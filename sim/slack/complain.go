@@ -1,0 +1,18 @@
+package slack
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Complaints returns what the app did that Slack forbids or drops without a word.
+func (s *Server) Complaints() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.told)
+}
+
+// complain keeps a complaint. It is called with mu held.
+func (s *Server) complain(format string, a ...any) {
+	s.told = append(s.told, fmt.Sprintf(format, a...))
+}
