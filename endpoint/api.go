@@ -36,15 +36,16 @@ const (
 	// RunHeader names the run of a mutating action in its reply.
 	RunHeader = "X-Oob-Run"
 
-	headerTimeout  = 10 * time.Second // over a bad line; a TLS handshake has as long
-	socketTimeout  = 2 * time.Second  // for a head on the unix socket
-	bodyTimeout    = time.Minute
+	headerTimeout  = 2 * time.Second // for a head; a TLS handshake has as long
+	bodyTimeout    = 30 * time.Second
 	refusedTimeout = 2 * time.Second // for the body of a request that is refused unread
 	// maxSilent is how many clients of the https port may have sent no request yet.
-	maxSilent      = 2000
-	writeTimeout   = time.Minute
-	idleTimeout    = 2 * time.Minute
-	maxHeaderBytes = 64 << 10
+	maxSilent    = 2000
+	writeTimeout = time.Minute
+	// idleTimeout is how long who is known may stay connected between two requests;
+	// a stranger's connection ends with the answer.
+	idleTimeout    = time.Minute
+	maxHeaderBytes = 16 << 10
 	// maxDepth bounds how deep a body nests.
 	maxDepth = 200
 	// defaultRetryAfter is what a busy error without a time says.
@@ -137,7 +138,9 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	who, denied := a.authenticate(r)
-	if denied == nil {
+	if denied != nil {
+		dismiss(w, r)
+	} else {
 		denied = a.authorize(who, r)
 		if err := a.recorded(w, r, who, denied); err != nil && denied == nil {
 			a.count.Unaudited()
@@ -157,6 +160,14 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	h, _ := a.lookup(r)
 	h.ServeHTTP(w, r.WithContext(withCaller(r.Context(), who)))
+}
+
+// dismiss ends a stranger's connection with the answer: one that rests costs a
+// descriptor and memory, and nobody knows whose it is.
+func dismiss(w http.ResponseWriter, r *http.Request) {
+	if _, local := r.Context().Value(peerKey{}).(caller); !local {
+		w.Header().Set("Connection", "close")
+	}
 }
 
 // leaveBody bounds how long the server looks for the end of a body that nobody

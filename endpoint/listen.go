@@ -41,7 +41,6 @@ func (e *Endpoint) openAPI(ctx context.Context) error {
 	})
 	servers := []*http.Server{e.api.server(unknownPeer), e.api.server(socketPeer)}
 	servers[0].ConnState = silent.New(maxSilent).Note
-	servers[1].ReadHeaderTimeout = socketTimeout
 	for i, l := range []net.Listener{secure, watchedListener{local}} {
 		go e.serve(servers[i], l)
 	}

@@ -37,6 +37,7 @@ func (a *api) probe(w http.ResponseWriter, r *http.Request) bool {
 	if !probes[r.URL.Path] {
 		return false
 	}
+	dismiss(w, r)
 	a.leaveBody(w, r)
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
