@@ -132,11 +132,11 @@ func (s *state) tried(id string, attempt int) bool {
 	return it != nil && it.Tries == attempt && it.Dead == ""
 }
 
-// surplus tells whether there is room for one more, and if not what to drop.
+// surplus tells whether no more entries wait than that, and if not what to drop.
 func (s *state) surplus(entries int, bytes int64) (id string, full bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.items) < entries && s.bytes < bytes {
+	if len(s.items) <= entries && s.bytes < bytes {
 		return "", false
 	}
 	if it := s.droppable(); it != nil {
@@ -207,12 +207,19 @@ func (s *state) forget(before time.Time) {
 			delete(s.roots, k)
 		}
 	}
-	if len(s.roots) <= maxRoots {
+	maps.DeleteFunc(s.notes, func(_ incidentKey, n note) bool { return n.used.Before(before) })
+	forgetOldest(s.roots, maxRoots, func(r root) time.Time { return r.used })
+	forgetOldest(s.notes, maxRoots, func(n note) time.Time { return n.used })
+}
+
+// forgetOldest forgets the oldest of too many.
+func forgetOldest[T any](known map[incidentKey]T, most int, used func(T) time.Time) {
+	if len(known) <= most {
 		return
 	}
-	keys := slices.SortedFunc(maps.Keys(s.roots), func(x, y incidentKey) int { return s.roots[x].used.Compare(s.roots[y].used) })
-	for _, k := range keys[:len(keys)-maxRoots] {
-		delete(s.roots, k)
+	keys := slices.SortedFunc(maps.Keys(known), func(x, y incidentKey) int { return used(known[x]).Compare(used(known[y])) })
+	for _, k := range keys[:len(keys)-most] {
+		delete(known, k)
 	}
 }
 

@@ -19,6 +19,10 @@ import (
 const (
 	// maxMessage bounds the message of one entry, in bytes.
 	maxMessage = 256 << 10
+	// maxNote bounds what is remembered of one incident, in bytes.
+	maxNote = 32 << 10
+	// maxSeen bounds how many events are remembered as told.
+	maxSeen = 1000
 	// maxTogether bounds how many entries go out in one message.
 	maxTogether = 100
 	// maxRoots bounds how many incidents are remembered, and rootLife how long
@@ -177,20 +181,53 @@ func Open(ctx context.Context, o Options) (*Box, error) {
 }
 
 // Put takes a message. When it returns nil the message is on disk.
-func (b *Box) Put(e Entry) error {
-	if err := e.check(b.opts.Now()); err != nil {
-		return err
+func (b *Box) Put(e Entry) error { return b.PutAll("", e) }
+
+// PutAll takes what is to be told of an event, all of it or nothing. When it
+// returns nil that is on disk, and the event is remembered for a while: if it is
+// put again nothing comes of it. An empty event is remembered by nobody.
+func (b *Box) PutAll(event string, entries ...Entry) error {
+	for i := range entries {
+		if err := entries[i].check(b.opts.Now()); err != nil {
+			return err
+		}
 	}
 	if b.closed() {
 		return model.Errorf(model.Busy, "cannot take the message: the outbox is closing")
 	}
-	if err := b.makeRoom(); err != nil {
+	if len(entries) == 0 || b.Seen(event) {
+		return nil
+	}
+	if err := b.makeRoom(len(entries)); err != nil {
 		return err
 	}
-	if err := b.note(record{Op: opPut, Entry: &e}); err != nil {
+	if err := b.noteAll(event, entries); err != nil {
 		return err
 	}
-	b.wake(e.Channel)
+	for _, e := range entries {
+		b.wake(e.Channel)
+	}
+	return nil
+}
+
+// noteAll writes entries, in one line if they fit into one.
+func (b *Box) noteAll(event string, entries []Entry) error {
+	size := 0
+	for _, e := range entries {
+		size += len(e.Message) + len(e.Note)
+	}
+	if len(entries) == 1 || size < maxLine/2 {
+		return b.note(record{Op: opPut, Entries: entries, Event: event})
+	}
+	for i := range entries {
+		r := record{Op: opPut, Entries: entries[i : i+1]}
+		if i == len(entries)-1 {
+			r.Event = event
+		}
+		if err := b.note(r); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -217,12 +254,12 @@ func (b *Box) tidy() {
 	}
 }
 
-// makeRoom drops what matters least until another message fits.
-func (b *Box) makeRoom() error {
+// makeRoom drops what matters least until some more messages fit.
+func (b *Box) makeRoom(more int) error {
 	b.puts.Lock()
 	defer b.puts.Unlock()
 	for {
-		id, full := b.state.surplus(b.opts.MaxEntries, b.opts.MaxBytes)
+		id, full := b.state.surplus(b.opts.MaxEntries-more, b.opts.MaxBytes)
 		switch {
 		case !full:
 			return nil

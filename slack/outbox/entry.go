@@ -61,6 +61,10 @@ type Entry struct {
 	// wait one after the other; empty for none. Only a Post may.
 	Merge string `json:"merge,omitempty"`
 
+	// Note is what its incident is remembered by from now on, until its last message
+	// is put; empty leaves that as it is. Box.Note tells it, also after a crash.
+	Note json.RawMessage `json:"note,omitempty"`
+
 	// Severity is from 0 to 3: what is dropped first when the box is full.
 	Severity int `json:"severity,omitempty"`
 
@@ -91,6 +95,8 @@ func (e *Entry) check(now time.Time) error {
 		return model.Errorf(model.Invalid, "cannot keep a %s of incident %q to be merged", e.Kind, e.Incident)
 	case len(e.Message) > maxMessage:
 		return model.Errorf(model.Invalid, "cannot keep a message of %d bytes; %d are the most", len(e.Message), maxMessage)
+	case len(e.Note) > maxNote || len(e.Note) > 0 && e.Incident == "":
+		return model.Errorf(model.Invalid, "cannot keep a note of %d bytes on incident %.40q", len(e.Note), e.Incident)
 	}
 	if e.ID == "" {
 		e.ID = uuid.NewString()

@@ -27,6 +27,8 @@ const (
 	opForget = "forget" // given up long ago
 	opRoot   = "root"   // an incident's root is TS
 	opDrops  = "drops"  // Count were dropped from Channel and not told yet
+	opNote   = "note"   // an incident is remembered by Note
+	opSeen   = "seen"   // the events With were told
 )
 
 // record is one line of the journal.
@@ -34,6 +36,8 @@ type record struct {
 	Op       string    `json:"op"`
 	ID       string    `json:"id,omitempty"`
 	Entry    *Entry    `json:"entry,omitempty"`
+	Entries  []Entry   `json:"entries,omitempty"`
+	Event    string    `json:"event,omitempty"`
 	State    *progress `json:"state,omitempty"`
 	At       time.Time `json:"at,omitzero"`
 	TS       string    `json:"ts,omitempty"`
@@ -45,6 +49,16 @@ type record struct {
 	Count    int       `json:"count,omitempty"`
 	With     []string  `json:"with,omitempty"`
 	Unlikely bool      `json:"unlikely,omitempty"`
+
+	Note json.RawMessage `json:"note,omitempty"`
+}
+
+// entries are those of a line that puts some.
+func (r *record) entries() []Entry {
+	if r.Entry != nil {
+		return []Entry{*r.Entry}
+	}
+	return r.Entries
 }
 
 // progress is how far an entry has come.
@@ -88,6 +102,7 @@ type item struct {
 	created  time.Time
 	at       int64 // where its line begins in the file, and how long it is
 	size     int
+	share    int // of size: several entries may share a line
 }
 
 // incidentKey names an incident in a channel.
@@ -109,6 +124,8 @@ type state struct {
 	pending map[incidentKey]*item
 	ranks   [severities][]*item // by severity, oldest first; some may be gone
 	roots   map[incidentKey]root
+	notes   map[incidentKey]note
+	seen    []string       // events, the newest last
 	dropped map[string]int // by channel, since it was told
 	dead    []*item        // oldest first
 	bytes   int64          // of the lines of items
@@ -118,7 +135,7 @@ type state struct {
 func newState() *state {
 	return &state{
 		items: map[string]*item{}, queues: map[string][]*item{}, pending: map[incidentKey]*item{},
-		roots: map[incidentKey]root{}, dropped: map[string]int{},
+		roots: map[incidentKey]root{}, notes: map[incidentKey]note{}, dropped: map[string]int{},
 	}
 }
 
@@ -133,7 +150,15 @@ func (s *state) apply(line []byte, at int64) {
 	defer s.mu.Unlock()
 	switch r.Op {
 	case opPut:
-		s.put(r, at, len(line))
+		entries := r.entries()
+		for i := range entries {
+			s.put(r, &entries[i], place{at, len(line), len(line) / len(entries)})
+		}
+		s.see(r.Event)
+	case opNote:
+		s.notes[incidentKey{r.Channel, r.Incident}] = note{r.Note, r.At}
+	case opSeen:
+		s.see(r.With...)
 	case opRoot:
 		s.roots[incidentKey{r.Channel, r.Incident}] = root{r.TS, r.At, r.Version}
 	case opDrops:
@@ -193,10 +218,15 @@ func (s *state) stepOne(it *item, r record) {
 	}
 }
 
-// put takes an entry, in the place of another one if the record names one.
-func (s *state) put(r record, at int64, size int) {
-	e := r.Entry
-	if e == nil || e.ID == "" || s.items[e.ID] != nil || e.Severity < 0 || e.Severity >= severities || s.stale(e) {
+// place is where an entry's line is, and how much of it is the entry's.
+type place struct {
+	at          int64
+	size, share int
+}
+
+// put takes an entry, in the place of another one if it replaces one.
+func (s *state) put(r record, e *Entry, at place) {
+	if e.ID == "" || s.items[e.ID] != nil || e.Severity < 0 || e.Severity >= severities || s.stale(e) {
 		return
 	}
 	if s.dropped[e.Channel] -= r.Count; s.dropped[e.Channel] <= 0 {
@@ -204,13 +234,14 @@ func (s *state) put(r record, at int64, size int) {
 	}
 	it := &item{
 		id: e.ID, channel: e.Channel, kind: e.Kind, incident: e.Incident, merge: e.Merge, last: e.Last, version: e.Version,
-		held: e.NotBefore, severity: e.Severity, created: e.Created, at: at, size: size,
+		held: e.NotBefore, severity: e.Severity, created: e.Created, at: at.at, size: at.size, share: at.share,
 	}
 	if r.State != nil {
 		it.progress = *r.State
 	}
 	s.items[it.id] = it
-	s.bytes += int64(size)
+	s.bytes += int64(it.share)
+	s.remember(e)
 	if it.Dead != "" {
 		s.dead = append(s.dead, it)
 		return
@@ -353,7 +384,7 @@ func (s *state) remove(it *item) {
 		s.dead = slices.DeleteFunc(s.dead, func(d *item) bool { return d == it })
 	}
 	delete(s.items, it.id)
-	s.bytes -= int64(it.size)
+	s.bytes -= int64(it.share)
 }
 
 // lines are those that would make the state what it is: roots, then entries in
@@ -391,6 +422,12 @@ func (s *state) marks() []record {
 	for k, r := range s.roots {
 		out = append(out, record{Op: opRoot, Channel: k.channel, Incident: k.incident, TS: r.ts, At: r.used, Version: r.version})
 	}
+	for k, n := range s.notes {
+		out = append(out, record{Op: opNote, Channel: k.channel, Incident: k.incident, Note: n.text, At: n.used})
+	}
+	if recent := s.seen[max(len(s.seen)-maxSeen, 0):]; len(recent) > 0 {
+		out = append(out, record{Op: opSeen, With: recent})
+	}
 	for channel, n := range s.dropped {
 		out = append(out, record{Op: opDrops, Channel: channel, Count: n})
 	}
@@ -405,7 +442,7 @@ func (s *state) whole(it *item) []byte {
 		p.Dead = err.Error()
 		e = Entry{ID: it.id, Message: json.RawMessage("null"), Created: it.created, Severity: it.severity, Incident: it.incident}
 	}
-	e.Channel, e.Kind = it.channel, it.kind
+	e.Channel, e.Kind, e.Note = it.channel, it.kind, nil             // notes have lines of their own
 	raw, _ := model.Marshal(record{Op: opPut, Entry: &e, State: &p}) // it was JSON before
 	return raw
 }
@@ -417,10 +454,14 @@ func (s *state) read(it *item) (Entry, error) {
 		return Entry{}, fmt.Errorf("cannot read a message of the outbox: %w", err)
 	}
 	var r record
-	if err := model.Unmarshal(raw, &r); err != nil || r.Entry == nil {
-		return Entry{}, model.Errorf(model.Internal, "cannot read message %s of the outbox: its line is damaged", it.id)
+	if err := model.Unmarshal(raw, &r); err == nil {
+		for _, e := range r.entries() {
+			if e.ID == it.id {
+				return e, nil
+			}
+		}
 	}
-	return *r.Entry, nil
+	return Entry{}, model.Errorf(model.Internal, "cannot read message %s of the outbox: its line is damaged", it.id)
 }
 
 // moved notes where the lines are in a new file.
@@ -430,7 +471,7 @@ func (s *state) moved(file *os.File, lines []line) {
 	s.file = file
 	s.bytes = 0
 	for i, it := range s.inOrder() {
-		it.at, it.size = lines[i].at, lines[i].size
+		it.at, it.size, it.share = lines[i].at, lines[i].size, lines[i].size
 		s.bytes += int64(it.size)
 	}
 }
