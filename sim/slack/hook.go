@@ -114,12 +114,14 @@ func (s *Server) place(h *hook, form url.Values) (m *Message, code string) {
 		return nil, ""
 	case replace:
 		original.edit(next)
-		return original, ""
+		shown := *original
+		return &shown, ""
 	}
 	next.Channel, next.TS, next.ThreadTS = h.channel, s.nextTS(), form.Get("thread_ts")
 	if form.Get("response_type") != "in_channel" {
 		next.User = h.user
 	}
-	s.messages = append(s.messages, &next)
+	kept := next
+	s.messages = append(s.messages, &kept)
 	return &next, ""
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // The types of envelopes.
@@ -99,9 +100,12 @@ func (s *Server) Click(ctx context.Context, c Click) (Reply, error) {
 	s.mu.Lock()
 	user, ok := s.user(c.User)
 	ch, _ := s.channelNamed(c.Channel)
-	m := s.visible(ch.id, c.TS, c.User)
+	var m Message
+	if seen := s.visible(ch.id, c.TS, c.User); seen != nil {
+		m = *seen
+	}
 	s.mu.Unlock()
-	if !ok || m == nil {
+	if !ok || m.TS == "" {
 		return Reply{}, fmt.Errorf("cannot click %s: there is no user %q, or no message %s that they see", c.ActionID, c.User, c.TS)
 	}
 	b, found := m.button(c.ActionID, c.BlockID)
@@ -176,12 +180,8 @@ func (s *Server) visible(channel, ts, user string) *Message {
 
 // button is a button of a message.
 type button struct {
-	ActionID string          `json:"action_id"`
-	Text     json.RawMessage `json:"text"`
-	Value    string          `json:"value"`
-	Style    string          `json:"style"`
-	Type     string          `json:"type"`
-	block    string
+	piece
+	block string
 }
 
 // button is the button of an action, in the block of an id unless that is empty.
@@ -196,29 +196,41 @@ func (m *Message) button(action, blockID string) (button, bool) {
 
 // buttons are those of a message, in its blocks and in those of its attachments.
 func (m *Message) buttons() []button {
-	type row struct {
-		BlockID   string   `json:"block_id"`
-		Elements  []button `json:"elements"`
-		Accessory button   `json:"accessory"`
-	}
-	var rows []row
-	// The layout was checked when it was posted.
-	_ = json.Unmarshal(m.Blocks, &rows)
-	var more []struct {
-		Blocks []row `json:"blocks"`
-	}
-	_ = json.Unmarshal(m.Attachments, &more)
-	for _, a := range more {
-		rows = append(rows, a.Blocks...)
-	}
 	var out []button
-	for _, r := range rows {
-		for _, b := range append(r.Elements, r.Accessory) {
-			if b.Type == "button" {
-				b.block = r.BlockID
-				out = append(out, b)
+	for _, layout := range m.layouts() {
+		for _, b := range layout.blocks {
+			parts := b.Parts
+			if b.Accessory != nil {
+				parts = append(slices.Clone(parts), *b.Accessory)
+			}
+			for _, p := range parts {
+				if p.Type == "button" {
+					out = append(out, button{p, b.BlockID})
+				}
 			}
 		}
+	}
+	return out
+}
+
+// layout is a list of blocks, in a message or in an attachment.
+type layout struct {
+	attachment
+	blocks []block
+}
+
+// layouts are those of a message: its own blocks, then its attachments.
+func (m *Message) layouts() []layout {
+	var more []attachment
+	if m.Attachments != nil {
+		// They were checked when it was posted.
+		_ = json.Unmarshal(m.Attachments, &more)
+	}
+	own, _ := parseBlocks(m.Blocks, maxBlocks)
+	out := []layout{{blocks: own}}
+	for _, a := range more {
+		blocks, _ := parseBlocks(a.Blocks, maxBlocks)
+		out = append(out, layout{a, blocks})
 	}
 	return out
 }

@@ -56,6 +56,11 @@ func (s *Server) Messages() []Message {
 	return s.copies()
 }
 
+// Ephemerals returns the messages that a user alone sees, in order.
+func (s *Server) Ephemerals(user string) []Message {
+	return slices.DeleteFunc(s.Messages(), func(m Message) bool { return m.User != user })
+}
+
 // copies are the messages, as they are now. It is called with mu held.
 func (s *Server) copies() []Message {
 	out := make([]Message, 0, len(s.messages))

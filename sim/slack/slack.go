@@ -80,7 +80,8 @@ type Server struct {
 	lastTS   int64
 	windows  map[string]window // by channel
 	link     link
-	told     []string         // what complain told
+	told     []string // what complain told
+	views    []*View
 	hooks    map[string]*hook // by the path of the response_url
 }
 
@@ -155,6 +156,8 @@ func methods() map[string]method {
 		"chat.update":           {scopes: write, answer: (*Server).update},
 		"chat.delete":           {scopes: write, answer: (*Server).remove},
 		"chat.postEphemeral":    {scopes: write, answer: (*Server).postEphemeral},
+		"views.open":            {answer: (*Server).viewsOpen},
+		"views.update":          {answer: (*Server).viewsUpdate},
 		"conversations.list":    {scopes: read, answer: (*Server).list},
 		"conversations.info":    {scopes: read, answer: (*Server).info},
 		"conversations.history": {scopes: history, answer: (*Server).history},
