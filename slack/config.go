@@ -7,6 +7,7 @@ import (
 
 	"provision-plugins/shared/model"
 	"provision-plugins/slack/route"
+	"provision-plugins/slack/silence"
 )
 
 // The plugin's params.
@@ -16,6 +17,7 @@ const (
 	paramURL     = "slack/api-url"
 	paramChannel = "slack/default-channel"
 	paramRoutes  = "slack/routes"
+	paramSilence = "slack/silences"
 	paramDir     = pluginName + "/state-dir"
 )
 
@@ -32,6 +34,8 @@ type config struct {
 	channel string
 	dir     string // of durable state
 	routes  *route.Table
+
+	silences []silence.Silence
 }
 
 // parseConfig checks the params. Its errors name the param.
@@ -62,7 +66,11 @@ func parseConfig(params model.Params) (config, error) {
 	if err != nil {
 		return c, model.Errorf(model.Invalid, "param %s: %s", paramRoutes, model.AsError(err).Text())
 	}
-	return config{token: cmp.Or(token, key), url: address, channel: texts[paramChannel], routes: routes}, nil
+	silences, err := silence.Parse(params[paramSilence])
+	if err != nil {
+		return c, model.Errorf(model.Invalid, "param %s: %s", paramSilence, model.AsError(err).Text())
+	}
+	return config{token: cmp.Or(token, key), url: address, channel: texts[paramChannel], routes: routes, silences: silences}, nil
 }
 
 // apiURL normalises the API's address. Plain http is for loopback only: the

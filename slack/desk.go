@@ -1,7 +1,10 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"hash/maphash"
 	"strings"
 	"sync"
 	"time"
@@ -11,6 +14,7 @@ import (
 	"provision-plugins/slack/notice"
 	"provision-plugins/slack/outbox"
 	"provision-plugins/slack/route"
+	"provision-plugins/slack/silence"
 )
 
 const (
@@ -27,8 +31,11 @@ const (
 	// maxDigests and maxFlaps bound what is remembered; the oldest is forgotten.
 	maxDigests = 1000
 	maxFlaps   = 10_000
-	// keptLines bounds the lines a digest keeps of each severity.
+	// keptLines and keptBytes bound the lines a digest keeps of each severity.
 	keptLines = 40
+	keptBytes = 4000
+	// digestLife is how long a digest is remembered after its end.
+	digestLife = time.Hour
 )
 
 // desk turns events into messages: it routes notices and knows what was told of
@@ -37,34 +44,40 @@ type desk struct {
 	teller *notice.Teller
 	now    func() time.Time
 
+	lanes   lanes
 	mu      sync.Mutex // guards all below
 	digests map[string]*digest
 	flaps   map[string][]time.Time
 	storms  map[string][]time.Time // new incidents, by rule and channel
 }
 
-// digest is a group of notices that one message tells.
+// digest is a group of notices that one message tells, and what that message is
+// remembered by.
 type digest struct {
 	layout.Digest
-	incident string
-	version  int64
-	last     time.Time
+	Group    string    `json:"group"`
+	Incident string    `json:"incident"`
+	Version  int64     `json:"version"`
+	Last     time.Time `json:"last"`
 }
 
 // newDesk is a desk that has told nothing.
 func newDesk() *desk {
 	return &desk{
-		teller: notice.NewTeller(), now: time.Now,
+		teller: notice.NewTeller(), now: time.Now, lanes: lanes{seed: maphash.MakeSeed()},
 		digests: map[string]*digest{}, flaps: map[string][]time.Time{}, storms: map[string][]time.Time{},
 	}
 }
 
 // place is where a desk's messages go, as it is configured.
 type place struct {
-	table   *route.Table
-	channel string // of rules without one
-	box     *outbox.Box
-	facts   func(uuid string) ([]string, model.Params, error)
+	table    *route.Table
+	channel  string // of rules without one
+	box      *outbox.Box
+	silences *silence.Book
+	buttons  bool // incidents have some: there is somebody to press them for
+	now      func() time.Time
+	facts    func(uuid string) ([]string, model.Params, error)
 }
 
 // Facts are a machine's profiles and params.
@@ -75,9 +88,15 @@ func (p *place) Facts(uuid string) ([]string, model.Params, error) {
 	return p.facts(uuid)
 }
 
-// Open tells whether an incident goes on in a rule's channel.
+// Open tells whether an incident goes on in a rule's channel. One that flapped is
+// over when nothing came for a while after its end.
 func (p *place) Open(r *route.Rule, incident string) bool {
-	return incident != "" && p.box.Open(p.channelOf(r), incident)
+	channel := p.channelOf(r)
+	if incident == "" || !p.box.Open(channel, incident) {
+		return false
+	}
+	before := p.remembered(channel, incident)
+	return before == nil || !before.Resolved || before.At.Add(flapWindow).After(p.now())
 }
 
 // channelOf is the channel of a rule.
@@ -88,25 +107,47 @@ func (p *place) channelOf(r *route.Rule) string {
 	return p.channel
 }
 
-// tell puts what is to be told of an event into the outbox.
+// tell puts what is to be told of an event into the outbox, once.
 func (d *desk) tell(p *place, e *model.Event) error {
+	id := eventID(e)
+	if p.box.Seen(id) {
+		return nil
+	}
 	n := d.teller.Tell(e)
 	if n == nil {
 		return nil
 	}
+	if n.Incident != "" {
+		defer d.lanes.take(n.Incident)()
+	}
+	_, silent := p.silences.Of(subject(n.Machine, n.Incident), d.now())
+	var all []outbox.Entry
 	for _, r := range p.table.Match(n, p) {
-		for _, entry := range d.entries(p, r, n) {
-			if err := p.box.Put(entry); err != nil {
-				return err
-			}
+		if silent {
+			all = append(all, d.edits(p, r, n)...)
+		} else {
+			all = append(all, d.entries(p, r, n)...)
 		}
 	}
-	return nil
+	return p.box.PutAll(id, all...)
+}
+
+// eventID names an event; one that the endpoint sends again has the same name.
+// An event without a time has none.
+func eventID(e *model.Event) string {
+	if e.Time.IsZero() {
+		return ""
+	}
+	sum := sha256.New()
+	for _, word := range []string{e.Time.UTC().Format(time.RFC3339Nano), e.Type, e.Action, e.Key, e.Principal} {
+		fmt.Fprintf(sum, "%d:%s", len(word), word)
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:16])
 }
 
 // entries are the messages by which a rule tells a notice.
 func (d *desk) entries(p *place, r *route.Rule, n *notice.Notice) []outbox.Entry {
-	e := outbox.Entry{Channel: p.channelOf(r), Severity: int(n.Severity), NotBefore: r.NotBefore(n, d.now())}
+	e := d.entry(p, r, n)
 	open := p.Open(r, n.Incident)
 	switch {
 	case r.Mode == route.Digest:
@@ -120,22 +161,56 @@ func (d *desk) entries(p *place, r *route.Rule, n *notice.Notice) []outbox.Entry
 	case !open && d.storm(r, e.Channel):
 		return []outbox.Entry{d.digest(r, n, e)}
 	}
-	return d.incident(r, n, e, open)
+	return d.incident(p, r, n, open)
+}
+
+// edits are what a rule tells of a machine that is silent: messages that are there
+// are edited, so that they stay true, and nothing else.
+func (d *desk) edits(p *place, r *route.Rule, n *notice.Notice) []outbox.Entry {
+	e := d.entry(p, r, n)
+	switch {
+	case r.Mode == route.Digest && d.counts(r, n, e.Channel):
+		return []outbox.Entry{d.digest(r, n, e)}
+	case r.Mode != route.Update && r.Mode != route.Thread, !p.Open(r, n.Incident):
+		return nil
+	}
+	_, root := d.root(p, r, n)
+	root.Last = n.Resolved
+	return []outbox.Entry{root}
+}
+
+// entry is what all messages by which a rule tells a notice have in common.
+func (d *desk) entry(p *place, r *route.Rule, n *notice.Notice) outbox.Entry {
+	return outbox.Entry{Channel: p.channelOf(r), Severity: int(n.Severity), NotBefore: r.NotBefore(n, d.now())}
+}
+
+// root is the message of a notice's incident as it is now.
+func (d *desk) root(p *place, r *route.Rule, n *notice.Notice) (now *layout.Incident, e outbox.Entry) {
+	before := p.remembered(p.channelOf(r), n.Incident)
+	now = layout.Told(n, r.Line(n))
+	now.Buttons, now.Changes, now.At = p.buttons, d.changes(n), d.now().UTC()
+	carry(now, before, now.At)
+	e = edited(p.channelOf(r), now)
+	e.NotBefore = r.NotBefore(n, d.now())
+	if before != nil && !p.Open(r, n.Incident) {
+		e.Kind = outbox.Post // the message of the last time stays as it is
+	}
+	return now, e
 }
 
 // incident tells a notice in the message of its incident, and in its thread.
-func (d *desk) incident(r *route.Rule, n *notice.Notice, e outbox.Entry, open bool) []outbox.Entry {
-	line := r.Line(n)
-	changes := d.changes(n)
-	e.Incident = n.Incident
-	root, reply := e, e
-	root.Kind, root.Message = outbox.Update, layout.Root(n, line, changes)
-	reply.Kind, reply.Message, reply.Last = outbox.Reply, layout.Reply(n, line), n.Resolved
+func (d *desk) incident(p *place, r *route.Rule, n *notice.Notice, open bool) []outbox.Entry {
+	now, root := d.root(p, r, n)
+	reply := d.entry(p, r, n)
+	reply.Kind, reply.Incident, reply.Last, reply.Message = outbox.Reply, n.Incident, n.Resolved, layout.Reply(n, r.Line(n))
 	switch {
-	case changes > 0, !open && n.Detail == "":
-		return []outbox.Entry{root}
+	case open && r.Mode == route.Thread && now.Acked != nil:
+		return nil
 	case open && r.Mode == route.Thread:
+		reply.Note = root.Note
 		return []outbox.Entry{reply}
+	case now.Changes > 0, now.Acked != nil, !open && n.Detail == "":
+		return []outbox.Entry{root}
 	}
 	return []outbox.Entry{root, reply}
 }
@@ -183,27 +258,55 @@ func (d *desk) digest(r *route.Rule, n *notice.Notice, e outbox.Entry) outbox.En
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.now()
-	key := e.Channel + "\x1f" + r.Group(n)
-	if r.Mode != route.Digest {
-		key += "\x1f" + n.Type + "\x1f" + n.Action + "\x1f" + n.Command
-	}
+	key := groupKey(r, n, e.Channel)
 	g := d.digests[key]
-	if g == nil || now.Sub(g.last) > r.Over() {
+	if g == nil || now.Sub(g.Last) > r.Over() {
 		if len(d.digests) >= maxDigests {
 			clear(d.digests)
 		}
-		g = &digest{incident: fmt.Sprintf("digest:%s:%d", key, now.UnixNano())}
+		g = &digest{Incident: fmt.Sprintf("digest:%x:%d", sha256.Sum256([]byte(key)), now.UnixNano()), Group: key}
 		g.Title = title(r, n)
 		d.digests[key] = g
 		if wait := now.Add(r.Wait()); r.Wait() > 0 && wait.After(e.NotBefore) {
 			e.NotBefore = wait
 		}
 	}
-	g.last = now
+	g.Last = now
 	g.count(n, r.Line(n))
-	g.version++
-	e.Kind, e.Incident, e.Version, e.Message = outbox.Update, g.incident, g.version, g.Message()
+	g.Version++
+	e.Kind, e.Incident, e.Version, e.Message = outbox.Update, g.Incident, g.Version, g.Message()
+	e.Note, _ = model.Marshal(g) // strings and numbers encode
+	e.Life = r.Over() + digestLife
 	return e
+}
+
+// groupKey names the group of a notice by a rule.
+func groupKey(r *route.Rule, n *notice.Notice, channel string) string {
+	key := channel + "\x1f" + r.Group(n)
+	if r.Mode != route.Digest {
+		key += "\x1f" + n.Type + "\x1f" + n.Action + "\x1f" + n.Command
+	}
+	return key
+}
+
+// counts tells whether a digest that goes on counts a notice.
+func (d *desk) counts(r *route.Rule, n *notice.Notice, channel string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	g := d.digests[groupKey(r, n, channel)]
+	return g != nil && d.now().Sub(g.Last) <= r.Over()
+}
+
+// recall takes up the digests that an earlier process began.
+func (d *desk) recall(box *outbox.Box) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, n := range box.Notes() {
+		var g digest
+		if model.Unmarshal(n.Note, &g) == nil && g.Group != "" && d.digests[g.Group] == nil && len(d.digests) < maxDigests {
+			d.digests[g.Group] = &g
+		}
+	}
 }
 
 // count adds a notice.
@@ -216,13 +319,22 @@ func (g *digest) count(n *notice.Notice, line string) {
 	}
 	for i := range g.Groups {
 		if c := &g.Groups[i]; c.Severity == n.Severity {
-			if c.Count++; len(c.Lines) < keptLines {
+			if c.Count++; c.Severity > notice.Info && len(c.Lines) < keptLines && room(c.Lines, line) {
 				c.Lines = append(c.Lines, line)
 			}
 			return
 		}
 	}
 	g.Groups = append(g.Groups, layout.Count{Severity: n.Severity, Count: 1, Lines: []string{line}})
+}
+
+// room tells whether another line is worth keeping: more than these are not shown.
+func room(lines []string, line string) bool {
+	size := len(line)
+	for _, l := range lines {
+		size += len(l)
+	}
+	return size < keptBytes
 }
 
 // title says what the notices of a group have in common.

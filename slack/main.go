@@ -28,7 +28,7 @@ func definition() *model.PluginProvider {
 		Version:        version,
 		PluginVersion:  model.PluginVersion,
 		HasPublish:     true,
-		OptionalParams: []string{paramToken, paramKey, paramURL, paramChannel, paramRoutes, paramDir},
+		OptionalParams: []string{paramToken, paramKey, paramURL, paramChannel, paramRoutes, paramSilence, paramDir},
 		AvailableActions: []model.AvailableAction{
 			{Provider: pluginName, Model: "plugins", Command: actionStatus},
 			{Provider: pluginName, Model: "plugins", Command: actionRetry},

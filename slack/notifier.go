@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"provision-plugins/slack/layout"
 	"provision-plugins/slack/outbox"
 	"provision-plugins/slack/poster"
+	"provision-plugins/slack/silence"
 )
 
 const (
@@ -118,7 +120,17 @@ func (n *notifier) Config(ctx context.Context, c *client.Client, params model.Pa
 	if err != nil {
 		return err
 	}
-	n.config, n.place = next, &place{table: next.routes, channel: next.channel, box: box, facts: newMachines(c).facts}
+	silences, err := silence.Open(filepath.Join(next.dir, "silences"), next.silences)
+	if silences == nil {
+		return err
+	}
+	if err != nil {
+		n.log.WarnContext(ctx, "some silences are forgotten", "cause", err)
+	}
+	n.desk.recall(box)
+	n.config, n.place = next, &place{
+		table: next.routes, channel: next.channel, box: box, silences: silences, now: n.desk.now, facts: newMachines(c).facts,
+	}
 	return nil
 }
 

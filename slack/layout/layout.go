@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"provision-plugins/shared/model"
 	"provision-plugins/slack/notice"
@@ -63,8 +62,10 @@ func cut(text string, most int) string {
 // block is one block of Block Kit.
 type block struct {
 	Type     string `json:"type"`
+	BlockID  string `json:"block_id,omitempty"`
 	Text     *text  `json:"text,omitempty"`
-	Elements []text `json:"elements,omitempty"`
+	Fields   []text `json:"fields,omitempty"`
+	Elements []any  `json:"elements,omitempty"` // texts of a context, buttons of actions
 }
 
 // text is a text object.
@@ -125,42 +126,6 @@ func Dropped(count int) json.RawMessage {
 	return Line(fmt.Sprintf(":wastebasket: %d messages were dropped: Slack did not keep up", count))
 }
 
-// color is that of a notice.
-func color(n *notice.Notice) string {
-	switch {
-	case n.Resolved:
-		return green
-	case n.Severity >= notice.Error:
-		return red
-	case n.Severity == notice.Warning:
-		return amber
-	}
-	return grey
-}
-
-// Root is the message of an incident, as its newest notice has it; line is that in
-// words. Changes tells how often it changed lately, when that is worth a word.
-func Root(n *notice.Notice, line string, changes int) json.RawMessage {
-	facts := []string{n.Severity.String()}
-	if n.Resolved {
-		facts[0] = "resolved"
-	}
-	for _, f := range []string{n.Machine, n.Command, n.Principal, n.Reason} {
-		if f != "" {
-			facts = append(facts, Escape(f))
-		}
-	}
-	if changes > 0 {
-		facts = append(facts, fmt.Sprintf("*flapping: %d changes*", changes))
-	}
-	small := []string{strings.Join(facts, " · ")}
-	if !n.Time.IsZero() {
-		small = append(small, n.Time.UTC().Format(time.DateTime)+" UTC")
-	}
-	escaped := cut(Escape(line), maxLine)
-	return encode(escaped, color(n), section(escaped), context(small...))
-}
-
 // Reply is a message of an incident's thread: what happened, and its details.
 func Reply(n *notice.Notice, line string) json.RawMessage {
 	escaped := cut(Escape(line), maxLine)
@@ -188,23 +153,23 @@ func tail(text string) string {
 // Digest counts the notices of one group.
 type Digest struct {
 	// Title says what they have in common.
-	Title string
+	Title string `json:"title,omitempty"`
 
 	// Started counts actions that began, and First is the line of the first of them;
 	// the rest is by outcome.
-	Started int
-	First   string
-	Groups  []Count
+	Started int     `json:"started,omitempty"`
+	First   string  `json:"first,omitempty"`
+	Groups  []Count `json:"groups,omitempty"`
 }
 
 // Count is what a digest has of one severity.
 type Count struct {
-	Severity notice.Severity
-	Count    int
+	Severity notice.Severity `json:"severity,omitempty"`
+	Count    int             `json:"count"`
 
 	// Lines are some of what was told, the newest last; the first alone is told
 	// where there is but one.
-	Lines []string
+	Lines []string `json:"lines,omitempty"`
 }
 
 // ended counts the notices that are not beginnings.
@@ -249,7 +214,7 @@ func (d *Digest) Message() json.RawMessage {
 	}
 	line := cut(head+" "+Escape(d.Title)+": "+strings.Join(words, ", "), maxLine)
 	blocks[0] = section(line)
-	return encode(line, color(&notice.Notice{Severity: worst, Resolved: worst == notice.Info && d.Started <= ended}), blocks...)
+	return encode(line, color(worst, worst == notice.Info && d.Started <= ended), blocks...)
 }
 
 // counted words a count.

@@ -51,14 +51,16 @@ func failed() *notice.Notice {
 
 func TestShapes(t *testing.T) {
 	n := failed()
-	golden(t, "incident", Root(n, n.Line(), 0))
-	golden(t, "flapping", Root(n, n.Line(), 7))
+	golden(t, "incident", Told(n, n.Line()).Message())
+	flapping := Told(n, n.Line())
+	flapping.Changes = 7
+	golden(t, "flapping", flapping.Message())
 	warned := failed()
 	warned.Severity, warned.Time = notice.Warning, time.Time{}
-	golden(t, "warning", Root(warned, "a template's words", 0))
+	golden(t, "warning", Told(warned, "a template's words").Message())
 	resolved := failed()
 	resolved.Severity, resolved.Resolved, resolved.Title = notice.Info, true, "rack1n07 powercycle: verified"
-	golden(t, "resolved", Root(resolved, resolved.Line(), 0))
+	golden(t, "resolved", Told(resolved, resolved.Line()).Message())
 	golden(t, "reply", Reply(n, n.Line()))
 	n.Detail = "first line\n```\nlast line of <the log>\n"
 	golden(t, "reply-with-log", Reply(n, n.Line()))
@@ -108,7 +110,7 @@ func TestCut(t *testing.T) {
 }
 
 func TestJoin(t *testing.T) {
-	lines := []json.RawMessage{Line("one"), Line("two"), Root(failed(), "x", 0), Line("three")}
+	lines := []json.RawMessage{Line("one"), Line("two"), Told(failed(), "x").Message(), Line("three")}
 	got, n := Join(lines)
 	var m poster.Message
 	if err := model.Unmarshal(got, &m); err != nil || n != 2 || m.Text != "one\ntwo" {
@@ -133,8 +135,10 @@ func FuzzMessages(f *testing.F) {
 	f.Add(strings.Repeat("&", 9000), strings.Repeat("ü\n", 20000), 0)
 	f.Fuzz(func(t *testing.T, title, detail string, changes int) {
 		n := &notice.Notice{Icon: ":x:", Title: title, Detail: detail, Machine: title, Reason: detail, Severity: notice.Error}
+		i := Told(n, n.Line())
+		i.Changes, i.Buttons, i.Key, i.Acked, i.Silenced = changes, true, "machine:u1", &Mark{By: title}, &Mark{By: detail, Reason: title}
 		d := Digest{Title: title, Started: changes, Groups: []Count{{Severity: notice.Error, Count: 50, Lines: []string{title, detail, title + detail}}}}
-		for _, message := range []json.RawMessage{Root(n, n.Line(), changes), Reply(n, title), Line(title), d.Message()} {
+		for _, message := range []json.RawMessage{i.Message(), Reply(n, title), Line(title), d.Message()} {
 			check(t, message)
 		}
 	})
@@ -155,8 +159,13 @@ func check(t *testing.T, message json.RawMessage) {
 		if b.Text != nil {
 			texts = append(texts, b.Text.Text)
 		}
+		for _, f := range b.Fields {
+			texts = append(texts, f.Text)
+		}
 		for _, e := range b.Elements {
-			texts = append(texts, e.Text)
+			if words, ok := e.(map[string]any)["text"].(string); ok { // else it is a button
+				texts = append(texts, words)
+			}
 		}
 	}
 	for i, text := range texts {

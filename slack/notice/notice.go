@@ -49,6 +49,9 @@ func ParseSeverity(text string) (Severity, error) {
 	return 0, fmt.Errorf("%q is no severity; they are %s", text, strings.Join(severityNames(), ", "))
 }
 
+// PluginTrouble begins the key of a plugin's incident; the plugin's name follows.
+const PluginTrouble = "plugin:"
+
 // Notice is what is to be told of an event. Its texts are as the event has them:
 // who writes them somewhere escapes them.
 type Notice struct {
@@ -83,10 +86,13 @@ type Notice struct {
 	Time                            time.Time
 }
 
-// maxTitle and maxDetail bound the texts, in characters.
+// maxTitle and maxDetail bound the texts and maxWord each name, in characters.
+// maxKey bounds the key of an incident, in bytes.
 const (
 	maxTitle  = 500
 	maxDetail = 16_000
+	maxWord   = 300
+	maxKey    = 200
 )
 
 // Line is the notice as one line of text.

@@ -1,6 +1,7 @@
 package notice
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -50,7 +51,20 @@ func (t *Teller) Tell(e *model.Event) *Notice {
 	}
 	n.Type, n.Action, n.Key, n.Time = e.Type, e.Action, e.Key, e.Time
 	n.Title, n.Detail = cut(oneLine(n.Title), maxTitle), cut(n.Detail, maxDetail)
+	for _, word := range []*string{&n.Type, &n.Action, &n.Key, &n.Machine, &n.Uuid, &n.Command, &n.Run, &n.Principal, &n.Reason} {
+		*word = cut(oneLine(*word), maxWord)
+	}
+	n.Incident = key(n.Incident)
 	return n
+}
+
+// key is an incident's key of a length that Slack takes for a block's id.
+func key(text string) string {
+	if len(text) <= maxKey {
+		return text
+	}
+	sum := sha256.Sum256([]byte(text))
+	return fmt.Sprintf("%s~%x", strings.ToValidUTF8(text[:100], ""), sum[:16])
 }
 
 // oneLine joins the words of a text.
@@ -174,7 +188,7 @@ func plugin(e *model.Event) *Notice {
 	} else if model.Remarshal(e.Object, &said) != nil || said.Error == "" {
 		said.Error = "see oob plugin show " + e.Key
 	}
-	return &Notice{Severity: Error, Icon: ":rotating_light:", Incident: "plugin:" + e.Key, Title: "plugin " + e.Key + ": " + said.Error}
+	return &Notice{Severity: Error, Icon: ":rotating_light:", Incident: PluginTrouble + e.Key, Title: "plugin " + e.Key + ": " + said.Error}
 }
 
 // asked tells that an action was asked for, where an endpoint sends no runs.

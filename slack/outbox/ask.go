@@ -197,17 +197,12 @@ func (b *Box) Root(channel, incident string) string {
 	return b.state.roots[incidentKey{channel, incident}].ts
 }
 
-// forget forgets incidents that were last told of before a time, and the oldest
-// of too many.
-func (s *state) forget(before time.Time) {
+// forget forgets incidents whose time is over, and the oldest of too many.
+func (s *state) forget(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for k, r := range s.roots {
-		if r.used.Before(before) {
-			delete(s.roots, k)
-		}
-	}
-	maps.DeleteFunc(s.notes, func(_ incidentKey, n note) bool { return n.used.Before(before) })
+	maps.DeleteFunc(s.roots, func(_ incidentKey, r root) bool { return r.over(now) })
+	maps.DeleteFunc(s.notes, func(_ incidentKey, n note) bool { return n.over(now) })
 	forgetOldest(s.roots, maxRoots, func(r root) time.Time { return r.used })
 	forgetOldest(s.notes, maxRoots, func(n note) time.Time { return n.used })
 }

@@ -20,13 +20,13 @@ const (
 	// maxMessage bounds the message of one entry, in bytes.
 	maxMessage = 256 << 10
 	// maxNote bounds what is remembered of one incident, in bytes.
-	maxNote = 32 << 10
+	maxNote = 64 << 10
 	// maxSeen bounds how many events are remembered as told.
 	maxSeen = 1000
 	// maxTogether bounds how many entries go out in one message.
 	maxTogether = 100
 	// maxRoots bounds how many incidents are remembered, and rootLife how long
-	// after the last message of one.
+	// after the last message of one that does not say so itself.
 	maxRoots = 20_000
 	rootLife = 30 * 24 * time.Hour
 	// rewriteAfter is how many bytes a journal grows at least between rewrites.
@@ -248,7 +248,7 @@ func (b *Box) note(r record) error {
 
 // tidy forgets what is old and rewrites the journal.
 func (b *Box) tidy() {
-	b.state.forget(b.opts.Now().Add(-rootLife))
+	b.state.forget(b.opts.Now())
 	if err := b.journal.rewrite(); err != nil {
 		b.opts.Logger.Error("the outbox keeps growing", "cause", err)
 	}

@@ -65,6 +65,9 @@ type Entry struct {
 	// is put; empty leaves that as it is. Box.Note tells it, also after a crash.
 	Note json.RawMessage `json:"note,omitempty"`
 
+	// Life is how long after it its incident is remembered; zero for 30 days.
+	Life time.Duration `json:"life,omitempty"`
+
 	// Severity is from 0 to 3: what is dropped first when the box is full.
 	Severity int `json:"severity,omitempty"`
 

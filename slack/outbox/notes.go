@@ -13,7 +13,11 @@ import (
 type note struct {
 	text json.RawMessage
 	used time.Time
+	life time.Duration
 }
+
+// over tells whether the incident is to be forgotten.
+func (n note) over(now time.Time) bool { return n.used.Add(cmp.Or(n.life, rootLife)).Before(now) }
 
 // see notes events that were told.
 func (s *state) see(events ...string) {
@@ -34,7 +38,7 @@ func (s *state) remember(e *Entry) {
 	case e.Last:
 		delete(s.notes, k)
 	case len(e.Note) > 0:
-		s.notes[k] = note{e.Note, e.Created}
+		s.notes[k] = note{e.Note, e.Created, e.Life}
 	}
 }
 

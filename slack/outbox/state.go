@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -51,6 +52,7 @@ type record struct {
 	Unlikely bool      `json:"unlikely,omitempty"`
 
 	Note json.RawMessage `json:"note,omitempty"`
+	Life time.Duration   `json:"life,omitempty"`
 }
 
 // entries are those of a line that puts some.
@@ -97,6 +99,7 @@ type item struct {
 	merge    string
 	last     bool
 	version  int64
+	life     time.Duration
 	held     time.Time
 	severity int
 	created  time.Time
@@ -113,7 +116,11 @@ type root struct {
 	ts      string
 	used    time.Time
 	version int64
+	life    time.Duration
 }
+
+// over tells whether the incident is to be forgotten.
+func (r root) over(now time.Time) bool { return r.used.Add(cmp.Or(r.life, rootLife)).Before(now) }
 
 // state is what the journal says.
 type state struct {
@@ -156,11 +163,11 @@ func (s *state) apply(line []byte, at int64) {
 		}
 		s.see(r.Event)
 	case opNote:
-		s.notes[incidentKey{r.Channel, r.Incident}] = note{r.Note, r.At}
+		s.notes[incidentKey{r.Channel, r.Incident}] = note{r.Note, r.At, r.Life}
 	case opSeen:
 		s.see(r.With...)
 	case opRoot:
-		s.roots[incidentKey{r.Channel, r.Incident}] = root{r.TS, r.At, r.Version}
+		s.roots[incidentKey{r.Channel, r.Incident}] = root{r.TS, r.At, r.Version, r.Life}
 	case opDrops:
 		s.dropped[r.Channel] = r.Count
 	default:
@@ -233,7 +240,7 @@ func (s *state) put(r record, e *Entry, at place) {
 		delete(s.dropped, e.Channel)
 	}
 	it := &item{
-		id: e.ID, channel: e.Channel, kind: e.Kind, incident: e.Incident, merge: e.Merge, last: e.Last, version: e.Version,
+		id: e.ID, channel: e.Channel, kind: e.Kind, incident: e.Incident, merge: e.Merge, last: e.Last, version: e.Version, life: e.Life,
 		held: e.NotBefore, severity: e.Severity, created: e.Created, at: at.at, size: at.size, share: at.share,
 	}
 	if r.State != nil {
@@ -326,7 +333,7 @@ func (s *state) done(it *item, r record) {
 		if it.kind == Post || was.ts == "" {
 			was.ts = r.TS
 		}
-		s.roots[k] = root{was.ts, r.At, max(was.version, it.version)}
+		s.roots[k] = root{was.ts, r.At, max(was.version, it.version), it.life}
 	}
 	if it.last {
 		delete(s.roots, incidentKey{it.channel, it.incident})
@@ -420,10 +427,10 @@ func (s *state) inOrder() []*item {
 func (s *state) marks() []record {
 	var out []record
 	for k, r := range s.roots {
-		out = append(out, record{Op: opRoot, Channel: k.channel, Incident: k.incident, TS: r.ts, At: r.used, Version: r.version})
+		out = append(out, record{Op: opRoot, Channel: k.channel, Incident: k.incident, TS: r.ts, At: r.used, Version: r.version, Life: r.life})
 	}
 	for k, n := range s.notes {
-		out = append(out, record{Op: opNote, Channel: k.channel, Incident: k.incident, Note: n.text, At: n.used})
+		out = append(out, record{Op: opNote, Channel: k.channel, Incident: k.incident, Note: n.text, At: n.used, Life: n.life})
 	}
 	if recent := s.seen[max(len(s.seen)-maxSeen, 0):]; len(recent) > 0 {
 		out = append(out, record{Op: opSeen, With: recent})
