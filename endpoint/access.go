@@ -22,6 +22,10 @@ type caller struct {
 	grant auth.Grant // what it may do; empty: nothing
 	token string     // the id of the user's token that it sent, or empty
 	renew int64      // until when tokens may be had for that one, Unix time; 0: not from a token
+
+	plugin string // the plugin object whose process it is; empty for all others
+	via    string // the principal of the plugin by which a person asks; empty for all others
+	of     string // that plugin's provider, whose type of events it may post
 }
 
 // may reports whether the caller is allowed what a request needs. All users may
@@ -96,8 +100,17 @@ func socketPeer(conn net.Conn) (caller, bool) {
 	return caller{name: "user:" + name, grant: auth.AllGrant()}, true
 }
 
-// authenticate tells who a request is from.
+// authenticate tells who a request is from: a person, if a plugin asks for one.
 func (a *api) authenticate(r *http.Request) (caller, *model.Error) {
+	who, denied := a.identify(r)
+	if denied != nil {
+		return who, denied
+	}
+	return a.inNameOf(who, r)
+}
+
+// identify tells who has sent a request.
+func (a *api) identify(r *http.Request) (caller, *model.Error) {
 	if who, ok := r.Context().Value(peerKey{}).(caller); ok {
 		if len(who.grant) == 0 {
 			return who, model.Errorf(model.Forbidden, "Access Denied: the socket is for the endpoint's own user and root, not %s", who.name)

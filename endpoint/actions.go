@@ -317,7 +317,7 @@ func (a *actions) kept(ctx context.Context, c *call, began time.Time, raw json.R
 	r := model.Run{
 		ID: newUUID(), Prefix: c.subject.prefix, Key: c.subject.id, Name: c.subject.name,
 		Command: c.command, Class: model.Read, Plugin: c.offer.plugin,
-		Principal: principal(ctx), Reason: c.control.reason,
+		Principal: principal(ctx), Via: callerOf(ctx).via, Reason: c.control.reason,
 		Params: a.shownBody(c),
 		State:  model.RunDone, Result: raw,
 		Created: began, Sent: began, Ended: time.Now(),
@@ -398,7 +398,7 @@ func (a *actions) submit(ctx context.Context, c *call) (*runs.Ticket, error) {
 	return a.runs.Submit(ctx, runs.Request{
 		Prefix: c.subject.prefix, Key: c.subject.id, Name: c.subject.name,
 		Command: c.command, Class: c.info.Class, Plugin: name,
-		Principal: principal(ctx), Reason: c.control.reason,
+		Principal: principal(ctx), Via: callerOf(ctx).via, Reason: c.control.reason,
 		Params: model.RedactParams(c.body, a.cat.secure), Digest: digest,
 		IdempotencyKey: c.idempotencyKey, AfterUnknown: c.control.afterUnknown,
 		Timeout: c.timeout,

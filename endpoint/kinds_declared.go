@@ -68,7 +68,7 @@ func checkDeclared(prefix string, r *record) error {
 func reserved() []string {
 	return []string{
 		"info", "power", "plugin_providers", "runs", "events", "logs", "system", "meta", "indexes", "objects", "audit",
-		"ws", "files", "interfaces", "unique", contentsPrefix, seenPrefix, tokensPrefix, trustPrefix,
+		"ws", "files", "interfaces", "unique", contentsPrefix, seenPrefix, tokensPrefix, trustPrefix, delegationsPrefix,
 	}
 }
 

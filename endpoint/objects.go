@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"provision-plugins/endpoint/query"
 	"provision-plugins/endpoint/runs"
 	"provision-plugins/endpoint/store"
 	"provision-plugins/shared/model"
@@ -14,11 +15,13 @@ import (
 // objects is what the API stores and reads.
 type objects struct {
 	store *store.Store
-	runs  *runs.Manager
-	cat   *catalog
-	kinds *kindSet
-	locks keyLocks
-	vault *vault
+	// indexes find objects by prefix; none for kinds of which there are few.
+	indexes map[string]*query.Index[store.Object]
+	runs    *runs.Manager
+	cat     *catalog
+	kinds   *kindSet
+	locks   keyLocks
+	vault   *vault
 	// decodings are those that params come from.
 	decodings decodedObjects
 	// ended is told of a user whose tokens are void: it is gone, or has another
@@ -272,6 +275,9 @@ func (o *objects) remove(ctx context.Context, k *kind, key string) (json.RawMess
 		return nil, err
 	}
 	if err := o.removable(k, found); err != nil {
+		return nil, err
+	}
+	if err := o.undelegate(ctx, k, found.ID); err != nil {
 		return nil, err
 	}
 	was, err := o.store.Delete(ctx, k.prefix, found.ID, found.Rev)

@@ -33,6 +33,9 @@ func (a *api) routes() []route {
 		{"DELETE /plugin_providers/{key}", a.removeProvider},
 		{"POST /plugin_providers/{key}/trust", a.trustProvider(true)},
 		{"DELETE /plugin_providers/{key}/trust", a.trustProvider(false)},
+		{"GET /plugins/{key}/delegation", a.getDelegation},
+		{"PUT /plugins/{key}/delegation", a.setDelegation},
+		{"DELETE /plugins/{key}/delegation", a.dropDelegation},
 		{"GET /runs", listed(a.listRuns)},
 		{"GET /runs/{key}", a.getRun},
 		{"POST /runs/{key}/cancel", a.cancelRun},
@@ -346,6 +349,9 @@ func (a *api) publish(ctx context.Context, e *model.Event) error {
 	}
 	if len(object) > maxPluginEvent {
 		return model.Errorf(model.Invalid, "cannot publish event: its object is larger than %d bytes", maxPluginEvent).On("events", "")
+	}
+	if who := callerOf(ctx); who.via != "" && e.Type != who.of {
+		return model.Errorf(model.Forbidden, "Access Denied: %s may post events of type %s only", who.name, who.of).On("events", "")
 	}
 	e.Object, e.Original, e.Principal = json.RawMessage(object), nil, principal(ctx)
 	if e.Time.IsZero() {

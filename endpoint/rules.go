@@ -51,6 +51,9 @@ var rules = map[string]auth.Need{
 	"DELETE /plugin_providers/{key}/trust": {Scope: "plugin_providers", Action: actTrust, Specific: "{key}"},
 	"GET /system/actions":                  {Scope: "system", Action: "actions"},
 	"GET /system/actions/{command}":        {Scope: "system", Action: "actions"},
+	"GET /plugins/{key}/delegation":        {Scope: "plugins", Action: "get", Specific: "{key}"},
+	"PUT /plugins/{key}/delegation":        auth.Everything(), // no claim of its own: who has it could pass on what it has not
+	"DELETE /plugins/{key}/delegation":     auth.Everything(),
 	"POST /system/actions/{command}":       {Scope: "system", Action: "action:{command}"},
 	"GET /meta/{prefix}/{key...}":          {Scope: "{prefix}", Action: "get", Specific: "{key}"},
 	"PATCH /meta/{prefix}/{key...}":        {Scope: "{prefix}", Action: "update", Specific: "{key}"},

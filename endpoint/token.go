@@ -104,7 +104,7 @@ func (t *tokens) who(token string) (caller, bool) {
 	defer t.mu.Unlock()
 	for name, want := range t.plugins {
 		if subtle.ConstantTimeCompare(sum[:], want.sum[:]) == 1 {
-			return caller{name: "plugin:" + name, grant: want.grant}, true
+			return caller{name: "plugin:" + name, plugin: name, grant: want.grant}, true
 		}
 	}
 	return caller{}, false

@@ -24,6 +24,8 @@ const (
 	// the length of each.
 	maxFields    = 50
 	maxFieldName = 100
+	// maxEventName bounds the name of an event in a record.
+	maxEventName = 200
 	// defaultAudit is how many records a listing has that does not say.
 	defaultAudit, maxAudit = 100, 1000
 )
@@ -46,7 +48,7 @@ func (a *api) recorded(w http.ResponseWriter, r *http.Request, who caller, denie
 		return nil
 	}
 	rec := audit.Record{
-		ID: w.Header().Get(RequestHeader), Who: who.name, Token: who.token, From: r.RemoteAddr,
+		ID: w.Header().Get(RequestHeader), Who: who.name, Via: who.via, Token: who.token, From: r.RemoteAddr,
 		Method: r.Method, Path: oneLine(r.URL.Path), Denied: denied != nil,
 	}
 	if _, local := r.Context().Value(peerKey{}).(caller); local {
@@ -64,6 +66,7 @@ func (a *api) recorded(w http.ResponseWriter, r *http.Request, who caller, denie
 		r.Body = io.NopCloser(bytes.NewReader(raw))
 		if len(raw) > 0 {
 			rec.Fields, rec.Digest = fieldsOf(raw), a.trail.Digest(raw)
+			rec.Event = eventOf(pattern, raw)
 		}
 	}
 	return a.trail.Write(r.Context(), rec)
@@ -126,6 +129,17 @@ func fieldsOf(raw []byte) []string {
 		names[i] = oneLine(strings.ToValidUTF8(name[:min(len(name), maxFieldName)], ""))
 	}
 	return names
+}
+
+// eventOf names the event that a request posts: what a plugin says that people
+// asked for, and what was decided, is in the trail by it.
+func eventOf(pattern string, raw []byte) string {
+	var e struct{ Type, Action, Key string }
+	if pattern != "POST "+apiRoot+"/events" || json.Unmarshal(raw, &e) != nil {
+		return ""
+	}
+	name := e.Type + "." + e.Action + "." + e.Key
+	return oneLine(strings.ToValidUTF8(name[:min(len(name), maxEventName)], ""))
 }
 
 // auditRoutes are those of the audit trail.

@@ -21,7 +21,7 @@ func newPluginCommand(a *app) *cobra.Command {
 		Use:   "plugin",
 		Short: "List, add, configure, upload and remove plugins, and run their actions",
 	}, newPluginAddCommand(a), newPluginSetCommand(a), newPluginRemoveCommand(a),
-		newPluginUploadCommand(a), newPluginDownloadCommand(a), newPluginTrustCommand(a), newPluginActionCommand(a), &cobra.Command{
+		newPluginUploadCommand(a), newPluginDownloadCommand(a), newPluginTrustCommand(a), newPluginDelegateCommand(a), newPluginActionCommand(a), &cobra.Command{
 			Use:     "list",
 			Aliases: []string{"ls"},
 			Short:   "List plugins, with the error of each that is not ready",

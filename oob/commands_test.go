@@ -28,7 +28,7 @@ var askingCommands = []string{
 	"machine add m1 --driver ipmi", "machine add m1 --param a/b=1", "machine list", "machine show m1",
 	"machine set m1 a/b=1", "machine set m1 --unset a/b", "machine remove m1 --yes",
 	"plugin list", "plugin show ipmi", "plugin add ipmi a/b=1", "plugin set ipmi a/b=1", "plugin remove ipmi --yes",
-	"machine set m1 --add-profile p", "plugin trust ipmi --yes", "plugin trust ipmi --revoke --yes",
+	"machine set m1 --add-profile p", "plugin trust ipmi --yes", "plugin trust ipmi --revoke --yes", "plugin delegate slack --yes", "plugin delegate slack --revoke --yes",
 	"contents list", "contents show x", "contents remove x --yes", "param list", "param show a/b",
 	"profile list", "profile show p", "profile add p a/b=1", "profile set p a/b=1", "profile remove p --yes",
 	"user list", "user add ada --role viewer", "user roles", "user roles ada", "user roles ada viewer", "user remove ada --yes",

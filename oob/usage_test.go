@@ -64,6 +64,7 @@ func TestUsage(t *testing.T) {
 		"plugin upload " + text + " --name ../x --yes":      `"../x" cannot be a plugin's name; give --name`,
 		"plugin upload " + dir + "/none --yes":              "cannot upload: open " + dir + "/none: no such file or directory",
 		"plugin trust x":                                    "plugin trust 1 plugin: x: --yes is required without a terminal",
+		"plugin delegate x":                                 "plugin delegate 1 plugin: x: --yes is required without a terminal",
 		"plugin trust x --revoke":                           "plugin trust --revoke 1 plugin: x: --yes is required without a terminal",
 		"export --format xml":                               `--format must be yaml or csv, not "xml"`,
 		"export m1 --all":                                   "name machines, or give --all or --filter, not both",

@@ -23,12 +23,14 @@ type Record struct {
 	Time   time.Time
 	ID     string // of the request, as its reply has it in X-Request-Id
 	Who    string // the principal
+	Via    string `json:",omitempty"` // the plugin by which a person asked
 	Token  string `json:",omitempty"` // the ID of the token that was used
 	From   string // the address, or "socket"
 	Method string
 	Path   string
 	Needs  []string `json:",omitempty"` // what the request had to be allowed
 	Denied bool     `json:",omitempty"` // it was not, and nothing was done
+	Event  string   `json:",omitempty"` // of an event that was posted: Type.Action.Key
 	Fields []string `json:",omitempty"`
 	Digest string   `json:",omitempty"`
 	Hash   string   // over the record and the hash before

@@ -17,6 +17,7 @@ type Request struct {
 	Class       model.Class
 	Plugin      string
 	Principal   string
+	Via         string // the plugin by which the principal asks, if any
 	Reason      string
 	// Params are the request's own params with secrets masked; Digest is a
 	// digest of the clear ones, to tell whether two requests are the same.

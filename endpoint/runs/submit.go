@@ -108,6 +108,7 @@ func (m *Manager) newRun(r *Request, id string) *model.Run {
 		Class:     r.Class,
 		Plugin:    r.Plugin,
 		Principal: r.Principal,
+		Via:       r.Via,
 		Reason:    r.Reason,
 		Params:    r.Params,
 		State:     model.RunQueued,

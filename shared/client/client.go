@@ -57,6 +57,7 @@ type Client struct {
 	base      *url.URL // of the API, ends with a slash
 	where     string   // for messages
 	token     string
+	person    string // for whom is asked; "" for the token's own
 	tls       *tls.Config
 	dial      func(ctx context.Context, network, addr string) (net.Conn, error)
 	http      *http.Client
@@ -119,6 +120,15 @@ func (c *Client) setEndpoint(o Options) error {
 // noRedirect refuses redirects: an API does not redirect, and a token must not
 // follow one.
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// For is a client that asks in the name of a person, by the id that the person
+// has where the plugin hears of it. An admin must have let the plugin do so. It
+// shares the connections, and is not closed by itself.
+func (c *Client) For(person string) *Client {
+	other := *c
+	other.person = person
+	return &other
+}
 
 // Where names the endpoint for messages: its URL, or the path of its socket.
 func (c *Client) Where() string { return c.where }

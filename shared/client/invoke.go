@@ -12,6 +12,12 @@ import (
 // RunHeader carries the id of the run in the reply to a changing action.
 const RunHeader = "X-Oob-Run"
 
+// PersonHeader names the person for whom a plugin asks.
+const PersonHeader = "X-Oob-Person"
+
+// keyHeader names a request, so that it counts once however often it is sent.
+const keyHeader = "Idempotency-Key"
+
 // ActionRequest asks for one action on one object.
 type ActionRequest struct {
 	Prefix  string // of the object, such as machines; "" for the endpoint itself
@@ -21,6 +27,9 @@ type ActionRequest struct {
 	Params  model.Params // of this request alone
 	// OverrideProtected acts on a protected machine, if the caller may.
 	OverrideProtected bool
+	// IdempotencyKey names the request; the endpoint answers a second one of its
+	// name with the run of the first.
+	IdempotencyKey string
 }
 
 // path is where the request is posted.
@@ -67,6 +76,7 @@ func (c *Client) Invoke(ctx context.Context, r ActionRequest) (*ActionReply, err
 		method: http.MethodPost,
 		path:   r.path(),
 		body:   body,
+		key:    r.IdempotencyKey,
 		read:   model.ActionOf(r.Command, nil).Class == model.Read,
 	}, &out.Result)
 	if rep == nil {

@@ -89,6 +89,7 @@ type request struct {
 	method, path string
 	body         []byte
 	content      string // type of the body; empty means JSON
+	key          string // the Idempotency-Key; empty for none
 	// read tells that executing the request changes nothing, so that a lost
 	// reply is not an unknown outcome.
 	read bool
@@ -199,6 +200,9 @@ func (c *Client) newRequest(ctx context.Context, r *request) (*http.Request, err
 		return nil, model.Errorf(model.Invalid, "cannot ask endpoint for %q: %w", r.path, err)
 	}
 	c.setHeaders(req.Header)
+	if r.key != "" {
+		req.Header.Set(keyHeader, r.key)
+	}
 	if r.body != nil {
 		req.Header.Set("Content-Type", cmp.Or(r.content, "application/json"))
 	}
@@ -210,6 +214,9 @@ func (c *Client) setHeaders(h http.Header) {
 	h.Set("Accept", "application/json")
 	if c.token != "" {
 		h.Set("Authorization", "Bearer "+c.token)
+	}
+	if c.person != "" {
+		h.Set(PersonHeader, c.person)
 	}
 }
 

@@ -35,6 +35,8 @@ type Run struct {
 	// Principal asked for the run, Reason says why (oob/reason).
 	Principal string
 	Reason    string
+	// Via is the plugin by which a person asked, empty for who asked directly.
+	Via string `json:",omitempty"`
 	// Params are the request's own params, secrets masked.
 	Params Params
 	State  RunState
