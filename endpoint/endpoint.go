@@ -14,6 +14,7 @@ import (
 	"provision-plugins/endpoint/auth"
 	"provision-plugins/endpoint/events"
 	"provision-plugins/endpoint/metrics"
+	"provision-plugins/endpoint/query"
 	"provision-plugins/endpoint/runs"
 	"provision-plugins/endpoint/secret"
 	"provision-plugins/endpoint/store"
@@ -47,6 +48,7 @@ type Endpoint struct {
 	now       func() time.Time // the wall clock, by which tokens expire
 	hashCost  auth.Cost        // of passwords
 	store     *store.Store
+	indexes   map[string]*query.Index[store.Object] // that the store keeps, by prefix
 	runs      *runs.Manager
 	hub       *events.Hub
 	cat       *catalog
@@ -113,7 +115,9 @@ func (e *Endpoint) Socket() string { return e.opts.Socket }
 // openStore takes the data directory.
 func (e *Endpoint) openStore(ctx context.Context) error {
 	var err error
-	e.store, err = store.Open(ctx, store.Options{Dir: e.opts.DataDir, Site: e.opts.Site, Logger: e.log.With("part", "store"), Written: e.count.Written, Upgrade: e.beforeUpgrade})
+	var indexes map[string]store.Index
+	e.indexes, indexes = newIndexes()
+	e.store, err = store.Open(ctx, store.Options{Dir: e.opts.DataDir, Site: e.opts.Site, Logger: e.log.With("part", "store"), Written: e.count.Written, Upgrade: e.beforeUpgrade, Indexes: indexes})
 	if err != nil {
 		return err
 	}

@@ -69,11 +69,8 @@ func (o *objects) columns(k *kind) query.Columns[store.Object] {
 // candidates are all objects of a kind, or at least those that a list can
 // select, by their keys. Those of the layers have no revision.
 func (o *objects) candidates(k *kind, l query.List) []*store.Object {
-	for _, f := range l.Filters {
-		value, exact := f.Exact()
-		if exact && (f.Field == "Key" || f.Field == k.keyField() || slices.Contains(k.unique, f.Field)) {
-			return o.one(k, f.Field+":"+value)
-		}
+	if name := o.unique(k, l); name != "" {
+		return o.one(k, name)
 	}
 	layered, stored := o.cat.objects(k.prefix), o.store.Snapshot(k.prefix)
 	if len(layered) == 0 {
@@ -85,6 +82,18 @@ func (o *objects) candidates(k *kind, l query.List) []*store.Object {
 	}
 	slices.SortStableFunc(out, func(a, b *store.Object) int { return strings.Compare(a.ID, b.ID) })
 	return out
+}
+
+// unique is the key or the unique value by which a list asks for one object; empty
+// if it asks for none.
+func (o *objects) unique(k *kind, l query.List) string {
+	for _, f := range l.Filters {
+		value, exact := f.Exact()
+		if exact && (f.Field == "Key" || f.Field == k.keyField() || slices.Contains(k.unique, f.Field)) {
+			return f.Field + ":" + value
+		}
+	}
+	return ""
 }
 
 // one is the object that a key or a unique value names, if there is one.
@@ -116,8 +125,12 @@ func (o *objects) selected(k *kind, l query.List, v view) (page []json.RawMessag
 	if err := o.knowsFields(k, l); err != nil {
 		return nil, 0, err
 	}
-	objects := o.candidates(k, l)
-	table, columns := &k.table, o.columns(k)
+	columns := o.columns(k)
+	if chosen, count, ok := o.byIndex(k, l, columns, v); ok {
+		page, err := o.pageOf(k, chosen, v, func(s *store.Object) (json.RawMessage, error) { return o.answer(k, s, v.decode) })
+		return page, count, err
+	}
+	objects, table := o.candidates(k, l), &k.table
 	answer := func(s *store.Object) (json.RawMessage, error) { return o.answer(k, s, v.decode) }
 	switch {
 	case v.aggregate && k.hasParams():
@@ -133,15 +146,31 @@ func (o *objects) selected(k *kind, l query.List, v view) (page []json.RawMessag
 		table = &query.Table[store.Object]{}
 	}
 	chosen, count := table.Select(l, objects, columns)
-	page = make([]json.RawMessage, len(chosen))
+	page, err = o.pageOf(k, chosen, v, answer)
+	return page, count, err
+}
+
+// pageOf encodes what a list has chosen.
+func (o *objects) pageOf(k *kind, chosen []*store.Object, v view, answer func(*store.Object) (json.RawMessage, error)) ([]json.RawMessage, error) {
+	page := make([]json.RawMessage, len(chosen))
 	for i, s := range chosen {
 		raw, err := answer(s)
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		page[i] = v.cut(k, raw)
 	}
-	return page, count, nil
+	return page, nil
+}
+
+// byIndex answers a list by the index of the kind; false if there is none that
+// helps, or if there is more to look at than what is stored.
+func (o *objects) byIndex(k *kind, l query.List, c query.Columns[store.Object], v view) (chosen []*store.Object, count int, ok bool) {
+	x := o.indexes[k.prefix]
+	if x == nil || v.aggregate || len(o.cat.objects(k.prefix)) > 0 || o.unique(k, l) != "" {
+		return nil, 0, false
+	}
+	return x.Select(l, c)
 }
 
 // all answers every object of a kind, as it is shown.

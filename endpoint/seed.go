@@ -17,7 +17,7 @@ func (e *Endpoint) openContent(ctx context.Context) error {
 	e.hub = events.New(events.Options{Published: e.count.Event})
 	e.publishLog()
 	e.cat = newCatalog(e.log)
-	e.objects = &objects{store: e.store, cat: e.cat, kinds: newKinds(), vault: newVault(e.master), overlay: func(any) {}}
+	e.objects = &objects{store: e.store, indexes: e.indexes, cat: e.cat, kinds: newKinds(), vault: newVault(e.master), overlay: func(any) {}}
 	e.objects.recall()
 	base, err := bundles.Base()
 	if err != nil {

@@ -24,21 +24,23 @@ type operator struct {
 	// does not, objects without the field too.
 	not  bool
 	make func(arguments string) (test, error)
+	// reach tells where in an index it is that the test selects; nil: not to be told.
+	reach reaching
 }
 
 // operators are those of the reference.
 var operators = []operator{
-	{name: "Eq", make: equal},
-	{name: "Ne", not: true, make: equal},
-	{name: "Lt", make: ordered(func(order int) bool { return order < 0 })},
-	{name: "Lte", make: ordered(func(order int) bool { return order <= 0 })},
-	{name: "Gt", make: ordered(func(order int) bool { return order > 0 })},
-	{name: "Gte", make: ordered(func(order int) bool { return order >= 0 })},
-	{name: "Re", make: expression},
-	{name: "In", make: oneOf},
-	{name: "Nin", not: true, make: oneOf},
-	{name: "Between", make: between},
-	{name: "Except", not: true, make: between},
+	{name: "Eq", make: equal, reach: reachEqual},
+	{name: "Ne", not: true, make: equal, reach: reachEqual},
+	{name: "Lt", make: ordered(func(order int) bool { return order < 0 }), reach: reachOrdered(true, false)},
+	{name: "Lte", make: ordered(func(order int) bool { return order <= 0 }), reach: reachOrdered(true, true)},
+	{name: "Gt", make: ordered(func(order int) bool { return order > 0 }), reach: reachOrdered(false, false)},
+	{name: "Gte", make: ordered(func(order int) bool { return order >= 0 }), reach: reachOrdered(false, true)},
+	{name: "Re", make: expression, reach: reachExpression},
+	{name: "In", make: oneOf, reach: reachOneOf},
+	{name: "Nin", not: true, make: oneOf, reach: reachOneOf},
+	{name: "Between", make: between, reach: reachBetween},
+	{name: "Except", not: true, make: between, reach: reachBetween},
 }
 
 // equal selects one value. The empty text is also that of a field without a
@@ -129,6 +131,7 @@ type Filter struct {
 	text  string
 	not   bool
 	test  test
+	reach *reach // nil: not to be told
 }
 
 // newFilter reads a filter: Field=value or Field=Operator(values). A value that
@@ -148,6 +151,7 @@ func newFilter(field, given string) (Filter, error) {
 	if f.test, err = op.make(arguments); err != nil {
 		return f, model.Errorf(model.Invalid, "cannot filter by %.80s=%s(...): %w", field, op.name, err)
 	}
+	f.reach = op.reach(arguments)
 	return f, nil
 }
 

@@ -58,7 +58,7 @@ func valueOf(raw []byte) value {
 
 // compare orders two values: absent, truths, numbers, texts, lists.
 func compare(a, b value) int {
-	if c := cmp.Compare(rank(a), rank(b)); c != 0 {
+	if c := cmp.Compare(ranks[a.form], ranks[b.form]); c != 0 {
 		return c
 	}
 	if a.form == number {
@@ -67,10 +67,8 @@ func compare(a, b value) int {
 	return strings.Compare(a.text, b.text)
 }
 
-// rank is the place of a value's form in the order.
-func rank(v value) int {
-	return [...]int{absent: 0, truth: 1, number: 2, text: 3, list: 4}[v.form]
-}
+// ranks are the places of the forms in the order.
+var ranks = [...]int{absent: 0, truth: 1, number: 2, text: 3, list: 4}
 
 // operand is what a caller compares with: a text that may be a number or an
 // address.

@@ -89,6 +89,6 @@ func (s *Store) startCompact(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.view = newView()
+	s.view = newView(s.opts.Indexes)
 	return s.startLoaded(ctx)
 }

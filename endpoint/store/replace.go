@@ -67,6 +67,7 @@ func Replace(ctx context.Context, o Options, fill func(context.Context, *Store) 
 
 // fillNew makes a store, has it filled, and makes all of it durable.
 func fillNew(ctx context.Context, o Options, fill func(context.Context, *Store) error) error {
+	o.Indexes = nil // they are those of the store that is open
 	s, err := Open(ctx, o)
 	if err != nil {
 		return err

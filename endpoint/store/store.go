@@ -36,6 +36,8 @@ type Options struct {
 	Space func(dir string) (Space, error)
 	// Written is told how long each write took that succeeded; default: nobody is.
 	Written func(took time.Duration)
+	// Indexes are kept in step with the objects of their prefixes.
+	Indexes map[string]Index
 	// Upgrade is called, if it is not nil, before a store of an earlier layout is
 	// brought to the present one, with that layout's version: to keep a snapshot. An
 	// error leaves the store as it is.
@@ -100,7 +102,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		log:    o.Logger,
 		lock:   lock,
 		dog:    newWatchdog(),
-		view:   newView(),
+		view:   newView(o.Indexes),
 		closed: make(chan struct{}),
 	}
 	for id := range s.groups {

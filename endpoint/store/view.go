@@ -33,12 +33,27 @@ type table struct {
 
 // view is every object in memory: no read ever touches the disk.
 type view struct {
-	mu     sync.RWMutex // guards tables
-	tables map[string]*table
+	indexes map[string]Index // by prefix
+	mu      sync.RWMutex     // guards tables
+	tables  map[string]*table
 }
 
-// newView returns an empty view.
-func newView() *view { return &view{tables: map[string]*table{}} }
+// Index finds the objects of a prefix by more than their names. It is told of what
+// the view has, one change at a time, before the write that made it returns; it may
+// be asked at any time.
+type Index interface {
+	// Load has these objects, and no others, be in the index.
+	Load(objects []*Object)
+	// Put has an object be in it, in the place of the one with its ID.
+	Put(o *Object)
+	// Remove has the object with an ID not be in it any more.
+	Remove(id string)
+}
+
+// newView returns an empty view that keeps indexes in step.
+func newView(indexes map[string]Index) *view {
+	return &view{indexes: indexes, tables: map[string]*table{}}
+}
 
 // table returns the table of a prefix, made if need be. The caller holds mu for
 // writing.
@@ -91,12 +106,18 @@ func (v *view) snapshot(prefix string) []*Object {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if t.objects == nil {
-		t.objects = make([]*Object, len(t.order))
-		for i, it := range t.order {
-			t.objects[i] = &it.Object
-		}
+		t.objects = t.list()
 	}
 	return t.objects
+}
+
+// list is every object by its ID, not copied.
+func (t *table) list() []*Object {
+	out := make([]*Object, len(t.order))
+	for i, it := range t.order {
+		out[i] = &it.Object
+	}
+	return out
 }
 
 // all returns every item, in no order.
@@ -138,6 +159,9 @@ func (v *view) load(items []*item) {
 	for _, t := range v.tables {
 		slices.SortFunc(t.order, func(a, b *item) int { return cmp.Compare(a.ID, b.ID) })
 	}
+	for prefix, x := range v.indexes {
+		x.Load(v.table(prefix).list())
+	}
 }
 
 // put applies a committed write if it is newer than what the view has.
@@ -159,6 +183,9 @@ func (v *view) put(it *item) bool {
 	t.byID[it.ID] = it
 	t.objects = nil
 	t.enter(it)
+	if x := v.indexes[it.Prefix]; x != nil {
+		x.Put(&it.Object)
+	}
 	return true
 }
 
@@ -180,6 +207,9 @@ func (v *view) remove(prefix, id string, rev uint64) bool {
 	t.objects = nil
 	if at, found := slices.BinarySearchFunc(t.order, id, compareID); found {
 		t.order = slices.Delete(t.order, at, at+1)
+	}
+	if x := v.indexes[prefix]; x != nil {
+		x.Remove(id)
 	}
 	return true
 }
