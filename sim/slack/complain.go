@@ -16,3 +16,13 @@ func (s *Server) Complaints() []string {
 func (s *Server) complain(format string, a ...any) {
 	s.told = append(s.told, fmt.Sprintf(format, a...))
 }
+
+// twice complains of a message whose client_msg_id another of its channel has. It
+// is called with mu held.
+func (s *Server) twice(m *Message) {
+	id := m.Channel + " " + m.ClientMsgID
+	if m.ClientMsgID != "" && s.clientIDs[id] {
+		s.complain("client_msg_id %s was posted again in %s", m.ClientMsgID, m.Channel)
+	}
+	s.clientIDs[id] = true
+}

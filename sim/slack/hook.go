@@ -30,7 +30,7 @@ func (s *Server) newHook(h hook) *hook {
 	defer s.mu.Unlock()
 	s.seq++
 	name := fmt.Sprintf("h%d", s.seq)
-	h.url, h.trigger, h.born = "http://"+s.listen.Addr().String()+"/actions/"+name, "trigger-"+name, s.opts.Now()
+	h.url, h.trigger, h.born = "http://"+s.addr+"/actions/"+name, "trigger-"+name, s.opts.Now()
 	s.hooks[name] = &h
 	return &h
 }
@@ -45,18 +45,21 @@ func (s *Server) serveHook(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.calls["response_url"]++
 	s.mu.Unlock()
-	if f, faulty := s.nextFault("response_url"); faulty {
-		if f.Posted {
-			s.respond(r.PathValue("hook"), form)
+	do := func() map[string]any {
+		if code := s.respond(r.PathValue("hook"), form); code != "" {
+			return refuse(code)
 		}
-		f.answer(w)
+		return map[string]any{"ok": true}
+	}
+	if f, faulty := s.nextFault("response_url"); faulty {
+		s.meet(w, r, f, do)
 		return
 	}
-	if code := s.respond(r.PathValue("hook"), form); code != "" {
-		answerWith(w, http.StatusNotFound, refuse(code))
-		return
+	body, status := do(), http.StatusOK
+	if body["ok"] != true {
+		status = http.StatusNotFound
 	}
-	answer(w, map[string]any{"ok": true})
+	answerWith(w, status, body)
 }
 
 // respond does what an answer to an interaction asks for; code is its refusal.

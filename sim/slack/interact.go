@@ -20,6 +20,7 @@ const (
 	appID   = "A1"
 	teamID  = "T1"
 	botUser = "U0BOT"
+	botName = "oob"
 	botID   = "B0BOT"
 )
 
@@ -77,16 +78,16 @@ func (s *Server) Slash(ctx context.Context, c SlashCommand) (Reply, error) {
 	if !ok || !found {
 		return Reply{}, fmt.Errorf("cannot type %s: there is no user %q or no channel %q", c.Command, c.User, c.Channel)
 	}
-	h := s.newHook(hook{channel: ch.id, user: user.ID})
+	h := s.newHook(hook{channel: ch.ID, user: user.ID})
 	e := &Envelope{Type: typeSlash, answers: true}
 	seen, err := s.dispatch(ctx, e, map[string]any{
 		"token": "sim", "team_id": teamID, "team_domain": "sim", "is_enterprise_install": "false", "api_app_id": appID,
-		"channel_id": ch.id, "channel_name": ch.label(), "user_id": user.ID, "user_name": user.Name,
+		"channel_id": ch.ID, "channel_name": ch.label(), "user_id": user.ID, "user_name": user.Name,
 		"command": c.Command, "text": c.Text, "response_url": h.url, "trigger_id": h.trigger,
 	})
 	r := Reply{Envelope: e.ID, Error: seen}
 	if err != nil || seen != "" {
-		s.tell(ch.id, user.ID, c.Command+" failed: the app did not respond ("+seen+")")
+		s.tell(ch.ID, user.ID, c.Command+" failed: the app did not respond ("+seen+")")
 		return r, err
 	}
 	r.Payload = s.answerOf(e)
@@ -101,7 +102,7 @@ func (s *Server) Click(ctx context.Context, c Click) (Reply, error) {
 	user, ok := s.user(c.User)
 	ch, _ := s.channelNamed(c.Channel)
 	var m Message
-	if seen := s.visible(ch.id, c.TS, c.User); seen != nil {
+	if seen := s.visible(ch.ID, c.TS, c.User); seen != nil {
 		m = *seen
 	}
 	s.mu.Unlock()
@@ -112,7 +113,7 @@ func (s *Server) Click(ctx context.Context, c Click) (Reply, error) {
 	if !found {
 		return Reply{}, fmt.Errorf("cannot click: message %s has no button %q", c.TS, c.ActionID)
 	}
-	h := s.newHook(hook{channel: ch.id, user: user.ID, message: m.TS})
+	h := s.newHook(hook{channel: ch.ID, user: user.ID, message: m.TS})
 	e := &Envelope{Type: typeInteract}
 	action := map[string]any{
 		"type": "button", "action_id": b.ActionID, "block_id": b.block, "text": b.Text,
@@ -123,15 +124,15 @@ func (s *Server) Click(ctx context.Context, c Click) (Reply, error) {
 	}
 	payload := s.interaction("block_actions", user, h)
 	payload["actions"], payload["response_url"] = []any{action}, h.url
-	payload["channel"] = map[string]any{"id": ch.id, "name": ch.label()}
-	payload["container"] = map[string]any{"type": "message", "message_ts": m.TS, "channel_id": ch.id, "is_ephemeral": m.User != ""}
+	payload["channel"] = map[string]any{"id": ch.ID, "name": ch.label()}
+	payload["container"] = map[string]any{"type": "message", "message_ts": m.TS, "channel_id": ch.ID, "is_ephemeral": m.User != ""}
 	payload["state"] = map[string]any{"values": map[string]any{}}
 	if m.User == "" {
 		payload["message"] = m.object(false)
 	}
 	seen, err := s.dispatch(ctx, e, payload)
 	if seen != "" {
-		s.tell(ch.id, user.ID, "The app did not respond to the button ("+seen+")")
+		s.tell(ch.ID, user.ID, "The app did not respond to the button ("+seen+")")
 	}
 	return Reply{Envelope: e.ID, Error: seen, Payload: s.answerOf(e)}, err
 }

@@ -1,13 +1,12 @@
 package slack
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
+	"strings"
 )
 
 // maxText is where Slack cuts a text, in characters.
@@ -33,8 +32,17 @@ type Message struct {
 	Blocks      json.RawMessage `json:",omitempty"`
 	Attachments json.RawMessage `json:",omitempty"`
 
+	// Broadcast tells that a reply is shown in the channel too.
+	Broadcast bool `json:",omitempty"`
+
 	// Metadata is what the client tied to it.
 	Metadata json.RawMessage `json:",omitempty"`
+
+	// Files are those it shares.
+	Files []File `json:",omitempty"`
+
+	// Reactions are the names of the app's, without colons.
+	Reactions []string `json:",omitempty"`
 
 	// Edits counts its edits.
 	Edits int `json:",omitempty"`
@@ -118,10 +126,30 @@ func content(form url.Values) (m Message, code string) {
 	if runes := []rune(m.Text); len(runes) > maxText {
 		m.Text = string(runes[:maxText])
 	}
-	if m.Metadata != nil && !json.Valid(m.Metadata) {
-		return m, "invalid_metadata_format"
+	if code := checkMetadata(m.Metadata); code != "" {
+		return m, code
 	}
 	return m, checkLayout(m.Blocks, m.Attachments)
+}
+
+// checkMetadata returns Slack's refusal of a message's metadata, empty if it is
+// good or there is none.
+func checkMetadata(raw json.RawMessage) (code string) {
+	var m struct {
+		Type    *string                     `json:"event_type"`
+		Payload *map[string]json.RawMessage `json:"event_payload"`
+	}
+	switch {
+	case raw == nil:
+		return ""
+	case json.Unmarshal(raw, &m) != nil:
+		return "invalid_metadata_format"
+	case (m.Type == nil || *m.Type == "") && m.Payload == nil:
+		return "" // as slack-go writes that there is none
+	case m.Type == nil || *m.Type == "" || m.Payload == nil:
+		return "invalid_metadata_schema"
+	}
+	return ""
 }
 
 // changedNow wakes those who wait. It is called with mu held.
@@ -142,22 +170,28 @@ func (s *Server) find(channel, ts string) *Message {
 
 // postMessage keeps a message.
 func (s *Server) postMessage(form url.Values) map[string]any {
-	return s.keep(form, func(m *Message) string {
+	return s.keep(form, func(m *Message, _ Channel) string {
 		m.ThreadTS = form.Get("thread_ts")
 		if root := s.find(m.Channel, m.ThreadTS); m.ThreadTS != "" && root == nil {
 			return "thread_not_found"
 		}
+		m.Broadcast = m.ThreadTS != "" && yes(form, "reply_broadcast")
+		s.twice(m)
 		return ""
 	})
 }
 
 // postEphemeral keeps a message that one user sees.
 func (s *Server) postEphemeral(form url.Values) map[string]any {
-	body := s.keep(form, func(m *Message) string {
-		if m.User = form.Get("user"); m.User == "" {
+	body := s.keep(form, func(m *Message, c Channel) string {
+		u, ok := s.user(form.Get("user"))
+		switch {
+		case !ok:
 			return "user_not_found"
+		case !c.has(u.ID):
+			return "user_not_in_channel"
 		}
-		m.ThreadTS = form.Get("thread_ts")
+		m.User, m.ThreadTS = u.ID, form.Get("thread_ts")
 		return ""
 	})
 	if body["ok"] == true {
@@ -167,25 +201,25 @@ func (s *Server) postEphemeral(form url.Values) map[string]any {
 }
 
 // keep keeps the message of a call, unless check refuses it.
-func (s *Server) keep(form url.Values, check func(m *Message) (code string)) map[string]any {
-	id := s.channelOf(form)
-	if id == "" {
-		return refuse("channel_not_found")
+func (s *Server) keep(form url.Values, check func(m *Message, c Channel) (code string)) map[string]any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, code := s.writable(form)
+	if code != "" {
+		return refuse(code)
 	}
 	m, code := content(form)
 	if code != "" {
 		return refuse(code)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m.Channel = id
-	if code := check(&m); code != "" {
+	m.Channel = c.ID
+	if code := check(&m, c); code != "" {
 		return refuse(code)
 	}
 	m.TS = s.nextTS()
 	s.messages = append(s.messages, &m)
 	s.changedNow()
-	return map[string]any{"ok": true, "channel": id, "ts": m.TS, "message": m.object(true)}
+	return map[string]any{"ok": true, "channel": c.ID, "ts": m.TS, "message": m.object(true)}
 }
 
 // nextTS is a timestamp no message has. It is called with mu held.
@@ -199,23 +233,28 @@ func (s *Server) nextTS() string {
 
 // update edits a message.
 func (s *Server) update(form url.Values) map[string]any {
-	id := s.channelOf(form)
-	if id == "" {
-		return refuse("channel_not_found")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, code := s.channelOf(form)
+	if code != "" {
+		return refuse(code)
 	}
 	next, code := content(form)
 	if code != "" {
 		return refuse(code)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m := s.find(id, form.Get("ts"))
-	if m == nil {
+	m := s.find(c.ID, form.Get("ts"))
+	switch {
+	case m == nil:
 		return refuse("message_not_found")
+	case c.Archived:
+		return refuse("is_archived")
+	case m.Author != "":
+		return refuse("cant_update_message")
 	}
 	m.edit(next)
 	s.changedNow()
-	return map[string]any{"ok": true, "channel": id, "ts": m.TS, "text": m.Text}
+	return map[string]any{"ok": true, "channel": c.ID, "ts": m.TS, "text": m.Text}
 }
 
 // edit has a message say what next says.
@@ -234,30 +273,77 @@ func (s *Server) forget(m *Message) {
 
 // remove deletes a message.
 func (s *Server) remove(form url.Values) map[string]any {
-	id := s.channelOf(form)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := s.find(id, form.Get("ts"))
+	c, code := s.channelOf(form)
+	if code != "" {
+		return refuse(code)
+	}
+	m := s.find(c.ID, form.Get("ts"))
 	if m == nil {
 		return refuse("message_not_found")
 	}
 	s.forget(m)
 	s.changedNow()
-	return map[string]any{"ok": true, "channel": id, "ts": m.TS}
+	return map[string]any{"ok": true, "channel": c.ID, "ts": m.TS}
 }
 
-// history lists the messages of a channel that are in no thread, newest first.
+// react adds a reaction of the app's to a message.
+func (s *Server) react(form url.Values) map[string]any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, code := s.channelOf(form)
+	if code != "" {
+		return refuse(code)
+	}
+	m, name := s.find(c.ID, form.Get("timestamp")), form.Get("name")
+	switch {
+	case m == nil:
+		return refuse("message_not_found")
+	case name == "" || strings.ContainsAny(name, ": "):
+		return refuse("invalid_name")
+	case slices.Contains(m.Reactions, name):
+		return refuse("already_reacted")
+	}
+	// The slice may be shared with a copy that was given out.
+	m.Reactions = append(slices.Clone(m.Reactions), name)
+	s.changedNow()
+	return map[string]any{"ok": true}
+}
+
+// permalink tells the address of a message.
+func (s *Server) permalink(form url.Values) map[string]any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, code := s.channelOf(form)
+	m := s.find(c.ID, form.Get("message_ts"))
+	switch {
+	case code != "":
+		return refuse(code)
+	case m == nil:
+		return refuse("message_not_found")
+	}
+	at := "http://" + s.addr + "/archives/" + c.ID + "/p" + strings.ReplaceAll(m.TS, ".", "")
+	return map[string]any{"ok": true, "channel": c.ID, "permalink": at}
+}
+
+// history lists the messages of a channel that are in no thread, and the replies
+// that were shown there too, newest first.
 func (s *Server) history(form url.Values) map[string]any {
-	return s.page(form, true, func(m *Message) bool { return m.ThreadTS == "" || m.ThreadTS == m.TS })
+	return s.page(form, true, func(m *Message) bool { return m.ThreadTS == "" || m.ThreadTS == m.TS || m.Broadcast })
 }
 
 // replies lists a thread, its root first.
 func (s *Server) replies(form url.Values) map[string]any {
-	root, id := form.Get("ts"), s.channelOf(form)
+	root := form.Get("ts")
 	s.mu.Lock()
-	there := s.find(id, root) != nil
+	c, code := s.readable(form)
+	there := s.find(c.ID, root) != nil
 	s.mu.Unlock()
-	if !there {
+	switch {
+	case code != "":
+		return refuse(code)
+	case !there:
 		return refuse("thread_not_found")
 	}
 	return s.page(form, false, func(m *Message) bool { return m.ThreadTS == root || m.TS == root })
@@ -266,35 +352,28 @@ func (s *Server) replies(form url.Values) map[string]any {
 // page answers with some of the messages that match, between oldest and latest,
 // from where the cursor points.
 func (s *Server) page(form url.Values, newestFirst bool, match func(m *Message) bool) map[string]any {
-	id := s.channelOf(form)
-	if id == "" {
-		return refuse("channel_not_found")
-	}
 	oldest, latest, inclusive := form.Get("oldest"), form.Get("latest"), yes(form, "inclusive")
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	found := []*Message{}
+	c, code := s.readable(form)
+	if code != "" {
+		return refuse(code)
+	}
+	metadata := yes(form, "include_all_metadata") && s.may("metadata.message:read")
+	found := []any{}
 	for _, m := range s.messages {
 		inside := (oldest == "" || m.TS > oldest || inclusive && m.TS == oldest) && (latest == "" || m.TS < latest || inclusive && m.TS == latest)
-		if m.Channel == id && m.User == "" && inside && match(m) {
-			found = append(found, m)
+		if m.Channel == c.ID && m.User == "" && inside && match(m) {
+			found = append(found, m.object(metadata))
 		}
 	}
 	if newestFirst {
 		slices.Reverse(found)
 	}
-	limit, _ := strconv.Atoi(cmp.Or(form.Get("limit"), "100"))
-	from, _ := strconv.Atoi(form.Get("cursor")) // a cursor that is none is the first
-	from = min(max(from, 0), len(found))
-	to := min(from+min(max(limit, 1), 999), len(found))
-	out, next := []any{}, ""
-	for _, m := range found[from:to] {
-		out = append(out, m.object(yes(form, "include_all_metadata")))
-	}
-	if to < len(found) {
-		next = strconv.Itoa(to)
-	}
-	return map[string]any{"ok": true, "messages": out, "has_more": next != "", "response_metadata": map[string]any{"next_cursor": next}}
+	body := listed(form, "messages", found)
+	_, _, next := part(form, len(found))
+	body["has_more"] = next != ""
+	return body
 }
 
 // object is a message as the API tells it.
@@ -307,6 +386,13 @@ func (m *Message) object(metadata bool) map[string]any {
 	}
 	if metadata && m.Metadata != nil {
 		out["metadata"] = m.Metadata
+	}
+	if len(m.Files) > 0 {
+		files := []any{}
+		for _, f := range m.Files {
+			files = append(files, f.object())
+		}
+		out["subtype"], out["files"] = "file_share", files
 	}
 	if m.ThreadTS != "" {
 		out["thread_ts"] = m.ThreadTS

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -57,36 +58,47 @@ type Options struct {
 	// them; 0 means any number.
 	RateLimit int
 
+	// PostsPerMinute is how many messages the workspace takes in a minute; 0 means
+	// any number.
+	PostsPerMinute int
+
+	// PerMinute is how often a method may be called in a minute; one that is not
+	// there may be called any number of times.
+	PerMinute map[string]int
+
 	// Now is the clock that message timestamps come from; time.Now by default.
 	Now func() time.Time
 }
 
 // Server is a running workspace.
 type Server struct {
-	opts   Options
-	listen net.Listener
-	http   *http.Server
-	served chan struct{} // closed when the server's goroutine has ended
-
+	opts Options
+	addr string
 	work sync.WaitGroup // what serves the app's sockets
 
-	mu       sync.Mutex // guards what follows
-	channels []channel
-	messages []*Message
-	calls    map[string]int
-	faults   map[string][]Fault // by method
-	changed  chan struct{}      // closed and replaced at every change
-	seq      int
-	lastTS   int64
-	windows  map[string]window // by channel
-	link     link
-	told     []string // what complain told
-	views    []*View
-	hooks    map[string]*hook // by the path of the response_url
+	mu         sync.Mutex // guards what follows
+	running    *running   // nil while it is down
+	channels   []Channel
+	anyChannel bool // every id is a channel
+	messages   []*Message
+	calls      map[string]int
+	faults     map[string][]Fault // by method
+	changed    chan struct{}      // closed and replaced at every change
+	seq        int
+	lastTS     int64
+	switched   map[string]Fault // by method
+	decide     func(method string, n int) (Fault, bool)
+	windows    map[string]window    // by what is counted
+	rests      map[string]time.Time // when what was told to wait may call again
+	flights    map[string]*flight   // by channel; the call that is under way
+	overlaps   map[string]int       // by channel
+	link       link
+	told       []string // what complain told
+	views      []*View
+	files      []*File
+	clientIDs  map[string]bool  // by channel and client_msg_id
+	hooks      map[string]*hook // by the path of the response_url
 }
-
-// channel is a conversation.
-type channel struct{ id, name string }
 
 // New starts a workspace.
 func New(o Options) (*Server, error) {
@@ -101,68 +113,69 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("cannot simulate Slack: %w", err)
 	}
 	s := &Server{
-		opts: o, listen: l, served: make(chan struct{}), calls: map[string]int{}, faults: map[string][]Fault{},
-		changed: make(chan struct{}), windows: map[string]window{}, link: newLink(), hooks: map[string]*hook{},
+		opts: o, addr: l.Addr().String(), anyChannel: len(o.Channels) == 0, link: newLink(), changed: make(chan struct{}),
+		calls: map[string]int{}, faults: map[string][]Fault{}, switched: map[string]Fault{}, windows: map[string]window{},
+		rests: map[string]time.Time{}, flights: map[string]*flight{}, overlaps: map[string]int{},
+		clientIDs: map[string]bool{}, hooks: map[string]*hook{},
 	}
 	for _, text := range o.Channels {
 		id, name, _ := strings.Cut(text, "=")
-		s.channels = append(s.channels, channel{id, name})
+		s.channels = append(s.channels, Channel{ID: id, Name: name})
 	}
+	s.start(l)
+	return s, nil
+}
+
+// running is what serves HTTP.
+type running struct {
+	http *http.Server
+	done chan struct{} // closed when its goroutine has ended
+}
+
+// start serves on a listener.
+func (s *Server) start(l net.Listener) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/api/{method}", s.serve)
 	mux.HandleFunc("GET /link/", s.serveSocket)
 	mux.HandleFunc("POST /actions/{hook}", s.serveHook)
-	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	mux.HandleFunc("POST /upload/{file}", s.serveUpload)
+	r := &running{http: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}, done: make(chan struct{})}
+	s.mu.Lock()
+	s.running = r
+	s.mu.Unlock()
 	go func() {
-		defer close(s.served)
+		defer close(r.done)
 		// The server ends by Close; its error then says only that.
-		_ = s.http.Serve(l)
+		_ = r.http.Serve(l)
 	}()
-	return s, nil
+}
+
+// stop ends what start began.
+func (s *Server) stop() error {
+	s.mu.Lock()
+	r := s.running
+	s.running = nil
+	s.mu.Unlock()
+	if r == nil {
+		return nil
+	}
+	err := r.http.Close()
+	<-r.done
+	return err
 }
 
 // URL is the API's address, with the final slash that clients want.
-func (s *Server) URL() string { return "http://" + s.listen.Addr().String() + "/api/" }
+func (s *Server) URL() string { return "http://" + s.addr + "/api/" }
 
 // Close stops the workspace and closes the app's sockets.
 func (s *Server) Close() error {
-	err := s.http.Close()
-	<-s.served
+	err := s.stop()
 	s.mu.Lock()
 	s.link.ended = true
 	s.mu.Unlock()
 	s.Drop()
 	s.work.Wait()
 	return err
-}
-
-// method is one method of the API. Its answer is the body of a success, or what
-// refuse makes.
-type method struct {
-	scopes []string // one of them is needed
-	answer func(s *Server, form url.Values) map[string]any
-	app    bool // it takes the app's token, not the bot's
-}
-
-// methods are those that are served.
-func methods() map[string]method {
-	read := []string{"channels:read", "groups:read"}
-	history := []string{"channels:history", "groups:history"}
-	write := []string{"chat:write", "chat:write.public"}
-	return map[string]method{
-		"apps.connections.open": {scopes: []string{"connections:write"}, answer: (*Server).openConnection, app: true},
-		"auth.test":             {answer: (*Server).authTest},
-		"chat.postMessage":      {scopes: write, answer: (*Server).postMessage},
-		"chat.update":           {scopes: write, answer: (*Server).update},
-		"chat.delete":           {scopes: write, answer: (*Server).remove},
-		"chat.postEphemeral":    {scopes: write, answer: (*Server).postEphemeral},
-		"views.open":            {answer: (*Server).viewsOpen},
-		"views.update":          {answer: (*Server).viewsUpdate},
-		"conversations.list":    {scopes: read, answer: (*Server).list},
-		"conversations.info":    {scopes: read, answer: (*Server).info},
-		"conversations.history": {scopes: history, answer: (*Server).history},
-		"conversations.replies": {scopes: history, answer: (*Server).replies},
-	}
 }
 
 // serve answers one call: counts it, reads the form, checks the token, and lets
@@ -186,23 +199,26 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		answer(w, body)
 		return
 	}
-	if scopes := s.opts.Scopes; len(scopes) > 0 {
+	scopes := s.opts.Scopes
+	if m.app {
+		scopes = s.opts.AppScopes
+	}
+	if len(scopes) > 0 {
 		w.Header().Set("X-OAuth-Scopes", strings.Join(scopes, ","))
 	}
+	defer s.fly(r, name, form)()
+	s.early(name, form)
 	f, faulty := s.nextFault(name)
-	switch {
-	case !faulty:
-		if wait := s.overRate(name, form); wait > 0 {
-			Fault{Status: http.StatusTooManyRequests, Error: "ratelimited", RetryAfter: fmt.Sprint(wait)}.answer(w)
-			return
-		}
-		answer(w, m.answer(s, form))
-	case f.Posted:
-		m.answer(s, form)
-		f.answer(w)
-	default:
-		f.answer(w)
+	wait := s.overRate(name, form)
+	if !faulty && wait > 0 {
+		f, faulty = tooMany(strconv.Itoa(wait)), true
 	}
+	if !faulty {
+		answer(w, m.answer(s, form))
+		return
+	}
+	s.rest(name, form, f)
+	s.meet(w, r, f, func() map[string]any { return m.answer(s, form) })
 }
 
 // authorise is the refusal of a call by its token, nil if the token is good.
@@ -231,61 +247,6 @@ func (s *Server) authorise(r *http.Request, form url.Values, m method) map[strin
 	}
 	return nil
 }
-
-// authTest tells who the bot is.
-func (s *Server) authTest(url.Values) map[string]any {
-	return map[string]any{"ok": true, "url": s.URL(), "team": "Simulated", "team_id": teamID, "user": "oob", "user_id": botUser, "bot_id": botID}
-}
-
-// list lists the channels, all in one page.
-func (s *Server) list(url.Values) map[string]any {
-	out := []any{}
-	for _, c := range s.channels {
-		out = append(out, c.object())
-	}
-	return map[string]any{"ok": true, "channels": out, "response_metadata": map[string]any{"next_cursor": ""}}
-}
-
-// info tells of one channel.
-func (s *Server) info(form url.Values) map[string]any {
-	for _, c := range s.channels {
-		if c.id == form.Get("channel") {
-			return map[string]any{"ok": true, "channel": c.object()}
-		}
-	}
-	return refuse("channel_not_found")
-}
-
-// object is a channel as the API tells it.
-func (c channel) object() map[string]any {
-	return map[string]any{"id": c.id, "name": c.label(), "is_channel": true, "is_member": true, "is_archived": false}
-}
-
-// label is the channel's name, or what stands for it.
-func (c channel) label() string { return cmp.Or(c.name, strings.ToLower(c.id)) }
-
-// channelOf is the id of a channel that a call names by id or name, "" if the bot
-// may not post there.
-func (s *Server) channelOf(form url.Values) string {
-	c, _ := s.channelNamed(form.Get("channel"))
-	return c.id
-}
-
-// channelNamed is the channel of an id or a name.
-func (s *Server) channelNamed(text string) (channel, bool) {
-	if len(s.channels) == 0 {
-		return channel{id: text}, text != ""
-	}
-	for _, c := range s.channels {
-		if text == c.id || c.name != "" && strings.TrimPrefix(text, "#") == c.name {
-			return c, true
-		}
-	}
-	return channel{}, false
-}
-
-// refuse is the body of a refused call.
-func refuse(code string) map[string]any { return map[string]any{"ok": false, "error": code} }
 
 // answer writes a JSON body, as most answers of Slack are: with status 200.
 func answer(w http.ResponseWriter, body map[string]any) { answerWith(w, http.StatusOK, body) }

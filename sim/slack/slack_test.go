@@ -142,7 +142,7 @@ func TestWait(t *testing.T) {
 
 func TestAddressTaken(t *testing.T) {
 	s, _ := start(t, Options{})
-	if _, err := New(Options{Addr: s.listen.Addr().String()}); err == nil || !strings.HasPrefix(err.Error(), "cannot simulate Slack: ") {
+	if _, err := New(Options{Addr: s.addr}); err == nil || !strings.HasPrefix(err.Error(), "cannot simulate Slack: ") {
 		t.Errorf("second server on one address: %v", err)
 	}
 }

@@ -161,7 +161,7 @@ func (s *Server) openConnection(url.Values) map[string]any {
 	s.seq++
 	ticket := fmt.Sprintf("t%d", s.seq)
 	s.link.tickets[ticket] = true
-	return map[string]any{"ok": true, "url": fmt.Sprintf("ws://%s/link/?ticket=%s&app_id=%s", s.listen.Addr(), ticket, appID)}
+	return map[string]any{"ok": true, "url": fmt.Sprintf("ws://%s/link/?ticket=%s&app_id=%s", s.addr, ticket, appID)}
 }
 
 // serveSocket is the app's websocket, from the handshake to its end.
