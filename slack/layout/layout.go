@@ -11,6 +11,7 @@ import (
 
 	"provision-plugins/shared/model"
 	"provision-plugins/slack/notice"
+	"provision-plugins/slack/mrkdwn"
 	"provision-plugins/slack/poster"
 )
 
@@ -33,18 +34,7 @@ const (
 
 // Escape makes a text harmless as Slack's mrkdwn: no mention, no link, no control
 // character.
-func Escape(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' {
-			return r
-		}
-		if r < ' ' || r == 0x7f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
-			return -1
-		}
-		return r
-	}, text)
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(text)
-}
+func Escape(text string) string { return mrkdwn.Escape(text) }
 
 // cut shortens a text to a number of characters. Escaped characters are not torn.
 func cut(text string, most int) string {
