@@ -2,16 +2,15 @@ package endpoint
 
 import (
 	"context"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
+	"provision-plugins/endpoint/allow"
 	"provision-plugins/shared/model"
 )
 
@@ -21,12 +20,6 @@ type binary struct {
 	provider *model.PluginProvider
 	// meta is what the provider's listing shows as Meta.
 	meta map[string]string
-}
-
-// stamp tells whether a file has changed.
-type stamp struct {
-	size int64
-	mod  time.Time
 }
 
 // The states of a file in the plugin directory.
@@ -67,6 +60,8 @@ type discovery struct {
 	trusted func(provider string) bool
 	// confined describes how a provider's plugins are confined.
 	confined func(p *model.PluginProvider) string
+	allowed  *allow.List // what may be run; nil: everything
+	uploads  bool        // whether binaries are taken by https
 
 	cancel  context.CancelFunc
 	done    chan struct{}
@@ -97,6 +92,7 @@ func newDiscovery(o Options, load *loader) *discovery {
 	return &discovery{
 		dir: o.PluginDir, interval: o.ScanInterval, log: load.log, timing: load.timing,
 		load: load.load, unload: load.unload, define: load.define, holds: load.holds, trusted: load.sup.trusted, confined: load.sup.confined,
+		allowed: allow.Open(o.PluginSums, trustedPath), uploads: o.AllowUpload,
 		hurry: make(chan string), moved: make(chan struct{}),
 		done: make(chan struct{}), results: make(chan result), settled: make(chan struct{}),
 		entries: map[string]*entry{},
@@ -212,44 +208,22 @@ func (d *discovery) scan(ctx context.Context) {
 		return
 	}
 	d.blind = false
-	dirFault := trusted(d.dir)
+	here := d.candidates(files)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	here := map[string]bool{}
-	for _, f := range files {
-		path := filepath.Join(d.dir, f.Name())
-		info, ok := candidate(path)
-		if !ok {
-			continue
-		}
-		here[f.Name()] = true
-		fault := dirFault
-		if fault == nil {
-			fault = trustedFile(path, info)
-		}
-		d.see(ctx, path, info, fault)
+	for _, name := range slices.Sorted(maps.Keys(here)) {
+		d.see(ctx, filepath.Join(d.dir, name), here[name])
 	}
 	for name, e := range d.entries {
-		if !here[name] && e.state != stateDefining {
+		if _, there := here[name]; !there && e.state != stateDefining {
 			d.drop(e)
+			d.allowed.Forget(e.path)
 			delete(d.entries, name)
 			d.log.Info("plugin binary removed", "file", e.path)
 			d.stir()
 		}
 	}
 }
-
-// candidate looks at what may be a plugin binary.
-func candidate(path string) (fs.FileInfo, bool) {
-	info, err := os.Stat(path)
-	if err != nil || strings.HasPrefix(filepath.Base(path), ".") || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
-		return nil, false
-	}
-	return info, true
-}
-
-// stampOf is the stamp of a file as it is.
-func stampOf(info fs.FileInfo) stamp { return stamp{info.Size(), info.ModTime()} }
 
 // unread reports whether a file is there that has not been asked yet: it holds
 // still, is being asked, or was put there since the last look.
@@ -273,22 +247,8 @@ func (d *discovery) unread() bool {
 	return false
 }
 
-// trustedFile refuses a binary that somebody else could change, itself or, where
-// it is a link, by its target's directory.
-func trustedFile(path string, info fs.FileInfo) error {
-	if err := trustedInfo(path, info); err != nil {
-		return err
-	}
-	target, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return err
-	}
-	return trusted(filepath.Dir(target))
-}
-
 // see takes notice of one file and has it asked when it is time.
-func (d *discovery) see(ctx context.Context, path string, info fs.FileInfo, fault error) {
-	now := time.Now()
+func (d *discovery) see(ctx context.Context, path string, now found) {
 	name := filepath.Base(path)
 	e := d.entries[name]
 	if e == nil {
@@ -298,19 +258,20 @@ func (d *discovery) see(ctx context.Context, path string, info fs.FileInfo, faul
 	if e.state == stateDefining {
 		return
 	}
-	if fault != nil {
-		d.refuse(e, fault)
+	if now.fault != nil {
+		d.refuse(e, now.fault)
 		return
 	}
-	if s := stampOf(info); e.stamp != s || e.state == stateRefused {
-		e.stamp, e.since, e.state, e.tries = s, now, stateSettling, 0
+	at := time.Now()
+	if s := stampOf(now.info); e.stamp != s || e.state == stateRefused {
+		e.stamp, e.since, e.state, e.tries = s, at, stateSettling, 0
 	}
 	// A file that was not touched for a while need not be watched for one.
-	old := now.Sub(e.stamp.mod) > 2*d.interval
-	held := now.Sub(e.since) >= d.interval
+	old := at.Sub(e.stamp.mod) > 2*d.interval
+	held := at.Sub(e.since) >= d.interval
 	switch {
 	case e.state == stateSettling && (old || held):
-	case e.state == stateFailed && now.After(e.retry):
+	case e.state == stateFailed && at.After(e.retry):
 	default:
 		return
 	}

@@ -76,7 +76,7 @@ func newRig(t testing.TB, roles ...string) *rig {
 	dir := shortDir(t)
 	r := &rig{t: t, dir: filepath.Join(dir, "toys"), log: &logBuffer{}}
 	r.opts = Options{
-		DataDir: filepath.Join(dir, "data"), PluginDir: filepath.Join(dir, "plugins"), Listen: "127.0.0.1:0",
+		DataDir: filepath.Join(dir, "data"), PluginDir: filepath.Join(dir, "plugins"), AllowUpload: true, Listen: "127.0.0.1:0",
 		Logger: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})), ScanInterval: 20 * time.Millisecond,
 	}
 	self, err := os.Executable()

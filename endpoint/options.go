@@ -15,6 +15,12 @@ type Options struct {
 	DataDir string
 	// PluginDir is scanned for plugin binaries. Default: DataDir/plugins.
 	PluginDir string
+	// PluginSums is a file of SHA-256 sums, as sha256sum writes it: a plugin binary
+	// of another sum is not run. Default: none, all are.
+	PluginSums string
+	// AllowUpload takes plugin binaries by https too. Default: by the unix socket
+	// only.
+	AllowUpload bool
 	// RuntimeDir holds the plugins' sockets. Its path must be short. Default:
 	// a fresh private directory in the temporary directory.
 	RuntimeDir string
@@ -61,7 +67,7 @@ func (o Options) complete() (Options, error) {
 			return o, err
 		}
 	}
-	for _, path := range []*string{&o.DataDir, &o.PluginDir, &o.RuntimeDir, &o.Socket, &o.TLSCert, &o.TLSKey, &o.BackupDir} {
+	for _, path := range []*string{&o.DataDir, &o.PluginDir, &o.PluginSums, &o.RuntimeDir, &o.Socket, &o.TLSCert, &o.TLSKey, &o.BackupDir} {
 		if *path == "" {
 			continue
 		}

@@ -108,6 +108,14 @@ func trusted(path string) error {
 	return trustedInfo(path, info)
 }
 
+// trustedPath is trusted for a file and the directory that it is in.
+func trustedPath(path string) error {
+	if err := trusted(path); err != nil {
+		return err
+	}
+	return trusted(filepath.Dir(path))
+}
+
 // trustedInfo is trusted for a file that was looked at already.
 func trustedInfo(path string, info fs.FileInfo) error {
 	if perm := info.Mode().Perm(); perm&0o022 != 0 {

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"provision-plugins/endpoint/backup"
 	"provision-plugins/shared/model"
 )
 
@@ -69,9 +70,22 @@ func (a *api) uploadProvider(w http.ResponseWriter, r *http.Request) {
 	a.write(w, r, &reply{status: http.StatusCreated, body: up})
 }
 
+// mayUpload refuses binaries from elsewhere, which this machine would run, unless
+// it was said when the endpoint was started that they are wanted.
+func (a *api) mayUpload(r *http.Request) error {
+	if _, local := r.Context().Value(peerKey{}).(caller); local || a.discovery.uploads {
+		return nil
+	}
+	return model.Errorf(model.Forbidden,
+		"cannot upload by https: plugins are programs that the endpoint's machine runs; upload on that machine (oob plugin upload), or start the endpoint with --allow-plugin-upload")
+}
+
 // takeBinary is uploadProvider without its answer.
 func (a *api) takeBinary(w http.ResponseWriter, r *http.Request) (*uploaded, error) {
 	name := r.PathValue("key")
+	if err := a.mayUpload(r); err != nil {
+		return nil, err
+	}
 	if err := checkName("plugin_providers", name); err != nil {
 		return nil, err
 	}
@@ -105,7 +119,7 @@ func putInPlace(part, path string) error {
 	err := os.Rename(part, path)
 	switch {
 	case err == nil:
-		return nil
+		return backup.SyncDir(filepath.Dir(path))
 	case errors.Is(err, fs.ErrExist), errors.Is(err, syscall.EISDIR):
 		return model.Errorf(model.Conflict, "cannot put the binary in place: there is a directory of its name; remove it first")
 	}
@@ -160,6 +174,10 @@ func (d *discovery) dropParts() {
 func (d *discovery) examine(ctx context.Context, path, name string) error {
 	if err := trusted(d.dir); err != nil {
 		return model.Errorf(model.Conflict, "plugins of the plugin directory are refused: %w", err)
+	}
+	defer d.allowed.Forget(path)
+	if err := d.allowed.Check(path); err != nil {
+		return err
 	}
 	found, err := d.define(ctx, path)
 	if err != nil {

@@ -34,9 +34,12 @@ type serveOptions struct {
 	plugins            pluginOptions
 }
 
-// pluginOptions are the flags that say what plugins may reach.
+// pluginOptions are the flags that say which plugins are run, and what they may
+// reach.
 type pluginOptions struct {
 	env, paths []string
+	sums       string
+	upload     bool
 	noSandbox  bool
 }
 
@@ -44,6 +47,8 @@ type pluginOptions struct {
 func (p *pluginOptions) bind(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&p.env, "plugin-env", nil, "`NAME`s of variables of the environment that plugins get beside their own, such as HTTPS_PROXY")
 	fs.StringSliceVar(&p.paths, "plugin-path", nil, "`DIR`s that plugins may use beside their own and the system's")
+	fs.StringVar(&p.sums, "plugin-sums", "", "`FILE` of SHA-256 sums, as sha256sum writes it: plugins that are not in it are refused")
+	fs.BoolVar(&p.upload, "allow-plugin-upload", false, "take plugins by https too, and not on the unix socket only")
 	fs.BoolVar(&p.noSandbox, "no-plugin-sandbox", false, "run plugins outside the sandbox")
 }
 
@@ -122,7 +127,8 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 // that they can be shown.
 func (a *app) endpointOptions(o serveOptions) (endpoint.Options, error) {
 	opts := endpoint.Options{DataDir: o.dataDir, PluginDir: o.pluginDir, Listen: o.listen, Socket: a.flags.socket, Version: version, BackupDir: o.backupDir, BackupKeep: o.backupKeep,
-		TLSCert: o.tlsCert, TLSKey: o.tlsKey, PluginEnv: o.plugins.env, PluginPaths: o.plugins.paths, NoSandbox: o.plugins.noSandbox}
+		TLSCert: o.tlsCert, TLSKey: o.tlsKey, PluginEnv: o.plugins.env, PluginPaths: o.plugins.paths, NoSandbox: o.plugins.noSandbox,
+		PluginSums: o.plugins.sums, AllowUpload: o.plugins.upload}
 	if o.backupKeep <= 0 {
 		opts.BackupKeep = -1
 	}

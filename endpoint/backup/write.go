@@ -110,7 +110,7 @@ func Replace(path string, write func(io.Writer) error) error {
 		err = os.Rename(f.Name(), path)
 	}
 	if err == nil {
-		err = syncDir(dir)
+		err = SyncDir(dir)
 	}
 	if err == nil {
 		return nil
@@ -122,8 +122,8 @@ func Replace(path string, write func(io.Writer) error) error {
 	return model.Errorf(model.Internal, "cannot write %s: %w", path, cause(err))
 }
 
-// syncDir makes the names in a folder durable.
-func syncDir(dir string) error {
+// SyncDir makes the names in a folder durable.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
