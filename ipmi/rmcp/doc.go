@@ -3,7 +3,8 @@
 // The commands themselves are typed by go-ipmi's request and response structs.
 //
 // A Transport owns one UDP socket per address family and one goroutine per
-// socket, whatever the number of sessions. Every datagram that comes in is
+// socket, whatever the number of sessions. Where commands come one after another,
+// and nothing else waits, they read their answers themselves (see socket). Every datagram that comes in is
 // checked (peer address, session id, HMAC, sequence, encryption, request it
 // answers) before anybody waiting hears of it; one that fails is dropped and
 // counted, and the wait goes on.

@@ -123,8 +123,8 @@ func TestUnencryptedAnswer(t *testing.T) {
 		t.Fatal("the packet is not authentic")
 	}
 	s.receive(&p)
-	if s.answered() || h.t.Drops(DropPlain) != 1 {
-		t.Errorf("answered = %v, %d dropped as %v", s.answered(), h.t.Drops(DropPlain), DropPlain)
+	if s.pending.done || h.t.Drops(DropPlain) != 1 {
+		t.Errorf("answered = %v, %d dropped as %v", s.pending.done, h.t.Drops(DropPlain), DropPlain)
 	}
 }
 
@@ -143,8 +143,8 @@ func TestOtherPayload(t *testing.T) {
 		t.Fatal("the packet is not authentic")
 	}
 	s.receive(&p)
-	if s.answered() || h.t.Drops(DropUnexpected) != 1 {
-		t.Errorf("answered = %v, %d dropped as %v", s.answered(), h.t.Drops(DropUnexpected), DropUnexpected)
+	if s.pending.done || h.t.Drops(DropUnexpected) != 1 {
+		t.Errorf("answered = %v, %d dropped as %v", s.pending.done, h.t.Drops(DropUnexpected), DropUnexpected)
 	}
 }
 
@@ -162,8 +162,8 @@ func TestAnswersToOthers(t *testing.T) {
 					t.Fatal("no packet")
 				}
 				s.receive(&p)
-				if own := seq == 1; s.answered() != own {
-					t.Errorf("answer %d: answered = %v", seq, s.answered())
+				if own := seq == 1; s.pending.done != own {
+					t.Errorf("answer %d: answered = %v", seq, s.pending.done)
 				}
 			}
 			if h.t.Drops(DropUnexpected) != 1 {

@@ -180,6 +180,12 @@ func (h *handshake) unreachable(r Reason) {
 
 // run goes through the four messages and returns the session.
 func (h *handshake) run(ctx context.Context) (*Session, *Error) {
+	k, cause := h.t.socket(h.target.Peer)
+	if cause != nil {
+		return nil, unsent(stepOpen.name, cause)
+	}
+	k.join(nil)
+	defer k.leave(nil)
 	h.t.register(h.target.Peer, h.keys.consoleID, h)
 	s, err := h.negotiate(ctx)
 	if err != nil {

@@ -28,19 +28,18 @@ func newInbox(s *net.UDPConn) *inbox {
 	return b
 }
 
-// receive hands over each datagram that comes, valid until the next, and who sent
-// it. A longer one than fits is cut. It returns with an error only: that of the
-// socket, or of a datagram that the network returned.
+// receive waits, and hands over each datagram that came, valid until the next, and
+// who sent it. A longer one than fits is cut. The error is that of the socket, or of
+// a datagram that the network returned.
 func (b *inbox) receive(deliver func(b []byte, from netip.AddrPort)) error {
-	for {
-		n, err := b.conn.ReadBatch(b.came, 0)
-		if err != nil {
-			return err
-		}
-		for _, m := range b.came[:n] {
-			if from, ok := m.Addr.(*net.UDPAddr); ok {
-				deliver(m.Buffers[0][:m.N], from.AddrPort())
-			}
+	n, err := b.conn.ReadBatch(b.came, 0)
+	if err != nil {
+		return err
+	}
+	for _, m := range b.came[:n] {
+		if from, ok := m.Addr.(*net.UDPAddr); ok {
+			deliver(m.Buffers[0][:m.N], from.AddrPort())
 		}
 	}
+	return nil
 }

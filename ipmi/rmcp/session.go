@@ -185,28 +185,32 @@ func (s *Session) end(mark bool) pending {
 
 // transact sends the command and waits, as often as its class allows.
 func (s *Session) transact(ctx context.Context, c *Call, command types.Command, data []byte) *Error {
+	k, cause := s.t.socket(s.peer)
+	if cause != nil {
+		return unsent(command.Name, cause)
+	}
+	k.join(s)
+	defer k.leave(s)
 	tries, wait := maxTries, tryFor(s.t.FirstTry, s.Known().RTT)
 	if c.Class == model.Once {
 		tries, wait = 1, onceFor(c.Wait, s.Known().RTT)
 	}
-	timer := s.t.timer(wait)
-	defer s.t.rest(timer)
 	for n := range tries {
 		if n > 0 {
-			timer.Reset(wait)
 			s.mark(c.Class != model.Read)
 			s.t.count(Retransmits)
 		}
-		if err := s.sendTry(ctx, n, command, data); err != nil {
+		if ctx.Err() != nil {
+			return left(ctx, command.Name, n > 0)
+		}
+		sent, cause := s.transmit(k, n, command, data)
+		if cause != nil {
+			err := unsent(command.Name, cause)
 			err.Sent = n > 0
 			return err
 		}
-		if err := s.await(ctx, timer.C, command.Name); err != nil {
-			err.Sent = true
+		if answered, err := s.await(ctx, k, sent.Add(wait), command.Name); answered || err != nil {
 			return err
-		}
-		if s.answered() {
-			return nil
 		}
 		if n == 0 && c.OnSilence != nil {
 			c.OnSilence()
@@ -216,28 +220,56 @@ func (s *Session) transact(ctx context.Context, c *Call, command types.Command, 
 	return &Error{Reason: Silent, Step: command.Name, Err: unanswered(tries), Sent: true}
 }
 
-// await waits for an outcome, which also is what the network and the Transport's
-// end bring, for the timer or the end of the caller.
-func (s *Session) await(ctx context.Context, timer <-chan time.Time, step string) *Error {
-	select {
-	case <-s.wake:
-	case <-timer:
-	case <-ctx.Done():
-		return ended(ctx, step)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.pending.lost != "" && !s.pending.done {
-		return fail(s.pending.lost, step, nil)
-	}
-	return nil
+// left is the error of a command whose caller has left.
+func left(ctx context.Context, step string, sent bool) *Error {
+	err := ended(ctx, step)
+	err.Sent = sent
+	return err
 }
 
-// answered reports whether the command in flight was answered.
-func (s *Session) answered() bool {
+// await waits for an outcome, which also is what the network and the Transport's
+// end bring, for the time to be up or the end of the caller.
+func (s *Session) await(ctx context.Context, k *socket, until time.Time, step string) (answered bool, err *Error) {
+	for woken := true; woken; {
+		k.read(ctx, s, until)
+		woken = s.sleep(ctx, until)
+		if answered, err = s.outcome(step); answered || err != nil {
+			return answered, err
+		}
+	}
+	if ctx.Err() != nil {
+		return false, left(ctx, step, true)
+	}
+	return false, nil
+}
+
+// sleep waits until the session is woken, and reports false if the time was up
+// before, or the caller has left.
+func (s *Session) sleep(ctx context.Context, until time.Time) (woken bool) {
+	select {
+	case <-s.wake: // without a timer
+		return true
+	default:
+	}
+	timer := s.t.timer(time.Until(until))
+	defer s.t.rest(timer)
+	select {
+	case <-s.wake:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// outcome is that of the command in flight, if it has one: an answer, or an error.
+func (s *Session) outcome(step string) (answered bool, err *Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.pending.done
+	if lost := s.pending.lost; lost != "" && !s.pending.done {
+		return false, &Error{Reason: lost, Step: step, Sent: true}
+	}
+	return s.pending.done, nil
 }
 
 // mark makes the session stale if changed.
@@ -249,31 +281,21 @@ func (s *Session) mark(changed bool) {
 	}
 }
 
-// sendTry makes the n-th transmission, unless the caller has left.
-func (s *Session) sendTry(ctx context.Context, n int, command types.Command, data []byte) *Error {
-	if ctx.Err() != nil {
-		return ended(ctx, command.Name)
-	}
-	if err := s.transmit(n, command, data); err != nil {
-		return unsent(command.Name, err)
-	}
-	return nil
-}
-
 // transmit sends the command once more, under fresh sequence numbers. mu is not
 // held while sending: the socket may first have to tell of a returned datagram,
 // perhaps to this session.
-func (s *Session) transmit(n int, command types.Command, data []byte) error {
+func (s *Session) transmit(k *socket, n int, command types.Command, data []byte) (at time.Time, err error) {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
-		return net.ErrClosed
+		return at, net.ErrClosed
 	}
 	s.out = s.seal(s.out[:0], command, data)
 	s.pending.seqs |= 1 << s.rqSeq
-	s.pending.sent[n] = time.Now()
+	at = time.Now()
+	s.pending.sent[n] = at
 	s.mu.Unlock()
-	return s.t.send(s.out, s.peer)
+	return at, k.send(s.out, s.peer)
 }
 
 // seal appends the datagram of one request. mu is held.
@@ -344,7 +366,7 @@ func (s *Session) unreachable(r Reason) {
 	}
 }
 
-// signal wakes the waiter. mu is held.
+// signal wakes the waiter.
 func (s *Session) signal() {
 	select {
 	case s.wake <- struct{}{}:

@@ -2,10 +2,8 @@ package rmcp
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -51,6 +49,7 @@ type Transport struct {
 	// sent again; default 350 ms. It is not changed after the first Open.
 	FirstTry time.Duration
 
+	quiet   time.Duration // quietBefore, but in tests
 	closed  chan struct{}
 	readers sync.WaitGroup
 	drops   [numDrops]atomic.Uint64
@@ -59,14 +58,14 @@ type Transport struct {
 
 	mu    sync.Mutex // guards down, socks and peers
 	down  bool
-	socks [2]*net.UDPConn // IPv4, IPv6; opened when first used
+	socks [2]*socket // IPv4, IPv6; opened when first used
 	peers map[netip.AddrPort][]entry
 }
 
 // NewTransport returns a transport. It holds nothing until the first session
 // is opened.
 func NewTransport() *Transport {
-	return &Transport{closed: make(chan struct{}), peers: map[netip.AddrPort][]entry{}}
+	return &Transport{quiet: quietBefore, closed: make(chan struct{}), peers: map[netip.AddrPort][]entry{}}
 }
 
 // Drops returns how many datagrams were dropped for the reason.
@@ -95,7 +94,7 @@ func (t *Transport) Close() error {
 	var errs []error
 	for _, s := range socks {
 		if s != nil {
-			errs = append(errs, s.Close())
+			errs = append(errs, s.conn.Close())
 		}
 	}
 	t.readers.Wait()
@@ -109,78 +108,30 @@ func (t *Transport) Deafen() {
 	defer t.mu.Unlock()
 	for _, s := range t.socks {
 		if s != nil {
-			_ = s.SetReadDeadline(time.Unix(1, 0)) // fails on a closed one only
+			s.deafen()
 		}
 	}
 }
-
-// socket returns the socket for the peer's address family.
-func (t *Transport) socket(peer netip.AddrPort) (*net.UDPConn, error) {
-	network, i := "udp4", 0
-	if peer.Addr().Is6() {
-		network, i = "udp6", 1
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.down {
-		return nil, net.ErrClosed
-	}
-	if t.socks[i] == nil {
-		s, err := net.ListenUDP(network, nil)
-		if err != nil {
-			return nil, fmt.Errorf("cannot open a UDP socket: %w", err)
-		}
-		// Both are improvements: room for the answers of a fleet, and news of
-		// refused ports. Without them the timeouts still work.
-		_ = s.SetReadBuffer(1 << 20)
-		_ = reportErrors(s, i == 1)
-		t.socks[i] = s
-		t.readers.Go(func() { t.read(s) })
-	}
-	return t.socks[i], nil
-}
-
-// maxPending bounds how often a send is repeated because the socket had the
-// error of another peer to tell first. Nothing leaves the machine in such a try.
-const maxPending = 16
 
 // send sends one datagram.
 func (t *Transport) send(b []byte, peer netip.AddrPort) error {
-	s, err := t.socket(peer)
+	k, err := t.socket(peer)
 	if err != nil {
 		return err
 	}
-	for range maxPending {
-		_, err = s.WriteToUDPAddrPort(b, peer)
-		if err == nil || !t.drain(s) && !pendingError(err) {
-			return err
-		}
-	}
-	return err
+	return k.send(b, peer)
 }
 
-// read dispatches what comes in until the socket is closed.
-func (t *Transport) read(s *net.UDPConn) {
-	in := newInbox(s)
-	var p packet // one for all: who receives one copies what it keeps
-	deliver := func(b []byte, from netip.AddrPort) { t.dispatch(&p, b, from) }
-	pause := time.NewTimer(0)
-	defer pause.Stop()
-	for {
-		err := in.receive(deliver)
-		switch {
-		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
-			return
-		case !t.drain(s):
-			// An error that says nothing of a peer, such as no memory: not to
-			// be asked for again at once.
-			pause.Reset(10 * time.Millisecond)
-			select {
-			case <-pause.C:
-			case <-t.closed:
-				return
-			}
-		}
+// pause is for an error that says nothing of a peer, such as no memory: the socket
+// is not to be asked again at once. It reports false when the Transport is closed.
+func (t *Transport) pause() bool {
+	timer := t.timer(10 * time.Millisecond)
+	defer t.rest(timer)
+	select {
+	case <-timer.C:
+		return true
+	case <-t.closed:
+		return false
 	}
 }
 
