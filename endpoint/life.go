@@ -29,6 +29,7 @@ type life struct {
 	tries   int       // failures since the last success, for the backoff
 	next    time.Time // not before then
 	open    string    // the revision at which the circuit opened, or ""
+	faulty  bool      // a fault was told, and not its end
 }
 
 // loop brings the process to what is wanted, again and again, until the unit
@@ -172,6 +173,7 @@ func (l *life) crashed(want *desired, why string) {
 		l.become(starting, nil, why)
 	}
 	l.sup.count.Crashed(l.name)
+	l.faulty = true
 	l.sup.fault(l.name, why)
 }
 
@@ -216,10 +218,14 @@ func (l *life) configure(want *desired) time.Duration {
 	}
 	l.tries, l.next, l.config = 0, time.Time{}, want.revision
 	l.become(ready, l.child, "")
+	if l.faulty {
+		l.faulty = false
+		l.sup.recovered(l.name)
+	}
 	if !want.binary.provider.HasPublish {
 		l.endPump()
 	} else if l.pump == nil {
-		l.pump = startPump(l.unit)
+		l.pump = startPump(l.unit, want.binary.provider)
 	}
 	return 0
 }

@@ -95,6 +95,9 @@ func definition(role string) *model.PluginProvider {
 		def.Name = "clash"
 	case "listener", "fragile":
 		def.Name, def.Content, def.AvailableActions, def.HasPublish = role, "", nil, true
+	case "choosy": // a fragile one that says what it wants
+		def.Name, def.Content, def.AvailableActions, def.HasPublish = role, "", nil, true
+		def.Meta = map[string]string{model.MetaEvents: `["t.kill.*","t.a.*","plugins.recovered.*"]`}
 	case "needy":
 		def.Name, def.Content, def.AvailableActions, def.RequiredParams = "needy", "", nil, []string{"needy/key"}
 		def.OptionalParams = []string{"needy/extra"}
@@ -198,7 +201,7 @@ func (t *toy) Config(ctx context.Context, _ *client.Client, params model.Params)
 // Publish notes an event.
 func (t *toy) Publish(_ context.Context, e *model.Event) error {
 	err := t.note("published", e.Type+"."+e.Action+"."+e.Key)
-	if t.role == "fragile" && e.Action == "kill" {
+	if (t.role == "fragile" || t.role == "choosy") && e.Action == "kill" {
 		os.Exit(9)
 	}
 	return err

@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"provision-plugins/endpoint/events"
@@ -13,9 +14,14 @@ import (
 // outlives a crash of the plugin: what happens meanwhile waits.
 type pump struct {
 	sub    *events.Subscription
+	again  bool // what the plugin may have seen is handed to it again
 	cancel context.CancelFunc
 	done   chan struct{}
 }
+
+// handTries is how often an event is handed to a plugin that may have seen it: one
+// that ends its process each time is given up.
+const handTries = 3
 
 // endGrace is how long the process of a plugin that lost an event may take to be
 // seen to end.
@@ -24,10 +30,20 @@ const endGrace = 500 * time.Millisecond
 // drainTime is how long an ending pump hands out what is queued.
 const drainTime = 3 * time.Second
 
-// startPump subscribes a unit's plugin to all events.
-func startPump(u *unit) *pump {
-	sub, err := u.sup.hub.Subscribe("*.*.*")
-	if err != nil { // the pattern is a constant
+// startPump subscribes a unit's plugin to the events that its provider wants: to
+// all where it does not say.
+func startPump(u *unit, p *model.PluginProvider) *pump {
+	patterns, again := []string{"*.*.*"}, false
+	if text := p.Meta[model.MetaEvents]; text != "" {
+		if err := json.Unmarshal([]byte(text), &patterns); err != nil {
+			u.sup.log.Error("cannot read which events a plugin wants; it gets all", "plugin", u.name, "key", model.MetaEvents, "error", err)
+			patterns = []string{"*.*.*"}
+		} else {
+			again = true
+		}
+	}
+	sub, err := u.sup.hub.Subscribe(patterns...)
+	if err != nil {
 		u.sup.log.Error("cannot subscribe plugin to events", "plugin", u.name, "error", err)
 		return nil
 	}
@@ -36,9 +52,9 @@ func startPump(u *unit) *pump {
 	u.waiting = sub.Waiting
 	u.mu.Unlock()
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &pump{sub: sub, cancel: cancel, done: make(chan struct{})}
-	go p.run(ctx, u)
-	return p
+	made := &pump{sub: sub, again: again, cancel: cancel, done: make(chan struct{})}
+	go made.run(ctx, u)
+	return made
 }
 
 // stop lets the plugin have what is queued, for a while, and ends the pump.
@@ -62,14 +78,15 @@ func (p *pump) run(ctx context.Context, u *unit) {
 		if err != nil {
 			return
 		}
-		for !p.hand(ctx, u, e) && ctx.Err() == nil {
+		for tries := 1; !p.hand(ctx, u, e, &tries) && ctx.Err() == nil; {
 		}
 	}
 }
 
 // hand gives one event to the plugin and reports whether that is settled. An
-// event that was never sent, because the plugin is away, is not.
-func (p *pump) hand(ctx context.Context, u *unit, e *model.Event) bool {
+// event that was never sent, because the plugin is away, is not; nor is one that
+// it may have seen, where it may be sent again, for a number of tries.
+func (p *pump) hand(ctx context.Context, u *unit, e *model.Event, tries *int) bool {
 	proc, err := u.await(ctx)
 	if err != nil {
 		return !p.rest(ctx, u)
@@ -86,12 +103,17 @@ func (p *pump) hand(ctx context.Context, u *unit, e *model.Event) bool {
 	if plugin.NeverSent(err) {
 		return !p.rest(ctx, u)
 	}
+	lost := model.KindOf(err) == model.Unreachable
+	if lost {
+		awaitEnd(ctx, proc)
+	}
+	if p.again && *tries < handTries && (lost || model.KindOf(err) == model.Timeout || model.KindOf(err) == model.Busy) {
+		*tries++
+		return !p.rest(ctx, u)
+	}
 	// What it may have seen is not sent a second time, nor what it refused.
 	u.sup.log.Warn("plugin did not take an event", "plugin", u.name,
 		"event", e.Type+"."+e.Action+"."+e.Key, "error", model.AsError(err).Text())
-	if model.KindOf(err) == model.Unreachable {
-		awaitEnd(ctx, proc)
-	}
 	return true
 }
 

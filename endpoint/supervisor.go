@@ -321,6 +321,14 @@ func (s *supervisor) fault(name, why string) {
 	})
 }
 
+// recovered tells everybody that a plugin which was out of order works again.
+func (s *supervisor) recovered(name string) {
+	s.log.Info("plugin works again", "plugin", name)
+	s.hub.Publish(&model.Event{
+		Time: time.Now(), Type: "plugins", Action: "recovered", Key: name, Principal: "system", Object: map[string]string{"Name": name},
+	})
+}
+
 // env is the environment of one plugin process.
 func (s *supervisor) env(token string) []string {
 	return append(s.baseEnv[:len(s.baseEnv):len(s.baseEnv)], "RS_TOKEN="+token)

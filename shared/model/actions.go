@@ -117,6 +117,12 @@ const MetaCancellable = "oob/cancellable"
 // can be asked for their counters.
 const MetaCounts = "oob/counts"
 
+// MetaEvents is the key of Provider.Meta that says which events a provider with
+// HasPublish wants: a JSON list of patterns, each type.action.key; without it, all.
+// A provider that says so takes an event that comes a second time for the one that
+// it is: what its process may have seen when it died is handed to the next one.
+const MetaEvents = "oob/events"
+
 // Count is one counter of a plugin, for the endpoint's metrics. No label is of
 // one machine.
 type Count struct {
