@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"provision-plugins/shared/model"
-	"provision-plugins/slack/notice"
 	"provision-plugins/slack/mrkdwn"
+	"provision-plugins/slack/notice"
 	"provision-plugins/slack/poster"
 )
 
