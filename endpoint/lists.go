@@ -119,6 +119,29 @@ func keyIn(k *kind, raw []byte) string {
 	return key
 }
 
+// tableOf is what selects among objects of a kind. One that was found by its key is
+// not worth the columns of all.
+func tableOf(k *kind, objects []*store.Object) *query.Table[store.Object] {
+	if len(objects) == 1 {
+		return &query.Table[store.Object]{}
+	}
+	return &k.table
+}
+
+// chosen are the objects of a kind that a caller wants, as they are stored.
+func (o *objects) chosen(k *kind, l query.List) ([]*store.Object, error) {
+	if err := o.knowsFields(k, l); err != nil {
+		return nil, err
+	}
+	columns := o.columns(k)
+	if found, _, ok := o.byIndex(k, l, columns, view{}); ok {
+		return found, nil
+	}
+	objects := o.candidates(k, l)
+	found, _ := tableOf(k, objects).Select(l, objects, columns)
+	return found, nil
+}
+
 // selected answers the objects of a kind that a caller wants, and how many its
 // filters select.
 func (o *objects) selected(k *kind, l query.List, v view) (page []json.RawMessage, count int, err error) {
@@ -130,10 +153,10 @@ func (o *objects) selected(k *kind, l query.List, v view) (page []json.RawMessag
 		page, err := o.pageOf(k, chosen, v, func(s *store.Object) (json.RawMessage, error) { return o.answer(k, s, v.decode) })
 		return page, count, err
 	}
-	objects, table := o.candidates(k, l), &k.table
+	objects := o.candidates(k, l)
+	table := tableOf(k, objects)
 	answer := func(s *store.Object) (json.RawMessage, error) { return o.answer(k, s, v.decode) }
-	switch {
-	case v.aggregate && k.hasParams():
+	if v.aggregate && k.hasParams() {
 		// Filters and order see what is shown.
 		shown, err := o.aggregated(k, objects, v.decode)
 		if err != nil {
@@ -142,8 +165,6 @@ func (o *objects) selected(k *kind, l query.List, v view) (page []json.RawMessag
 		table = &query.Table[store.Object]{}
 		columns.Encoded = func(s *store.Object) []byte { return shown[s] }
 		answer = func(s *store.Object) (json.RawMessage, error) { return shown[s], nil }
-	case len(objects) == 1: // found by its key: not worth the columns of all
-		table = &query.Table[store.Object]{}
 	}
 	chosen, count := table.Select(l, objects, columns)
 	page, err = o.pageOf(k, chosen, v, answer)

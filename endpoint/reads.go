@@ -6,11 +6,14 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
-	"sync"
+	"net/url"
 	"time"
 
 	"provision-plugins/endpoint/auth"
+	"provision-plugins/endpoint/query"
+	"provision-plugins/endpoint/sweep"
 	"provision-plugins/shared/model"
 )
 
@@ -27,6 +30,9 @@ const (
 	// lineDelay is how long a line may wait for those that come after it, to be
 	// sent with them.
 	lineDelay = 3 * time.Millisecond
+	// aliveEvery is how often a client is told, by an empty line, that answers are
+	// still waited for.
+	aliveEvery = 5 * time.Second
 )
 
 // reads is a request for one action on many machines: one that changes nothing.
@@ -34,15 +40,25 @@ type reads struct {
 	Command  string
 	Plugin   string   // for all of them; empty: each one's own
 	Machines []string // keys, answered in any order
+	All      bool     // those that the query selects, in place of Machines
 	Params   model.Params
 	Parallel int
 }
 
+// readTarget is one of the machines of a request.
+type readTarget struct {
+	key string // as it is asked for
+	// What a client is told that has not named it; nil for others.
+	name, address json.RawMessage
+}
+
 // readLine is the answer for one machine.
 type readLine struct {
-	Key    string          // as it was asked for
-	Result json.RawMessage `json:",omitempty"`
-	Error  *model.Error    `json:",omitempty"`
+	Key     string          // as it was asked for
+	Name    json.RawMessage `json:",omitempty"`
+	Address json.RawMessage `json:",omitempty"`
+	Result  json.RawMessage `json:",omitempty"`
+	Error   *model.Error    `json:",omitempty"`
 	// RetryAfter is that of the error, in seconds.
 	RetryAfter int `json:",omitempty"`
 }
@@ -58,12 +74,49 @@ func parseReads(raw []byte) (*reads, error) {
 		return nil, model.Errorf(model.Invalid, "cannot read machines: no Command")
 	case len(in.Machines) > maxReadKeys:
 		return nil, model.Errorf(model.Invalid, "cannot read machines: %d are more than %d", len(in.Machines), maxReadKeys)
+	case in.All && len(in.Machines) > 0:
+		return nil, model.Errorf(model.Invalid, "cannot read machines: both All and Machines")
 	case in.Parallel < 0 || in.Parallel > maxReads:
 		return nil, model.Errorf(model.Invalid, "cannot read machines: Parallel must be 1..%d, not %d", maxReads, in.Parallel)
 	case in.Parallel == 0:
 		in.Parallel = defaultReads
 	}
 	return in, nil
+}
+
+// readTargets are the machines of a request. All of them are for those who may list
+// them.
+func (a *api) readTargets(r *http.Request, in *reads) ([]readTarget, error) {
+	if !in.All {
+		targets := make([]readTarget, len(in.Machines))
+		for i, key := range in.Machines {
+			targets[i].key = key
+		}
+		return targets, nil
+	}
+	need := auth.Need{Scope: "machines", Action: "list"}
+	if who := callerOf(r.Context()); !who.may(need) {
+		return nil, denied(who, need)
+	}
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, model.Errorf(model.Invalid, "cannot read the query: %w", err)
+	}
+	l, err := query.Parse(values)
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := a.objects.chosen(a.objects.kinds.get("machines"), l)
+	if err != nil {
+		return nil, err
+	}
+	targets := make([]readTarget, len(chosen))
+	for i, found := range chosen {
+		targets[i].key = found.ID
+		targets[i].name, _ = query.Member(found.Value, "Name")
+		targets[i].address, _ = query.Member(found.Value, "Address")
+	}
+	return targets, nil
 }
 
 // readMachines answers a line for each of many machines, as they come. Each is
@@ -73,6 +126,10 @@ func (a *api) readMachines(w http.ResponseWriter, r *http.Request) {
 	var in *reads
 	if err == nil {
 		in, err = parseReads(body(r))
+	}
+	var targets []readTarget
+	if err == nil {
+		targets, err = a.readTargets(r, in)
 	}
 	if err != nil {
 		a.write(w, r, failure(err))
@@ -86,14 +143,19 @@ func (a *api) readMachines(w http.ResponseWriter, r *http.Request) {
 	}
 	asks.asked = a.actions.askedFor(asks)
 	lines := make(chan []byte, defaultReads)
+	if in.All {
+		lines <- fmt.Appendf(nil, "{\"Machines\":%d}\n", len(targets))
+	}
 	go func() { // ends with the machines, or with ctx
 		defer close(lines)
-		fleet := &readFleet{in.Parallel, silentAfter, func(key string) []byte {
-			one := asks
-			one.key = key
-			return a.readOne(ctx, one)
-		}}
-		fleet.run(ctx, in.Machines, lines)
+		sweep.Sweep[readTarget]{
+			Parallel: in.Parallel, Patience: silentAfter, Most: maxReads,
+			Ask: func(t readTarget) []byte {
+				one := asks
+				one.key = t.key
+				return a.readOne(ctx, one, t)
+			},
+		}.Run(ctx, targets, lines)
 	}()
 	if err := sendLines(w, lines); err != nil {
 		a.log.Debug("cannot send answers of machines", "error", err)
@@ -104,8 +166,8 @@ func (a *api) readMachines(w http.ResponseWriter, r *http.Request) {
 }
 
 // readOne asks one machine and encodes the answer.
-func (a *api) readOne(ctx context.Context, in invocation) []byte {
-	line := readLine{Key: in.key}
+func (a *api) readOne(ctx context.Context, in invocation, t readTarget) []byte {
+	line := readLine{Key: t.key, Name: t.name, Address: t.address}
 	raw, err := a.askedOf(ctx, in)
 	if err == nil {
 		line.Result = raw
@@ -165,6 +227,8 @@ func sendLines(w http.ResponseWriter, lines <-chan []byte) error {
 		return err
 	}
 	var due <-chan time.Time
+	alive := time.NewTicker(aliveEvery)
+	defer alive.Stop()
 	for {
 		select {
 		case line, more := <-lines:
@@ -182,51 +246,18 @@ func sendLines(w http.ResponseWriter, lines <-chan []byte) error {
 			if due == nil {
 				due = time.After(lineDelay)
 			}
+		case <-alive.C:
+			if err := buf.WriteByte('\n'); err != nil {
+				return err
+			}
+			if err := flush(); err != nil {
+				return err
+			}
 		case <-due:
 			due = nil
 			if err := flush(); err != nil {
 				return err
 			}
 		}
-	}
-}
-
-// readFleet asks many machines, a bounded number of them at once.
-type readFleet struct {
-	parallel int
-	// patience is how long one keeps its place: one that takes longer lets another
-	// begin beside it, so that machines that are silent hold nobody up. No more
-	// than maxReads are at work, whatever they take.
-	patience time.Duration
-	ask      func(key string) []byte
-}
-
-// run asks all of them, until ctx ends, and sends their lines. All its goroutines
-// have ended when it returns.
-func (f *readFleet) run(ctx context.Context, keys []string, lines chan<- []byte) {
-	places, all := make(chan struct{}, f.parallel), make(chan struct{}, maxReads)
-	var work sync.WaitGroup
-	defer work.Wait()
-	for _, key := range keys {
-		for _, room := range []chan struct{}{places, all} {
-			select {
-			case room <- struct{}{}:
-			case <-ctx.Done():
-				return
-			}
-		}
-		work.Go(func() {
-			var once sync.Once
-			leave := func() { once.Do(func() { <-places }) }
-			slow := time.AfterFunc(f.patience, leave)
-			line := f.ask(key)
-			select {
-			case lines <- line:
-			case <-ctx.Done():
-			}
-			slow.Stop()
-			leave()
-			<-all
-		})
 	}
 }

@@ -136,6 +136,70 @@ func TestReadsHideSecrets(t *testing.T) {
 	}
 }
 
+// Without names those are asked that a list would have.
+func TestReadsOfAllMachines(t *testing.T) {
+	t.Parallel()
+	r := start(t, "toy")
+	r.put("state", "on")
+	for _, name := range []string{"m1", "m2", "other"} {
+		r.machine(name, nil)
+	}
+	if err := r.c.Post(t.Context(), "machines", model.Machine{Name: "bare", Address: "192.0.2.7"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"":                             "bare@192.0.2.7 m1@ m2@ other@",
+		"Name=Re(^m)":                  "m1@ m2@",
+		"Name=m2":                      "m2@",
+		"Name=nobody":                  "",
+		"toy/address=Re(.)&Name=other": "other@",
+	} {
+		var filters []client.Filter
+		for f := range strings.SplitSeq(text, "&") {
+			if field, value, ok := strings.Cut(f, "="); ok {
+				filters = append(filters, client.Where(field, client.AsGiven, value))
+			}
+		}
+		got, announced := []string{}, -1
+		err := r.c.ReadMany(t.Context(), client.ReadRequest{
+			Command: "powerstatus", All: true, Filters: filters, Count: func(n int) { announced = n },
+		}, func(a client.ReadAnswer) error {
+			got = append(got, a.Name+"@"+a.Address)
+			if ok := a.Error == nil; ok != (a.Name != "bare") || a.Key == a.Name {
+				t.Errorf("%s: %+v", text, a)
+			}
+			return nil
+		})
+		slices.Sort(got)
+		if all := strings.Join(got, " "); err != nil || announced != len(got) || all != want {
+			t.Errorf("%q: %d of %s, %v; want %s", text, announced, all, err, want)
+		}
+	}
+	for _, query := range []string{"?Name=Re([)", "?limit=x", "?Name=%zz"} {
+		r.wantStatus(400, "POST", "/reads"+query, r.e.token, `{"Command":"powerstatus","All":true}`)
+	}
+}
+
+// Whoever may not list the machines may not ask all of them.
+func TestReadsOfAllNeedTheListsClaim(t *testing.T) {
+	t.Parallel()
+	r := start(t, "toy")
+	r.machine("m1", nil)
+	for name, claims := range map[string][]model.Claim{
+		"reader": {{Scope: "machines", Action: "action:powerstatus", Specific: "*"}},
+		"lister": {{Scope: "machines", Action: "list", Specific: "*"}},
+	} {
+		if err := r.c.Post(t.Context(), "roles", model.Role{Name: name, Claims: claims}, nil); err != nil {
+			t.Fatal(err)
+		}
+		r.user(name, name)
+		raw := r.wantStatus(map[string]int{"reader": 403, "lister": 200}[name], "POST", "/reads", r.login(name, ""), `{"Command":"powerstatus","All":true}`)
+		if !strings.Contains(string(raw), "Access Denied") { // of the list, or of each machine
+			t.Errorf("%s: %s", name, raw)
+		}
+	}
+}
+
 // Each machine needs its own claim, whatever it is called by.
 func TestReadsNeedAClaimPerMachine(t *testing.T) {
 	t.Parallel()
@@ -192,6 +256,7 @@ func TestReadsThatCannotBeMeant(t *testing.T) {
 		{`{"Command":"powerstatus"}{}`, 400, "more than one value"},
 		{`[`, 400, "cannot parse JSON"},
 		{strings.Repeat("[", 300), 400, "nested deeper"},
+		{`{"Command":"powerstatus","All":true,"Machines":["m1"]}`, 400, "both All and Machines"},
 		{`{"Command":"powerstatus","Parallel":-1}`, 400, "Parallel must be"},
 		{`{"Command":"powerstatus","Parallel":4097}`, 400, "Parallel must be"},
 		{`{"Command":"powerstatus","Machines":[` + strings.Repeat(`"",`, maxReadKeys) + `""]}`, 400, "more than 100000"},
@@ -220,97 +285,6 @@ func TestReadsAreNotAudited(t *testing.T) {
 	}
 }
 
-// crowd is what a readFleet asks in tests: some machines answer when they are
-// told, the others at once.
-type crowd struct {
-	silent  int32 // the first so many
-	free    chan struct{}
-	begun   atomic.Int32
-	atWork  atomic.Int32
-	highest atomic.Int32
-}
-
-// ask asks a machine.
-func (c *crowd) ask(key string) []byte {
-	now := c.atWork.Add(1)
-	defer c.atWork.Add(-1)
-	for high := c.highest.Load(); now > high && !c.highest.CompareAndSwap(high, now); high = c.highest.Load() {
-	}
-	if c.begun.Add(1) <= c.silent {
-		<-c.free
-	}
-	return []byte(key)
-}
-
-// start runs the fleet on so many machines.
-func (c *crowd) start(ctx context.Context, parallel, count int) <-chan []byte {
-	lines := make(chan []byte)
-	go func() {
-		defer close(lines)
-		fleet := &readFleet{parallel, silentAfter, c.ask}
-		fleet.run(ctx, make([]string, count), lines)
-	}()
-	return lines
-}
-
-func TestReadsAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := &crowd{}
-		n := 0
-		for range c.start(t.Context(), 3, 100) {
-			n++
-		}
-		if high := c.highest.Load(); n != 100 || high > 3 {
-			t.Errorf("%d answers, %d at once", n, high)
-		}
-	})
-}
-
-// Machines that are silent give up their places, so that the others are answered
-// meanwhile.
-func TestSilentReadsGiveUpTheirPlaces(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := &crowd{silent: 4, free: make(chan struct{})}
-		began := time.Now()
-		lines := c.start(t.Context(), 2, 20)
-		for range 16 {
-			<-lines
-		}
-		if took := time.Since(began); took > 2*silentAfter {
-			t.Errorf("the others took %v", took)
-		}
-		close(c.free)
-		left := 0
-		for range lines {
-			left++
-		}
-		if left != 4 {
-			t.Errorf("%d of the silent ones answered", left)
-		}
-	})
-}
-
-// However many are silent, no more than the bound are at work.
-func TestSilentReadsAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := &crowd{silent: 2 * maxReads, free: make(chan struct{})}
-		lines := c.start(t.Context(), maxReads/2, 2*maxReads)
-		<-time.After(time.Minute) // of the bubble
-		synctest.Wait()
-		if n := c.atWork.Load(); n != maxReads {
-			t.Errorf("%d at work", n)
-		}
-		close(c.free)
-		n := 0
-		for range lines {
-			n++
-		}
-		if n != 2*maxReads {
-			t.Errorf("%d answers", n)
-		}
-	})
-}
-
 // Who goes away has no more machines asked, and those at work ended.
 func TestReadsEndWithTheirClient(t *testing.T) {
 	t.Parallel()
@@ -329,18 +303,6 @@ func TestReadsEndWithTheirClient(t *testing.T) {
 	})
 	if !errors.Is(err, errGone) || begun.Load() != 1 {
 		t.Errorf("%d answers, %v", begun.Load(), err)
-	}
-	// In the fleet itself: nothing is begun after the end.
-	c := &crowd{silent: 1, free: make(chan struct{})}
-	ended, end := context.WithCancel(t.Context())
-	lines := c.start(ended, 1, 100)
-	eventually(t, "the first at work", func() bool { return c.atWork.Load() == 1 })
-	end()
-	close(c.free)
-	for range lines {
-	}
-	if n := c.begun.Load(); n > 2 {
-		t.Errorf("%d begun", n)
 	}
 }
 
@@ -408,8 +370,28 @@ func TestLinesAreSentAtOnce(t *testing.T) {
 	}
 }
 
+// What nobody answers for long is followed by signs of life.
+func TestLinesShowThatSomebodyIsThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lines, sent := make(chan []byte), make(chan error, 1)
+		w := &brokenWriter{ResponseRecorder: httptest.NewRecorder(), left: 3}
+		go func() { sent <- sendLines(w, lines) }()
+		<-time.After(3*aliveEvery + aliveEvery/2)
+		synctest.Wait()
+		w.mu.Lock()
+		if got := w.Body.String(); got != "\n\n\n" {
+			t.Errorf("sent %q", got)
+		}
+		w.mu.Unlock()
+		// One who is gone is noticed by it.
+		if err := <-sent; !errors.Is(err, io.ErrClosedPipe) {
+			t.Error(err)
+		}
+	})
+}
+
 func FuzzParseReads(f *testing.F) {
-	for _, text := range []string{"", "{}", `{"Command":"powerstatus","Machines":["a","a"],"Params":{"x":1},"Parallel":5}`, `{"Command":"x","Parallel":1e9}`, `{"Machines":{}}`, "null", "[]"} {
+	for _, text := range []string{"", "{}", `{"Command":"powerstatus","Machines":["a","a"],"Params":{"x":1},"Parallel":5}`, `{"Command":"x","Parallel":1e9}`, `{"Machines":{}}`, "null", "[]", `{"Command":"x","All":true}`, `{"Command":"x","All":true,"Machines":["a"]}`} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
@@ -420,7 +402,7 @@ func FuzzParseReads(f *testing.F) {
 			}
 			return
 		}
-		if in.Command == "" || in.Parallel < 1 || in.Parallel > maxReads || len(in.Machines) > maxReadKeys {
+		if in.Command == "" || in.Parallel < 1 || in.Parallel > maxReads || len(in.Machines) > maxReadKeys || in.All && len(in.Machines) > 0 {
 			t.Errorf("%q: %+v", raw, in)
 		}
 	})

@@ -98,26 +98,28 @@ func runAction(ctx context.Context, a *app, call actionCall, o actionOptions) er
 	if err := cmp.Or(o.selection.check(), o.pacing.check()); err != nil {
 		return err
 	}
-	if a.hurry != nil {
-		a.hurry()
-	}
 	return a.withClient(func(c *client.Client) error {
 		params, err := o.allParams(ctx, a, c, call)
 		if err != nil {
 			return err
 		}
 		call.params = params
+		info := model.ActionOf(call.command, nil)
+		if info.Class == model.Read && len(o.args) == 0 && !o.dryRun {
+			if done, err := readSelected(ctx, a, c, invocation{call: call, o: o}); done {
+				return err
+			}
+		}
 		o.selection.brief = true
 		machines, missing, err := resolve(ctx, c, o.selection)
 		if err != nil {
 			return err
 		}
-		info := model.ActionOf(call.command, nil)
 		if len(missing) > 0 && (info.Class != model.Read || len(machines) == 0) {
 			return noMachines(missing)
 		}
 		if len(machines) == 0 {
-			return model.Errorf(model.NotFound, "no machine matches; `oob machine list` lists them")
+			return errNoMatch()
 		}
 		if o.dryRun {
 			return a.printPlan(call, o, machines)
@@ -142,10 +144,7 @@ type invocation struct {
 
 // invokeAll sends the action to each machine.
 func invokeAll(ctx context.Context, a *app, c *client.Client, inv invocation) error {
-	r := newReport(a, inv.call.verb, len(inv.machines)+len(inv.missing), inv.o.each)
-	r.pace = inv.o.pacing
-	r.ladders = laddersOf(inv.call.command)
-	r.patient = model.ActionOf(inv.call.command, nil).Class != model.Read
+	r := inv.report(a, len(inv.machines)+len(inv.missing))
 	for _, name := range inv.missing {
 		r.add(answer{machine: machine{name: name}, err: model.Errorf(model.NotFound, "no such machine")})
 	}
@@ -155,6 +154,15 @@ func invokeAll(ctx context.Context, a *app, c *client.Client, inv invocation) er
 	return fanOut(ctx, r, inv.o.parallel, inv.machines, asMachine, func(ctx context.Context, m machine) answer {
 		return invoke(ctx, c, inv, m)
 	})
+}
+
+// report starts the report on so many machines.
+func (inv *invocation) report(a *app, total int) *report {
+	r := newReport(a, inv.call.verb, total, inv.o.each)
+	r.pace = inv.o.pacing
+	r.ladders = laddersOf(inv.call.command)
+	r.patient = model.ActionOf(inv.call.command, nil).Class != model.Read
+	return r
 }
 
 // asMachine is the machine of a machine.

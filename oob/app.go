@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -33,8 +34,8 @@ type app struct {
 	// signals hears the signals that end a command, until what it returns is
 	// called.
 	signals func() (<-chan os.Signal, func())
-	// hurry, unless nil, is called before work that soon ends with the process.
-	hurry  func()
+	// lasts, unless nil, is called by commands that may go on for days.
+	lasts  func()
 	flags  globalFlags
 	config *config.File // once it is read
 }
@@ -55,7 +56,7 @@ func newApp() *app {
 		getenv:  os.Getenv,
 		ask:     in && errs,
 		signals: endSignals,
-		hurry:   spendMemory,
+		lasts:   tidyMemory,
 	}
 	if errs && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" {
 		a.columns = stderrColumns
@@ -68,13 +69,24 @@ func newApp() *app {
 const shortHeap = 256 << 20
 
 // spendMemory leaves garbage where it is: collecting it takes a third of the time
-// that the processors work for a command on a thousand machines.
+// that the processors work for a command on a thousand machines. It is called first
+// of all: the first collection is due when the commands are made, and would be waited
+// for.
 func spendMemory() {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return // somebody has decided
 	}
 	debug.SetMemoryLimit(shortHeap)
 	debug.SetGCPercent(-1)
+}
+
+// tidyMemory undoes spendMemory.
+func tidyMemory() {
+	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	debug.SetMemoryLimit(math.MaxInt64)
+	debug.SetGCPercent(100)
 }
 
 // stderrColumns is how wide the terminal is now.

@@ -36,7 +36,7 @@ func (e machineEdit) run(ctx context.Context, a *app, c *client.Client) error {
 	case len(missing) > 0:
 		return noMachines(missing)
 	case len(machines) == 0:
-		return model.Errorf(model.NotFound, "no machine matches; `oob machine list` lists them")
+		return errNoMatch()
 	}
 	if e.always || len(machines) > 1 {
 		if err := a.confirm(ctx, e.verb, namesOf(machines), e.yes); err != nil {

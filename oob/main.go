@@ -24,6 +24,7 @@ func main() {
 	if vbox.Called(os.Args) {
 		os.Exit(vbox.Main(os.Args))
 	}
+	spendMemory()
 	os.Exit(mainCode())
 }
 
@@ -71,7 +72,12 @@ TARGETS are machine names or host lists: m1  a,b  rack[1-4]n[01-32]  @profile` +
 	root.SetErr(a.stderr)
 	root.SetVersionTemplate("{{.Version}}\n")
 	groupCommand(root, commands(a)...)
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.setDefaults(cmd) }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if top, _, _ := strings.Cut(strings.TrimPrefix(cmd.CommandPath(), "oob "), " "); a.lasts != nil && lasting[top] {
+			a.lasts()
+		}
+		return a.setDefaults(cmd)
+	}
 	a.addGlobalFlags(root.PersistentFlags())
 	addHelp(root)
 	a.addCompletion(root)
@@ -110,6 +116,9 @@ func commands(a *app) []*cobra.Command {
 		newReferenceCommand(),
 	}
 }
+
+// lasting are the commands that may go on for days.
+var lasting = map[string]bool{"serve": true, "sim": true, "events": true, "runs": true}
 
 // wants takes from least to most arguments, most below 0 for any number, and
 // says what they are when there are others.

@@ -7,27 +7,29 @@ import (
 	"testing"
 )
 
-// TestHurry: actions hurry, once; what may go on for days does not.
-func TestHurry(t *testing.T) {
+// TestLasts: what may go on for days tidies its memory, once; nothing else does.
+func TestLasts(t *testing.T) {
 	for _, c := range []struct {
 		args []string
 		want int
 	}{
-		{[]string{"power", "status", "m1"}, 1},
-		{[]string{"power", "cycle", "m1", "--yes"}, 1},
-		{[]string{"status", "--all"}, 1},
-		{[]string{"power", "status"}, 0}, // names no machine
+		{[]string{"power", "status", "m1"}, 0},
+		{[]string{"power", "status", "--all"}, 0},
 		{[]string{"machine", "list"}, 0},
-		{[]string{"events", "--follow"}, 0},
 		{[]string{"version"}, 0},
+		{nil, 0},
+		{[]string{"events"}, 1},
+		{[]string{"runs", "list"}, 1},
+		{[]string{"serve", "--plugin-dir", "relative", "--tls-cert", "x"}, 1},
+		{[]string{"sim", "bmc", "--count", "-1"}, 1},
 	} {
 		a, _, _ := testApp("")
-		hurried := 0
-		a.hurry = func() { hurried++ }
+		lasted := 0
+		a.lasts = func() { lasted++ }
 		a.flags.socket = t.TempDir() + "/nobody.sock"
 		run(context.Background(), a, append([]string{"--socket", a.flags.socket}, c.args...))
-		if hurried != c.want {
-			t.Errorf("%v: hurried %d times, want %d", c.args, hurried, c.want)
+		if lasted != c.want {
+			t.Errorf("%v: lasts %d times, want %d", c.args, lasted, c.want)
 		}
 	}
 }
@@ -57,8 +59,11 @@ func TestSpendMemory(t *testing.T) {
 		if bound := debug.SetMemoryLimit(-1); bound != c.bound {
 			t.Errorf("GOGC=%q GOMEMLIMIT=%q: bound %d, want %d", c.percent, c.limit, bound, c.bound)
 		}
-		if got := debug.SetGCPercent(100); got != c.want {
+		if got := debug.SetGCPercent(c.want); got != c.want {
 			t.Errorf("GOGC=%q GOMEMLIMIT=%q: percent %d, want %d", c.percent, c.limit, got, c.want)
+		}
+		if tidyMemory(); debug.SetMemoryLimit(-1) != math.MaxInt64 || debug.SetGCPercent(100) != 100 {
+			t.Errorf("GOGC=%q GOMEMLIMIT=%q: not undone", c.percent, c.limit)
 		}
 	}
 }

@@ -17,17 +17,54 @@ func readAll(ctx context.Context, r *report, c *client.Client, inv invocation) b
 	return newSweep(inv).run(ctx, r, c)
 }
 
+// readSelected asks all machines of a selection that names none, by one request,
+// if the endpoint takes such: which they are it knows itself. It reports whether it
+// did.
+func readSelected(ctx context.Context, a *app, c *client.Client, inv invocation) (done bool, err error) {
+	return askAll(ctx, a, c, inv, overEndpoint) // it shows every few seconds that it is there
+}
+
+// askAll is readSelected of an endpoint that shows at least so often that it is there.
+func askAll(ctx context.Context, a *app, c *client.Client, inv invocation, longest time.Duration) (done bool, err error) {
+	filters, err := parseFilters(inv.o.filters)
+	if err != nil {
+		return true, err
+	}
+	s := newSweep(inv)
+	s.all = &allMachines{filters: filters, count: make(chan int, 1), seen: map[string]bool{}}
+	s.longest = longest
+	defer s.begin(ctx, c)()
+	select {
+	case n := <-s.all.count:
+		if n == 0 {
+			return true, errNoMatch()
+		}
+		r := inv.report(a, n)
+		s.take(r)
+		s.all.name(ctx, s, c, r)
+		s.give(r, <-s.ended)
+		return true, r.finish()
+	case err := <-s.ended:
+		return !client.CannotReadMany(err), err
+	}
+}
+
 // sweep is one request for many machines.
 type sweep struct {
 	inv     invocation
 	longest time.Duration
 	left    map[string][]machine // those that are not answered, by UUID
+	all     *allMachines         // nil if they are named
 	answers chan client.ReadAnswer
+	ended   chan error
 }
 
 // newSweep prepares the request of an action on its machines.
 func newSweep(inv invocation) *sweep {
-	s := &sweep{inv: inv, left: make(map[string][]machine, len(inv.machines)), answers: make(chan client.ReadAnswer, defaultParallel)}
+	s := &sweep{
+		inv: inv, left: make(map[string][]machine, len(inv.machines)),
+		answers: make(chan client.ReadAnswer, defaultParallel), ended: make(chan error, 1),
+	}
 	for _, m := range inv.machines {
 		s.longest = max(s.longest, inv.bound(m))
 		s.left[m.uuid] = append(s.left[m.uuid], m)
@@ -37,28 +74,37 @@ func newSweep(inv invocation) *sweep {
 
 // run sends it and gives r the answers, unless the endpoint takes no such request.
 func (s *sweep) run(ctx context.Context, r *report, c *client.Client) bool {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	// The endpoint bounds each action; one that hangs sends no line for as long as
-	// the longest may take.
-	hangs := time.AfterFunc(s.longest, func() { cancel(fmt.Errorf("waited %s", s.longest)) })
-	defer hangs.Stop()
-	ended := make(chan error, 1)
-	go func() {
-		defer close(s.answers)
-		ended <- c.ReadMany(ctx, s.request(), func(a client.ReadAnswer) error {
-			hangs.Reset(s.longest)
-			s.answers <- a // it is taken until it is closed
-			return nil
-		})
-	}()
+	defer s.begin(ctx, c)()
 	s.take(r)
-	err := <-ended
+	err := <-s.ended
 	if client.CannotReadMany(err) {
 		return false
 	}
 	s.give(r, err)
 	return true
+}
+
+// begin sends it; end ends it, and with it all that waits for answers.
+func (s *sweep) begin(ctx context.Context, c *client.Client) (end func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	// The endpoint bounds each action; one that hangs sends no line for as long as
+	// the longest may take.
+	hangs := time.AfterFunc(s.longest, func() { cancel(fmt.Errorf("waited %s", s.longest)) })
+	request := s.request()
+	request.Alive = func() { hangs.Reset(s.longest) }
+	go func() {
+		defer close(s.answers)
+		s.ended <- c.ReadMany(ctx, request, func(a client.ReadAnswer) error {
+			s.answers <- a // it is taken until it is closed
+			return nil
+		})
+	}()
+	return func() {
+		hangs.Stop()
+		cancel(nil)
+		for range s.answers { // those that nobody wants any more
+		}
+	}
 }
 
 // request is what is sent.
@@ -69,6 +115,9 @@ func (s *sweep) request() client.ReadRequest {
 	}
 	for i, m := range s.inv.machines {
 		out.Machines[i] = m.uuid
+	}
+	if s.all != nil {
+		out.All, out.Filters, out.Count = true, s.all.filters, func(n int) { s.all.count <- n }
 	}
 	return out
 }
@@ -105,6 +154,9 @@ func (s *sweep) take(r *report) {
 func (s *sweep) answered(r *report, a client.ReadAnswer) {
 	waiting := s.left[a.Key]
 	delete(s.left, a.Key)
+	if s.all != nil {
+		waiting = s.all.answered(a)
+	}
 	for _, m := range waiting {
 		out := answer{machine: m, raw: a.Result}
 		if a.Error != nil {

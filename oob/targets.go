@@ -126,12 +126,9 @@ func listMachines(ctx context.Context, c *client.Client, filters []string, brief
 	if brief {
 		query.Without, query.Params = briefWithout, briefParams
 	}
-	for _, f := range filters {
-		field, value, ok := strings.Cut(f, "=")
-		if !ok || field == "" {
-			return nil, usage("--filter %q is not FIELD=VALUE", f)
-		}
-		query.Filters = append(query.Filters, client.Where(field, client.AsGiven, value))
+	var err error
+	if query.Filters, err = parseFilters(filters); err != nil {
+		return nil, err
 	}
 	list, err := c.Machines().List(ctx, query)
 	if err != nil {
@@ -144,6 +141,19 @@ func listMachines(ctx context.Context, c *client.Client, filters []string, brief
 	slices.SortFunc(out, func(a, b machine) int {
 		return cmp.Or(hostlist.Compare(a.name, b.name), strings.Compare(a.uuid, b.uuid))
 	})
+	return out, nil
+}
+
+// parseFilters reads the values of --filter.
+func parseFilters(filters []string) ([]client.Filter, error) {
+	out := make([]client.Filter, 0, len(filters))
+	for _, f := range filters {
+		field, value, ok := strings.Cut(f, "=")
+		if !ok || field == "" {
+			return nil, usage("--filter %q is not FIELD=VALUE", f)
+		}
+		out = append(out, client.Where(field, client.AsGiven, value))
+	}
 	return out, nil
 }
 
@@ -220,6 +230,11 @@ func lookUp(ctx context.Context, c *client.Client, names []string, parallel int)
 	found, _ := pick(got, names)
 	hostlist.Sort(missing)
 	return found, missing, nil
+}
+
+// errNoMatch is the error for a selection of no machine.
+func errNoMatch() error {
+	return model.Errorf(model.NotFound, "no machine matches; `oob machine list` lists them")
 }
 
 // noMachines is the error for names that no machine has.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"time"
 
@@ -24,15 +23,25 @@ type ReadRequest struct {
 	Command  string
 	Plugin   string   `json:",omitempty"` // asks for one plugin; "" lets the endpoint choose
 	Machines []string // keys
+	// All asks the machines that Filters select, in place of those named. Count is
+	// then called first, with how many there are.
+	All      bool      `json:",omitempty"`
+	Filters  []Filter  `json:"-"`
+	Count    func(int) `json:"-"`
 	Params   model.Params
 	Parallel int `json:",omitempty"` // how many are asked at once; 0 leaves it to the endpoint
+	// Alive, unless nil, is called whenever the endpoint shows that it is there: for
+	// each answer, and every few seconds in between.
+	Alive func() `json:"-"`
 }
 
 // ReadAnswer is what came of it on one of them.
 type ReadAnswer struct {
-	Key    string // as it was asked for
-	Result json.RawMessage
-	Error  *model.Error
+	Key string // as it was asked for
+	// Name and Address are the machine's, where it was not asked for by key.
+	Name, Address string
+	Result        json.RawMessage
+	Error         *model.Error
 	// RetryAfter is that of the error, in seconds.
 	RetryAfter int
 }
@@ -48,7 +57,7 @@ func (c *Client) ReadMany(ctx context.Context, in ReadRequest, fn func(ReadAnswe
 	if err != nil {
 		return model.Errorf(model.Invalid, "cannot encode params of %s: %w", in.Command, err)
 	}
-	r := &request{method: http.MethodPost, path: "reads", body: body, read: true}
+	r := &request{method: http.MethodPost, path: "reads" + Query{Filters: in.Filters}.suffix(), body: body, read: true}
 	req, err := c.newRequest(ctx, r)
 	if err != nil {
 		return err
@@ -65,17 +74,48 @@ func (c *Client) ReadMany(ctx context.Context, in ReadRequest, fn func(ReadAnswe
 	case resp.StatusCode >= http.StatusMultipleChoices:
 		return c.refusal(r, resp)
 	}
-	return c.readLines(ctx, r, resp.Body, fn)
+	lines := liveLines{bufio.NewScanner(resp.Body), in.Alive}
+	lines.Buffer(make([]byte, 64<<10), maxReadLine)
+	if in.All {
+		if err := c.counted(lines, in.Count); err != nil {
+			return err
+		}
+	}
+	return c.readLines(ctx, r, lines, fn)
+}
+
+// liveLines are the lines of a body, each a sign of life.
+type liveLines struct {
+	*bufio.Scanner
+	alive func() // nil: nobody wants to know
+}
+
+// Scan waits for a line.
+func (l liveLines) Scan() bool {
+	more := l.Scanner.Scan()
+	if more && l.alive != nil {
+		l.alive()
+	}
+	return more
+}
+
+// counted reads how many machines will be answered. An endpoint that ignores All
+// asks none, and does not say so.
+func (c *Client) counted(lines liveLines, count func(int)) error {
+	var head struct{ Machines *int }
+	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &head) != nil || head.Machines == nil {
+		return model.Errorf(model.Unsupported, "endpoint %s: %w", c.where, errManyAtOnce)
+	}
+	count(*head.Machines)
+	return nil
 }
 
 // CannotReadMany reports whether an endpoint refused ReadMany because it does not
 // know it.
 func CannotReadMany(err error) bool { return errors.Is(err, errManyAtOnce) }
 
-// readLines hands on the answers of a body.
-func (c *Client) readLines(ctx context.Context, r *request, body io.Reader, fn func(ReadAnswer) error) error {
-	lines := bufio.NewScanner(body)
-	lines.Buffer(make([]byte, 64<<10), maxReadLine)
+// readLines hands on the answers.
+func (c *Client) readLines(ctx context.Context, r *request, lines liveLines, fn func(ReadAnswer) error) error {
 	for lines.Scan() {
 		line := lines.Bytes()
 		if len(bytes.TrimSpace(line)) == 0 {

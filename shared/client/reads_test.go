@@ -49,6 +49,41 @@ func TestReadManyOnTheWire(t *testing.T) {
 	}
 }
 
+// All machines of a selection are asked by filters in the query, and counted first.
+func TestReadAllOnTheWire(t *testing.T) {
+	var sent string
+	c := onSocket(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		raw, _ := io.ReadAll(r.Body)
+		sent = r.URL.RawQuery + " " + string(raw)
+		_, _ = io.WriteString(w, `{"Machines":2}`+"\n\n"+`{"Key":"u1","Name":"m1","Address":"192.0.2.1","Result":"on"}`+"\n\n\n")
+	}))
+	alive, said := 0, ""
+	err := c.ReadMany(t.Context(), ReadRequest{
+		Command: "powerstatus", All: true, Filters: []Filter{Where("Name", AsGiven, "Re(^m)")},
+		Count: func(n int) { said += fmt.Sprint(n, " machines;") }, Alive: func() { alive++ },
+	}, func(a ReadAnswer) error {
+		said += fmt.Sprint(a.Key, a.Name, a.Address, string(a.Result))
+		return nil
+	})
+	if err != nil || said != `2 machines;u1m1192.0.2.1"on"` || alive != 5 {
+		t.Errorf("%s, %d signs of life, %v", said, alive, err)
+	}
+	if want := `Name=Re%28%5Em%29 {"Command":"powerstatus","Machines":null,"All":true,"Params":{}}`; sent != want {
+		t.Errorf("sent %s", sent)
+	}
+}
+
+// An endpoint that does not say how many there are does not know how to ask all.
+func TestReadAllOfAnOldEndpoint(t *testing.T) {
+	for _, body := range []string{"", "\n", `{"Key":"m1","Result":"on"}`, `{"Machines":"2"}`, `{"Machines":null}`, "[]", "<html>"} {
+		err := onSocket(t, answer(200, body)).ReadMany(t.Context(), ReadRequest{Command: "powerstatus", All: true, Count: func(int) { t.Error("counted") }},
+			func(ReadAnswer) error { t.Error("answered"); return nil })
+		if !CannotReadMany(err) {
+			t.Errorf("%q: %v", body, err)
+		}
+	}
+}
+
 // What cannot read many machines at once is told from what refuses to.
 func TestReadManyRefused(t *testing.T) {
 	for status, cannot := range map[int]bool{404: true, 405: true, 501: true, 400: false, 401: false, 403: false, 429: false, 500: false, 503: false} {
