@@ -10,7 +10,6 @@ import (
 
 	"github.com/bougou/go-ipmi/pkg/command/app"
 	"github.com/bougou/go-ipmi/pkg/command/chassis"
-	"github.com/bougou/go-ipmi/pkg/command/dcmi"
 	"github.com/bougou/go-ipmi/pkg/command/storage"
 	"github.com/bougou/go-ipmi/pkg/types"
 
@@ -113,16 +112,13 @@ func (s *seconds) Unpack(data []byte) error {
 // Format is the time for people.
 func (s *seconds) Format() string { return time.Unix(int64(*s), 0).UTC().Format(time.RFC3339) }
 
-// lookPower reads what the machine takes (DCMI 1.5 §6.6.1).
+// lookPower reads what the machine takes.
 func lookPower(ctx context.Context, x *examination) model.Check {
-	var res dcmi.GetDCMIPowerReadingResponse
-	if err := x.session.read(ctx, false, &dcmi.GetDCMIPowerReadingRequest{}, &res); err != nil {
+	watts, err := x.session.watts(ctx)
+	if err != nil {
 		return unread("what power the machine takes", err)
 	}
-	if !res.PowerMeasurementActive {
-		return untold("the BMC has a power reading that is switched off")
-	}
-	return good("%d W", res.CurrentPower)
+	return good("%d W", watts)
 }
 
 // lookBoot reads the boot flags, and whether a timer will clear them (IPMI 2.0

@@ -30,6 +30,7 @@ func TestDefinition(t *testing.T) {
 			want = append(want, info.Command)
 		}
 	}
+	want = append(want, getInfo)
 	for _, a := range def.AvailableActions {
 		got = append(got, a.Command)
 		if a.Provider != name || a.Model != "machines" || len(a.RequiredParams) != 3 {

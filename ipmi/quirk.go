@@ -53,22 +53,35 @@ func ways(s quirks.Set) rmcp.Ways {
 	return w
 }
 
-// device reads what the BMC is (IPMI 2.0 §20.1), and remembers it. That one answer
-// may have a wrong checksum: it tells whether all have.
+// device reads what the BMC is, for what is known of such.
 func (s *session) device(ctx context.Context) (quirks.Device, error) {
-	var res app.GetDeviceIDResponse
-	call := &broker.Call{Call: rmcp.Call{
-		Request: &app.GetDeviceIDRequest{}, Response: &res, Class: model.Read, Lenient: true,
-	}}
-	if err := s.handle.Do(ctx, call); err != nil {
-		return quirks.Device{}, explain(s.peer, err, model.Read)
+	res, err := s.deviceID(ctx)
+	if err != nil {
+		return quirks.Device{}, err
 	}
-	dev := quirks.Device{
+	return deviceOf(res), nil
+}
+
+// deviceOf is what tells a BMC's quirks.
+func deviceOf(res *app.GetDeviceIDResponse) quirks.Device {
+	return quirks.Device{
 		Manufacturer: res.ManufacturerID, Product: res.ProductID,
 		Major: res.MajorFirmwareRevision, Minor: res.MinorFirmwareRevision,
 	}
-	s.devices.put(s.peer, heard{dev, call.In})
-	return dev, nil
+}
+
+// deviceID reads what the BMC is (IPMI 2.0 §20.1), and remembers it. That one answer
+// may have a wrong checksum: it tells whether all have.
+func (s *session) deviceID(ctx context.Context) (*app.GetDeviceIDResponse, error) {
+	res := &app.GetDeviceIDResponse{}
+	call := &broker.Call{Call: rmcp.Call{
+		Request: &app.GetDeviceIDRequest{}, Response: res, Class: model.Read, Lenient: true,
+	}}
+	if err := s.handle.Do(ctx, call); err != nil {
+		return nil, explain(s.peer, err, model.Read)
+	}
+	s.devices.put(s.peer, heard{deviceOf(res), call.In})
+	return res, nil
 }
 
 // learn makes use of an answer with a wrong checksum: what the BMC is tells
