@@ -89,8 +89,9 @@ dist() {
 reproducible() {
 	local work one
 	work=$(mktemp -d)
+	git clone -q . "$work/a"
+	git clone -q "$work/a" "$work/another"
 	for one in a another; do
-		git clone -q . "$work/$one"
 		(cd "$work/$one" && GOCACHE="$work/cache-$one" ./build.sh dist >/dev/null)
 	done
 	if diff "$work/a/dist/SHA256SUMS" "$work/another/dist/SHA256SUMS"; then
