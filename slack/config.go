@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"provision-plugins/shared/model"
+	"provision-plugins/slack/redact"
 	"provision-plugins/slack/route"
 	"provision-plugins/slack/silence"
 )
@@ -18,6 +19,7 @@ const (
 	paramChannel = "slack/default-channel"
 	paramRoutes  = "slack/routes"
 	paramSilence = "slack/silences"
+	paramRedact  = "slack/redact"
 	paramDir     = pluginName + "/state-dir"
 )
 
@@ -36,6 +38,7 @@ type config struct {
 	routes  *route.Table
 
 	silences []silence.Silence
+	patterns redact.Patterns
 }
 
 // parseConfig checks the params. Its errors name the param.
@@ -70,7 +73,11 @@ func parseConfig(params model.Params) (config, error) {
 	if err != nil {
 		return c, model.Errorf(model.Invalid, "param %s: %s", paramSilence, model.AsError(err).Text())
 	}
-	return config{token: cmp.Or(token, key), url: address, channel: texts[paramChannel], routes: routes, silences: silences}, nil
+	patterns, err := redact.Parse(params[paramRedact])
+	if err != nil {
+		return c, model.Errorf(model.Invalid, "param %s: %s", paramRedact, model.AsError(err).Text())
+	}
+	return config{token: cmp.Or(token, key), url: address, channel: texts[paramChannel], routes: routes, silences: silences, patterns: patterns}, nil
 }
 
 // apiURL normalises the API's address. Plain http is for loopback only: the

@@ -13,6 +13,7 @@ import (
 	"provision-plugins/slack/layout"
 	"provision-plugins/slack/notice"
 	"provision-plugins/slack/outbox"
+	"provision-plugins/slack/redact"
 	"provision-plugins/slack/route"
 	"provision-plugins/slack/silence"
 )
@@ -42,6 +43,7 @@ const (
 // an incident before.
 type desk struct {
 	teller *notice.Teller
+	secret *redact.Redactor
 	now    func() time.Time
 
 	lanes   lanes
@@ -63,8 +65,9 @@ type digest struct {
 
 // newDesk is a desk that has told nothing.
 func newDesk() *desk {
+	secret := redact.New()
 	return &desk{
-		teller: notice.NewTeller(), now: time.Now, lanes: lanes{seed: maphash.MakeSeed()},
+		teller: notice.NewTeller(secret.Text), secret: secret, now: time.Now, lanes: lanes{seed: maphash.MakeSeed()},
 		digests: map[string]*digest{}, flaps: map[string][]time.Time{}, storms: map[string][]time.Time{},
 	}
 }
@@ -78,6 +81,8 @@ type place struct {
 	buttons  bool // incidents have some: there is somebody to press them for
 	now      func() time.Time
 	facts    func(uuid string) ([]string, model.Params, error)
+	secure   func(param string) bool // tells which params are Secure; nil for none
+	log      func(run string) string // the end of what a run logged; nil for nothing
 }
 
 // Facts are a machine's profiles and params.
@@ -113,6 +118,7 @@ func (d *desk) tell(p *place, e *model.Event) error {
 	if p.box.Seen(id) {
 		return nil
 	}
+	d.secret.Learn(e, p.secure)
 	n := d.teller.Tell(e)
 	if n == nil {
 		return nil
@@ -153,7 +159,7 @@ func (d *desk) entries(p *place, r *route.Rule, n *notice.Notice) []outbox.Entry
 	case r.Mode == route.Digest:
 		return []outbox.Entry{d.digest(r, n, e)}
 	case n.Incident == "" || r.Mode == route.Post, n.Severity == notice.Info && !open:
-		e.Message = layout.Line(r.Line(n))
+		e.Message = layout.Line(d.line(r, n))
 		if e.NotBefore.IsZero() {
 			e.Merge = together
 		}
@@ -163,6 +169,9 @@ func (d *desk) entries(p *place, r *route.Rule, n *notice.Notice) []outbox.Entry
 	}
 	return d.incident(p, r, n, open)
 }
+
+// line words a notice by a rule. A template may put together what was told apart.
+func (d *desk) line(r *route.Rule, n *notice.Notice) string { return d.secret.Text(r.Line(n)) }
 
 // edits are what a rule tells of a machine that is silent: messages that are there
 // are edited, so that they stay true, and nothing else.
@@ -187,7 +196,8 @@ func (d *desk) entry(p *place, r *route.Rule, n *notice.Notice) outbox.Entry {
 // root is the message of a notice's incident as it is now.
 func (d *desk) root(p *place, r *route.Rule, n *notice.Notice) (now *layout.Incident, e outbox.Entry) {
 	before := p.remembered(p.channelOf(r), n.Incident)
-	now = layout.Told(n, r.Line(n))
+	now = layout.Told(n, d.line(r, n))
+	now.Machine = d.secret.Text(n.Machine)
 	now.Buttons, now.Changes, now.At = p.buttons, d.changes(n), d.now().UTC()
 	carry(now, before, now.At)
 	e = edited(p.channelOf(r), now)
@@ -201,8 +211,11 @@ func (d *desk) root(p *place, r *route.Rule, n *notice.Notice) (now *layout.Inci
 // incident tells a notice in the message of its incident, and in its thread.
 func (d *desk) incident(p *place, r *route.Rule, n *notice.Notice, open bool) []outbox.Entry {
 	now, root := d.root(p, r, n)
+	if p.log != nil && n.Detail == "" && n.Severity > notice.Info {
+		n.Detail = d.secret.Text(p.log(n.Run))
+	}
 	reply := d.entry(p, r, n)
-	reply.Kind, reply.Incident, reply.Last, reply.Message = outbox.Reply, n.Incident, n.Resolved, layout.Reply(n, r.Line(n))
+	reply.Kind, reply.Incident, reply.Last, reply.Message = outbox.Reply, n.Incident, n.Resolved, layout.Reply(n, d.line(r, n))
 	switch {
 	case open && r.Mode == route.Thread && now.Acked != nil:
 		return nil
@@ -265,14 +278,14 @@ func (d *desk) digest(r *route.Rule, n *notice.Notice, e outbox.Entry) outbox.En
 			clear(d.digests)
 		}
 		g = &digest{Incident: fmt.Sprintf("digest:%x:%d", sha256.Sum256([]byte(key)), now.UnixNano()), Group: key}
-		g.Title = title(r, n)
+		g.Title = d.secret.Text(title(r, n))
 		d.digests[key] = g
 		if wait := now.Add(r.Wait()); r.Wait() > 0 && wait.After(e.NotBefore) {
 			e.NotBefore = wait
 		}
 	}
 	g.Last = now
-	g.count(n, r.Line(n))
+	g.count(n, d.line(r, n))
 	g.Version++
 	e.Kind, e.Incident, e.Version, e.Message = outbox.Update, g.Incident, g.Version, g.Message()
 	e.Note, _ = model.Marshal(g) // strings and numbers encode

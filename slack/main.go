@@ -16,6 +16,7 @@ var version = "v0.0.0-dev"
 // the API must be allowed to set the tokens, which are sent there.
 var meta = map[string]string{
 	model.MetaCounts:  "true",
+	model.MetaEvents:  `["runs.create.*","runs.update.*","machines.create.*","machines.delete.*","machines.power.*","plugins.fault.*","plugins.recovered.*"]`,
 	model.MetaClasses: `{"retryDead":"idempotent"}`,
 	model.MetaTargets: `{"slack/bot-token":["slack/api-url"],"slack/bot-key":["slack/api-url"]}`,
 }
@@ -28,7 +29,7 @@ func definition() *model.PluginProvider {
 		Version:        version,
 		PluginVersion:  model.PluginVersion,
 		HasPublish:     true,
-		OptionalParams: []string{paramToken, paramKey, paramURL, paramChannel, paramRoutes, paramSilence, paramDir},
+		OptionalParams: []string{paramToken, paramKey, paramURL, paramChannel, paramRoutes, paramSilence, paramRedact, paramDir},
 		AvailableActions: []model.AvailableAction{
 			{Provider: pluginName, Model: "plugins", Command: actionStatus},
 			{Provider: pluginName, Model: "plugins", Command: actionRetry},

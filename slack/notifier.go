@@ -128,8 +128,10 @@ func (n *notifier) Config(ctx context.Context, c *client.Client, params model.Pa
 		n.log.WarnContext(ctx, "some silences are forgotten", "cause", err)
 	}
 	n.desk.recall(box)
+	n.desk.secret.Configure(next.patterns, next.token)
+	known := newMachines(c)
 	n.config, n.place = next, &place{
-		table: next.routes, channel: next.channel, box: box, silences: silences, now: n.desk.now, facts: newMachines(c).facts,
+		table: next.routes, channel: next.channel, box: box, silences: silences, now: n.desk.now, facts: known.facts, secure: known.secure, log: known.log,
 	}
 	return nil
 }

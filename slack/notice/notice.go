@@ -90,7 +90,7 @@ type Notice struct {
 // maxKey bounds the key of an incident, in bytes.
 const (
 	maxTitle  = 500
-	maxDetail = 16_000
+	maxDetail = 64_000
 	maxWord   = 300
 	maxKey    = 200
 )
@@ -124,4 +124,17 @@ func cut(text string, most int) string {
 		return string(runes[:most-1]) + "…"
 	}
 	return text
+}
+
+// tail is the end of a long text, from the beginning of a line where it has lines.
+func tail(text string) string {
+	runes := []rune(text)
+	if len(runes) <= maxDetail {
+		return text
+	}
+	text = string(runes[len(runes)-maxDetail+2:])
+	if _, rest, ok := strings.Cut(text, "\n"); ok {
+		text = rest
+	}
+	return "…\n" + text
 }

@@ -84,6 +84,8 @@ func TestTell(t *testing.T) {
 		"plugin fault": {&model.Event{Type: "plugins", Action: "fault", Key: "ipmi", Object: map[string]string{"Error": "crashed"}}, ":rotating_light: plugin ipmi: crashed", Error, "plugin:ipmi", false},
 		"fault, bare":  {&model.Event{Type: "plugins", Action: "fault", Key: "ipmi", Object: "crashed"}, ":rotating_light: plugin ipmi: crashed", Error, "plugin:ipmi", false},
 		"fault, odd":   {&model.Event{Type: "plugins", Action: "fault", Key: "ipmi", Object: 5}, ":rotating_light: plugin ipmi: see oob plugin show ipmi", Error, "plugin:ipmi", false},
+		"recovered":    {&model.Event{Type: "plugins", Action: "recovered", Key: "ipmi"}, ":white_check_mark: plugin ipmi works again", Info, "plugin:ipmi", true},
+		"missed":       {&model.Event{Type: "events", Action: "missed", Key: "12"}, ":warning: 12 events were missed: they came faster than they were taken", Warning, "", false},
 		"plugin saved": {event: &model.Event{Type: "plugins", Action: "save", Key: "ipmi"}},
 		"asked":        {&model.Event{Type: "machines", Action: "poweron", Key: "u1", Principal: "user:x", Object: map[string]any{"Name": "m1"}}, ":arrow_right: m1 poweron (user:x)", Info, "", false},
 		"asked, bare":  {&model.Event{Type: "machines", Action: "poweron", Key: "u1", Object: map[string]any{}}, ":arrow_right: u1 poweron", Info, "", false},
@@ -91,7 +93,7 @@ func TestTell(t *testing.T) {
 		"another kind": {event: &model.Event{Type: "profiles", Action: "create", Key: "p"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			n := NewTeller().Tell(c.event)
+			n := NewTeller(nil).Tell(c.event)
 			if n == nil || c.line == "" {
 				if n != nil || c.line != "" {
 					t.Errorf("told %+v, want %q", n, c.line)
@@ -108,7 +110,7 @@ func TestTell(t *testing.T) {
 // What a run told is not told again by what the machine was seen to do, and once
 // runs are told the bare actions are not.
 func TestToldOnce(t *testing.T) {
-	teller := NewTeller()
+	teller := NewTeller(nil)
 	on := &model.Event{Type: "machines", Action: "power", Object: model.PowerChange{Name: "m1", Uuid: "u1", Was: model.StateOff, Power: model.StateOn}}
 	asked := &model.Event{Type: "machines", Action: "poweron", Key: "u1", Object: map[string]any{"Name": "m1"}}
 	if teller.Tell(asked) == nil {
@@ -127,6 +129,92 @@ func TestToldOnce(t *testing.T) {
 	}
 	if len(teller.told) > maxTold {
 		t.Errorf("%d states are remembered", len(teller.told))
+	}
+}
+
+// powered is what is told of a machine that is seen to be in a state.
+func powered(teller *Teller, now model.PowerState) *Notice {
+	was := map[model.PowerState]model.PowerState{model.StateOn: model.StateOff, model.StateOff: model.StateOn}[now]
+	return teller.Tell(&model.Event{Type: "machines", Action: "power", Object: model.PowerChange{Name: "m1", Uuid: "u1", Was: was, Power: now}})
+}
+
+// A machine that is off because somebody asked for it is in no trouble, until it is
+// on again.
+func TestOffAsAsked(t *testing.T) {
+	for _, command := range offCommands {
+		teller := NewTeller(nil)
+		r := model.Run{Key: "u1", Name: "m1", Command: command, State: model.RunSent, Principal: "ada"}
+		teller.Tell(run("create", r))
+		if n := powered(teller, model.StateOff); n != nil {
+			t.Errorf("%s is under way: %+v", command, n)
+		}
+		teller.told = map[string]model.PowerState{}
+		r.State, r.Result = model.RunDone, raw(model.Result{Outcome: model.Accepted})
+		teller.Tell(run("update", r))
+		if n := powered(teller, model.StateOff); n == nil || n.Severity != Info || n.Line() != ":electric_plug: m1 is now off, as was asked for (ada)" {
+			t.Errorf("after %s: %+v", command, n)
+		}
+		if n := powered(teller, model.StateOn); n == nil || n.Severity != Info {
+			t.Errorf("on: %+v", n)
+		}
+		if n := powered(teller, model.StateOff); n == nil || n.Severity != Warning {
+			t.Errorf("off by itself: %+v", n)
+		}
+	}
+}
+
+// What was refused switches nothing off; what failed on its way may have.
+func TestOffThoughRefused(t *testing.T) {
+	for kind, want := range map[model.Kind]Severity{model.Conflict: Warning, model.Timeout: Info, model.UnknownOutcome: Info} {
+		teller := NewTeller(nil)
+		teller.Tell(run("update", model.Run{Key: "u1", Name: "m1", Command: "powersoft", State: model.RunFailed, Error: model.Errorf(kind, "no")}))
+		if n := powered(teller, model.StateOff); n == nil || n.Severity != want {
+			t.Errorf("%s: %+v, want %v", kind, n, want)
+		}
+	}
+	teller := NewTeller(nil)
+	teller.Tell(&model.Event{Type: "machines", Action: "poweroff", Key: "u1", Principal: "bea", Object: map[string]any{"Name": "m1", "Uuid": "u1"}})
+	if n := powered(teller, model.StateOff); n == nil || n.Severity != Info || n.Principal != "bea" {
+		t.Errorf("where no runs are told: %+v", n)
+	}
+	for range maxTold + 1 {
+		teller.ask(&model.Run{Key: time.Now().String() + strings.Repeat("x", len(teller.asked)%7), Command: "poweroff"})
+	}
+	if len(teller.asked) > maxTold {
+		t.Errorf("%d are remembered", len(teller.asked))
+	}
+}
+
+// Secrets are masked before texts are cut: half a secret is one.
+func TestRedactedBeforeCut(t *testing.T) {
+	teller := NewTeller(func(text string) string { return strings.ReplaceAll(text, "SECRET", "***") })
+	n := teller.Tell(run("update", model.Run{Key: "u1", Name: "m1", Command: "poweron", State: model.RunFailed, Principal: "SECRET ada", Reason: "SECRET", Log: "SECRET" + strings.Repeat("x", maxDetail-3),
+		Error: model.Errorf(model.Internal, "%sSECRET", strings.Repeat("y", maxTitle-50))}))
+	for _, text := range []string{n.Title, n.Detail, n.Principal, n.Reason} {
+		for _, part := range []string{"SEC", "CRET"} {
+			if strings.Contains(text, part) {
+				t.Errorf("%s in %.60q of %d", part, text, len(text))
+			}
+		}
+	}
+	long := teller.Tell(run("update", model.Run{Name: "m1", Command: "poweron", State: model.RunFailed, Log: strings.Repeat("a line\n", maxDetail)}))
+	if !strings.HasPrefix(long.Detail, "…\na line\n") || len([]rune(long.Detail)) > maxDetail {
+		t.Errorf("%d characters: %.20q", len([]rune(long.Detail)), long.Detail)
+	}
+}
+
+// Names of any length make keys that Slack takes for ids of blocks.
+func TestKeys(t *testing.T) {
+	long := strings.Repeat("ü", 10_000)
+	n := NewTeller(nil).Tell(run("update", model.Run{Key: long, Name: long, Command: long, State: model.RunFailed, Principal: long, Reason: long}))
+	other := NewTeller(nil).Tell(run("update", model.Run{Key: long + "x", Name: "m1", Command: "poweron", State: model.RunFailed}))
+	if len(n.Incident) > maxKey || n.Incident == other.Incident || !strings.HasPrefix(n.Incident, "machine:") {
+		t.Errorf("keys %q, %q", n.Incident, other.Incident)
+	}
+	for _, word := range []string{n.Machine, n.Uuid, n.Command, n.Principal, n.Reason} {
+		if len([]rune(word)) > maxWord {
+			t.Errorf("a name of %d characters", len([]rune(word)))
+		}
 	}
 }
 
@@ -151,7 +239,7 @@ func FuzzTell(f *testing.F) {
 		if json.Unmarshal([]byte(object), &v) != nil {
 			v = object
 		}
-		n := NewTeller().Tell(&model.Event{Type: kind, Action: action, Object: v})
+		n := NewTeller(nil).Tell(&model.Event{Type: kind, Action: action, Object: v})
 		if n == nil {
 			return
 		}

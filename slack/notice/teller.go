@@ -14,6 +14,9 @@ import (
 // be told once more.
 const maxTold = 50_000
 
+// offCommands are the actions by which a machine may come to be off.
+var offCommands = []string{"poweroff", "powersoft", "powercycle", "powerreset"}
+
 // Teller turns events into notices. It may be used by several goroutines.
 type Teller struct {
 	mu sync.Mutex // guards all below
@@ -22,10 +25,26 @@ type Teller struct {
 	runs bool
 	// told is the power state last told of a machine, by its uuid.
 	told map[string]model.PowerState
+	// asked is the last action by which somebody asked for a machine to be off.
+	asked map[string]asking
+	// redact masks secrets in texts, before these are cut.
+	redact func(text string) string
 }
 
-// NewTeller returns a teller that has told nothing.
-func NewTeller() *Teller { return &Teller{told: map[string]model.PowerState{}} }
+// asking is an action that switches a machine off, if only for a while.
+type asking struct {
+	by      string
+	running bool
+}
+
+// NewTeller returns a teller that has told nothing; redact masks secrets in texts,
+// nil for none.
+func NewTeller(redact func(text string) string) *Teller {
+	if redact == nil {
+		redact = func(text string) string { return text }
+	}
+	return &Teller{told: map[string]model.PowerState{}, asked: map[string]asking{}, redact: redact}
+}
 
 // Tell returns what is to be told of an event, nil for nothing. A field that is
 // missing or of another type reads as empty.
@@ -42,15 +61,18 @@ func (t *Teller) Tell(e *model.Event) *Notice {
 	case e.Type == "machines" && (e.Action == "create" || e.Action == "delete"):
 		n = machine(e)
 	case e.Type == "machines" && !t.runs:
-		n = asked(e)
+		n = t.command(e)
 	case e.Type == "plugins":
 		n = plugin(e)
+	case e.Type == "events" && e.Action == "missed":
+		n = missed(e)
 	}
 	if n == nil {
 		return nil
 	}
 	n.Type, n.Action, n.Key, n.Time = e.Type, e.Action, e.Key, e.Time
-	n.Title, n.Detail = cut(oneLine(n.Title), maxTitle), cut(n.Detail, maxDetail)
+	n.Title, n.Detail = cut(oneLine(t.redact(n.Title)), maxTitle), tail(t.redact(n.Detail))
+	n.Principal, n.Reason = t.redact(n.Principal), t.redact(n.Reason)
 	for _, word := range []*string{&n.Type, &n.Action, &n.Key, &n.Machine, &n.Uuid, &n.Command, &n.Run, &n.Principal, &n.Reason} {
 		*word = cut(oneLine(*word), maxWord)
 	}
@@ -83,6 +105,7 @@ func (t *Teller) run(e *model.Event) *Notice {
 	if run.Prefix == "" || run.Prefix == "machines" {
 		n.Uuid, n.Incident = run.Key, trouble(run.Key)
 	}
+	t.ask(&run)
 	head := run.Name + " " + run.Command
 	switch run.State {
 	case model.RunQueued, model.RunSent:
@@ -100,6 +123,21 @@ func (t *Teller) run(e *model.Event) *Notice {
 		n.Title = head + " failed: " + errorText(run.Error)
 	}
 	return n
+}
+
+// ask notes who asked for a machine to be off, and that nobody does any more when
+// the action was refused.
+func (t *Teller) ask(run *model.Run) {
+	if !slices.Contains(offCommands, run.Command) || run.Prefix != "" && run.Prefix != "machines" {
+		return
+	}
+	if len(t.asked) >= maxTold {
+		clear(t.asked)
+	}
+	t.asked[run.Key] = asking{by: run.Principal, running: !run.State.Terminal()}
+	if run.State == model.RunFailed && failure(run.Error) == Warning {
+		delete(t.asked, run.Key)
+	}
 }
 
 // trouble is the incident key of a machine.
@@ -140,8 +178,12 @@ func (t *Teller) result(run *model.Run) string {
 	return strings.Join(words, "; ")
 }
 
-// remember notes the state told of a machine.
+// remember notes the state told of a machine. One that is on was asked for no
+// more.
 func (t *Teller) remember(uuid string, state model.PowerState) {
+	if state == model.StateOn && !t.asked[uuid].running {
+		delete(t.asked, uuid)
+	}
 	if len(t.told) >= maxTold {
 		clear(t.told)
 	}
@@ -160,10 +202,17 @@ func (t *Teller) power(e *model.Event) *Notice {
 		n.Title = fmt.Sprintf("%s is %s", p.Name, p.Power)
 		return n
 	}
-	if p.Power == model.StateOff {
+	n.Title = fmt.Sprintf("%s is now %s (was %s)", p.Name, p.Power, p.Was)
+	who, wanted := t.asked[p.Uuid]
+	switch {
+	case wanted && who.running:
+		return nil // the end of the action tells it
+	case p.Power == model.StateOff && wanted:
+		n.Title = fmt.Sprintf("%s is now off, as was asked for", p.Name)
+		n.Principal = who.by
+	case p.Power == model.StateOff:
 		n.Severity = Warning
 	}
-	n.Title = fmt.Sprintf("%s is now %s (was %s)", p.Name, p.Power, p.Was)
 	return n
 }
 
@@ -177,8 +226,11 @@ func machine(e *model.Event) *Notice {
 	return &Notice{Machine: m.Name, Uuid: m.Uuid, Icon: ":card_index:", Title: m.Name + " " + words[e.Action], Principal: e.Principal}
 }
 
-// plugin tells that a plugin does not work.
+// plugin tells that a plugin does not work, or works again.
 func plugin(e *model.Event) *Notice {
+	if e.Action == "recovered" {
+		return &Notice{Resolved: true, Icon: ":white_check_mark:", Incident: PluginTrouble + e.Key, Title: "plugin " + e.Key + " works again"}
+	}
 	if e.Action != "fault" {
 		return nil
 	}
@@ -191,8 +243,13 @@ func plugin(e *model.Event) *Notice {
 	return &Notice{Severity: Error, Icon: ":rotating_light:", Incident: PluginTrouble + e.Key, Title: "plugin " + e.Key + ": " + said.Error}
 }
 
-// asked tells that an action was asked for, where an endpoint sends no runs.
-func asked(e *model.Event) *Notice {
+// missed tells that events were lost on their way.
+func missed(e *model.Event) *Notice {
+	return &Notice{Severity: Warning, Icon: ":warning:", Title: e.Key + " events were missed: they came faster than they were taken"}
+}
+
+// command tells that an action was asked for, where an endpoint sends no runs.
+func (t *Teller) command(e *model.Event) *Notice {
 	known := slices.ContainsFunc(model.Actions(), func(row model.ActionInfo) bool {
 		return row.Command == e.Action && row.Class != model.Read
 	})
@@ -202,6 +259,9 @@ func asked(e *model.Event) *Notice {
 	}
 	if m.Name == "" {
 		m.Name = e.Key
+	}
+	if slices.Contains(offCommands, e.Action) {
+		t.ask(&model.Run{Key: m.Uuid, Command: e.Action, Principal: e.Principal, State: model.RunDone})
 	}
 	return &Notice{Machine: m.Name, Uuid: m.Uuid, Icon: ":arrow_right:", Title: m.Name + " " + e.Action, Command: e.Action, Principal: e.Principal}
 }
