@@ -54,6 +54,7 @@ type rig struct {
 	dir   string
 	store *store.Store
 	clock *clockwork
+	gone  func() time.Duration // nil: by the clock
 	ticks chan time.Time
 	log   *logBuffer
 
@@ -87,7 +88,7 @@ func (r *rig) start(engine Engine, boot string) {
 	}
 	r.ticks = make(chan time.Time)
 	r.Manager = New(Options{
-		Store: engine, Boot: boot, Now: r.clock.Now, Ticks: r.ticks, OnRun: r.onRun,
+		Store: engine, Boot: boot, Now: r.clock.Now, Elapsed: r.gone, Ticks: r.ticks, OnRun: r.onRun,
 		Logger: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	must(r.t, r.Recover(context.Background()))

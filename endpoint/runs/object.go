@@ -42,6 +42,7 @@ type entry struct {
 
 	run  *model.Run // newest snapshot, never changed in place; guarded by Manager.mu
 	cut  bool       // the last record has more than run; guarded by Manager.mu
+	term term       // guarded by Manager.mu
 	seqs []uint64   // of its records; guarded by obj.mu, read under Manager.mu too
 
 	ended chan struct{} // closed once a terminal record is durable
@@ -121,6 +122,7 @@ func (m *Manager) enter(e *entry, next *model.Run, seq uint64, size int) *model.
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old, obj := e.run, e.obj
+	m.mark(e, old, next)
 	obj.seq = seq
 	obj.count++
 	e.seqs = append(e.seqs, seq)

@@ -14,7 +14,7 @@ type Observation struct {
 	Key    string
 	Who    string // the principal that asked
 	State  model.PowerState
-	Began  time.Time // when the request began, by Options.Now
+	Began  time.Time // when the request began, by Options.Now, as it came from there
 }
 
 // released makes the record that lets the next run follow an unknown one.
@@ -73,7 +73,7 @@ func (m *Manager) ObservedPower(ctx context.Context, o Observation) error {
 	obj.mu.Lock()
 	defer obj.mu.Unlock()
 	s := m.blocked(obj)
-	if s.entry == nil || !o.Began.After(s.run.Ended) {
+	if s.entry == nil || m.elapsed()-m.now().Sub(o.Began) <= s.over {
 		return nil
 	}
 	return m.release(ctx, s.entry, o.Who, "saw "+string(o.State))

@@ -18,7 +18,8 @@ const (
 // sibling is a run beside the one that is asked for, as it stands.
 type sibling struct {
 	*entry
-	run *model.Run
+	run  *model.Run
+	over time.Duration // see term
 }
 
 // verdict is what the rules say about a request: a ticket for a run that is
@@ -98,7 +99,7 @@ func finishedSame(m *Manager, r *Request, runs []sibling) (verdict, error) {
 	if newest.entry == nil || !r.repeats(newest, own) {
 		return verdict{}, nil
 	}
-	age := m.now().Sub(newest.run.Ended)
+	age := m.elapsed() - newest.over
 	open, lost := newest.delivery.counts()
 	if lost > 0 && age < lostWithin || open > 0 && r.Class == model.Once && age < untoldWithin {
 		return verdict{ticket: m.retake(newest.entry)}, nil

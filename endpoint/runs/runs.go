@@ -68,8 +68,11 @@ type Options struct {
 	Site string
 	// Boot is the id of this process; default: a new one.
 	Boot string
-	// Now tells the time; default time.Now.
+	// Now tells the time of day; default time.Now.
 	Now func() time.Time
+	// Elapsed tells how much time has gone by, whoever sets the clock; default: by
+	// Now, which in time.Now is what has gone by.
+	Elapsed func() time.Duration
 	// Ticks drives deadlines, queued runs and the daily sweep; default: a ticker of 250 ms.
 	Ticks <-chan time.Time
 	// Logger; default: discarded.
@@ -86,9 +89,11 @@ type Manager struct {
 	site  string
 	boot  string
 	now   func() time.Time
-	ticks <-chan time.Time
-	log   *slog.Logger
-	onRun func(old, updated *model.Run)
+	// elapsed is what deadlines, repetitions and intervals go by.
+	elapsed func() time.Duration
+	ticks   <-chan time.Time
+	log     *slog.Logger
+	onRun   func(old, updated *model.Run)
 
 	// base is the context of everything that must not end with a caller.
 	base   context.Context
@@ -96,7 +101,7 @@ type Manager struct {
 
 	systemMu sync.Mutex // held while a request for the endpoint itself is decided on
 
-	mu      sync.RWMutex          // guards what follows, and entry.run and object.runs for readers
+	mu      sync.RWMutex          // guards what follows, and what entry says; and object.runs for readers
 	objects map[[2]string]*object // by prefix and key
 	byID    map[string]*entry
 	active  map[*entry]bool // not ended, or its Send not back
@@ -123,6 +128,10 @@ func New(o Options) *Manager {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Elapsed == nil {
+		began := o.Now()
+		o.Elapsed = func() time.Duration { return o.Now().Sub(began) }
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -130,7 +139,7 @@ func New(o Options) *Manager {
 		o.OnRun = func(_, _ *model.Run) {}
 	}
 	m := &Manager{
-		store: o.Store, site: o.Site, boot: o.Boot, now: o.Now, ticks: o.Ticks, log: o.Logger, onRun: o.OnRun,
+		store: o.Store, site: o.Site, boot: o.Boot, now: o.Now, elapsed: o.Elapsed, ticks: o.Ticks, log: o.Logger, onRun: o.OnRun,
 		objects: map[[2]string]*object{},
 		byID:    map[string]*entry{},
 		active:  map[*entry]bool{},

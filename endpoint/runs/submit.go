@@ -147,7 +147,7 @@ func (m *Manager) siblings(obj *object) []sibling {
 // Manager.mu.
 func (o *object) appendRuns(out []sibling) []sibling {
 	for _, e := range o.runs {
-		out = append(out, sibling{e, e.run})
+		out = append(out, sibling{e, e.run, e.term.over})
 	}
 	return out
 }

@@ -30,37 +30,37 @@ func (m *Manager) sweep() {
 		defer ticker.Stop()
 		ticks = ticker.C
 	}
-	nextPrune := m.now()
+	nextPrune := m.elapsed()
 	for {
 		select {
 		case <-m.stop:
 			return
 		case <-ticks:
 		}
-		now := m.now()
+		now := m.elapsed()
 		for _, e := range m.activeRuns() {
 			m.attend(e, now)
 		}
-		if !now.Before(nextPrune) {
+		if now >= nextPrune {
 			m.pruneAll(m.base)
-			nextPrune = now.Add(pruneEvery)
+			nextPrune = now + pruneEvery
 		}
 	}
 }
 
 // attend does what time asks of one run.
-func (m *Manager) attend(e *entry, now time.Time) {
-	run := e.snapshot(m)
+func (m *Manager) attend(e *entry, now time.Duration) {
+	run, until := e.snapshot(m), e.until(m)
 	switch {
 	case e.unwritten.Load():
 		m.writeOutcome(m.base, e)
-	case run.State == model.RunQueued && !now.Before(run.StartBy):
+	case run.State == model.RunQueued && now >= until:
 		m.settle(m.base, e, neverSent("its plugin was not ready within "+startWithin.String()))
 	case run.State == model.RunQueued && e.req != nil && e.req.ready():
 		m.dequeue(e)
-	case run.State == model.RunSent && now.After(run.Deadline):
+	case run.State == model.RunSent && now > until:
 		m.settle(m.base, e, lostTrack("no answer came by its deadline"))
-	case run.State.Terminal() && now.After(run.Deadline.Add(lateGrace)):
+	case run.State.Terminal() && now > until+lateGrace:
 		e.obj.mu.Lock()
 		defer e.obj.mu.Unlock()
 		if e.cancel != nil {
