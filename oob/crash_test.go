@@ -142,9 +142,10 @@ func (c *crashes) round(t *testing.T, kill int) {
 	if kill%2 == 0 {
 		finished = 5 + c.rnd.IntN(50)
 	}
+	began := time.Now() // a round in which the BMCs let nobody get on ends, too
 	c.until(t, "the clients get on", func() bool {
 		a, f := c.progress()
-		return a >= begun+acknowledged && f >= ended+finished
+		return a >= begun+acknowledged && f >= ended+finished || time.Since(began) > 10*time.Second
 	})
 	<-time.After(time.Duration(c.rnd.Int64N(int64(30 * time.Millisecond)))) // what ends a run must not always be what was just done
 	c.end(t)
@@ -198,9 +199,8 @@ func (c *crashes) client(ctx context.Context, i int, rnd *rand.Rand) {
 		if err := c.change(ctx, i, n); err != nil {
 			return
 		}
-		if runs < 20 && rnd.IntN(2) == 0 {
+		if runs < 20 && rnd.IntN(2) == 0 && c.act(ctx, i, crashCommands[rnd.IntN(len(crashCommands))], rnd.IntN(4) > 0) {
 			runs++
-			c.act(ctx, i, crashCommands[rnd.IntN(len(crashCommands))], rnd.IntN(4) > 0)
 		}
 	}
 }
@@ -221,17 +221,18 @@ func (c *crashes) change(ctx context.Context, i, n int) error {
 	return nil
 }
 
-// act asks for an action, and notes what was said.
-func (c *crashes) act(ctx context.Context, i int, command string, wait bool) {
+// act asks for an action, notes what was said, and reports whether there may be a
+// run of it.
+func (c *crashes) act(ctx context.Context, i int, command string, wait bool) bool {
 	req := client.ActionRequest{Prefix: "machines", Key: "Name:" + machineOf(i), Command: command, Params: model.Params{"oob/wait": wait}}
 	reply, err := c.api.Invoke(ctx, req)
 	if model.KindOf(err) == model.Conflict {
 		req.Command, req.Params = model.PowerStatus, nil
 		_, _ = c.api.Invoke(ctx, req) // it may fail: then the next action is refused, too
-		return
+		return false
 	}
 	if err != nil {
-		return
+		return true
 	}
 	run := &model.Run{ID: reply.Run, Name: machineOf(i)}
 	c.mu.Lock()
@@ -242,6 +243,7 @@ func (c *crashes) act(ctx context.Context, i int, command string, wait bool) {
 		c.finished++
 	}
 	c.acked = append(c.acked, run)
+	return true
 }
 
 // audit looks at what the next process has.
