@@ -14,7 +14,6 @@ import (
 
 	"provision-plugins/shared/model"
 	"provision-plugins/sim/bmc"
-	"provision-plugins/sim/slack"
 )
 
 // newSimCommand makes "sim" and the simulators below it.
@@ -132,100 +131,10 @@ func (a *app) simBMC(ctx context.Context, o simBMCOptions) error {
 	return nil
 }
 
-// newSimSlackCommand makes "sim slack".
-func newSimSlackCommand(a *app) *cobra.Command {
-	var o slack.Options
-	var tokenFile string
-	cmd := &cobra.Command{
-		Use:   "slack",
-		Short: "Simulate the part of Slack's Web API that a notifier uses",
-		Long: `Simulate the part of Slack's Web API that a notifier uses, until interrupted.
-The URL for the param slack/api-url is printed, then each message as it is
-posted.`,
-		Args: none,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if tokenFile != "" {
-				token, err := a.readSecret(tokenFile)
-				if err != nil {
-					return usage("--bot-token-file: %w", err)
-				}
-				o.Token = token
-			}
-			return a.simSlack(cmd.Context(), o)
-		},
-	}
-	fs := cmd.Flags()
-	fs.StringVar(&o.Addr, "listen", "127.0.0.1:0", "`HOST:PORT` to listen on")
-	fs.StringVar(&tokenFile, "bot-token-file", "", "`FILE` with the one token to accept (default: any)")
-	fs.StringArrayVar(&o.Channels, "channel", nil, "a `CHANNEL` that exists (may be repeated; default: any)")
-	return cmd
-}
-
-// simSlack runs a workspace until ctx ends.
-func (a *app) simSlack(ctx context.Context, o slack.Options) error {
-	s, err := slack.New(o)
-	if err != nil {
-		return notListening(err, "--listen")
-	}
-	if a.flags.json {
-		err = a.printJSON(map[string]string{"url": s.URL()})
-	} else {
-		err = a.printLine(s.URL())
-	}
-	if err == nil {
-		fmt.Fprintln(a.stderr, "simulating Slack; interrupt to stop")
-		err = a.printMessages(ctx, s)
-	}
-	if err = errors.Join(err, s.Close()); err != nil {
-		return model.Errorf(model.Internal, "cannot simulate Slack: %w", err)
-	}
-	return nil
-}
-
 // notListening is the error of a simulator that cannot be had.
 func notListening(err error, flags string) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return model.Errorf(model.Conflict, "%w; choose another by %s", err, flags)
 	}
 	return usage("%w", err)
-}
-
-// printMessages prints messages as they are posted and edited, until ctx ends.
-func (a *app) printMessages(ctx context.Context, s *slack.Server) error {
-	edits := map[string]int{} // of each message that was printed, by its timestamp
-	news := func(all []slack.Message) (out []slack.Message) {
-		for _, m := range all {
-			if printed, ok := edits[m.TS]; !ok || printed < m.Edits {
-				out = append(out, m)
-			}
-		}
-		return out
-	}
-	for {
-		if err := s.Wait(ctx, func(all []slack.Message) bool { return len(news(all)) > 0 }); err != nil {
-			return unlessEnded(ctx, err)
-		}
-		for _, m := range news(s.Messages()) {
-			edits[m.TS] = m.Edits
-			if err := a.printMessage(m); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// printMessage prints one message as it is now: where it is, what is in a thread
-// behind its root, and what was edited as such.
-func (a *app) printMessage(m slack.Message) error {
-	if a.flags.json {
-		return a.printJSON(m)
-	}
-	where, text := m.Channel, m.Text
-	if m.ThreadTS != "" {
-		where += " > " + m.ThreadTS
-	}
-	if m.Edits > 0 {
-		text = "(edit of " + m.TS + ") " + text
-	}
-	return a.printLine(where + ": " + text)
 }

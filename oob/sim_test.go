@@ -1,16 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"net/netip"
-	"net/url"
 	"reflect"
 	"strings"
 	"testing"
@@ -19,96 +14,6 @@ import (
 	"provision-plugins/shared/model"
 	"provision-plugins/sim/bmc"
 )
-
-// post posts a message to a simulated Slack and returns the answer.
-func post(t *testing.T, api, text string) string {
-	t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.PostForm(api+"chat.postMessage", url.Values{"token": {"x"}, "channel": {"ops"}, "text": {text}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(raw)
-}
-
-func TestSimSlackPrintsWhatIsPosted(t *testing.T) {
-	for _, asJSON := range []bool{false, true} {
-		a, _, _ := testApp("")
-		out, in := io.Pipe()
-		a.stdout, a.flags.json = in, asJSON
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan int, 1)
-		go func() {
-			done <- run(ctx, a, append([]string{"sim", "slack"}, map[bool][]string{true: {"--json"}}[asJSON]...))
-			in.Close()
-		}()
-		lines := bufio.NewScanner(out)
-		lines.Scan()
-		api := lines.Text()
-		if asJSON {
-			var line struct{ URL string }
-			if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-				t.Errorf("printed %q: %v", lines.Text(), err)
-			}
-			api = line.URL
-		}
-		for i := range 3 {
-			post(t, api, fmt.Sprintf("message\n%d", i))
-			lines.Scan()
-			want := fmt.Sprintf("ops: message %d", i)
-			if asJSON {
-				want = fmt.Sprintf(`{"Channel":"ops","Text":"message\n%d","TS":`, i)
-			}
-			if !strings.HasPrefix(lines.Text(), want) {
-				t.Errorf("printed %q, want %q", lines.Text(), want)
-			}
-		}
-		edit(t, api, lines, asJSON)
-		cancel()
-		if code := <-done; code != 0 {
-			t.Errorf("exit code %d", code)
-		}
-	}
-}
-
-// edit posts a message, answers in its thread and edits it, and looks at what is
-// printed of that.
-func edit(t *testing.T, api string, lines *bufio.Scanner, asJSON bool) {
-	t.Helper()
-	call := func(method string, form url.Values) (ts string) {
-		form.Set("token", "x")
-		form.Set("channel", "ops")
-		resp, err := http.PostForm(api+method, form)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		var body struct{ TS string }
-		if err := json.NewDecoder(resp.Body).Decode(&body); err != nil {
-			t.Fatal(err)
-		}
-		lines.Scan()
-		return body.TS
-	}
-	root := call("chat.postMessage", url.Values{"text": {"down"}})
-	call("chat.postMessage", url.Values{"text": {"why"}, "thread_ts": {root}})
-	if want := "ops > " + root + ": why"; !asJSON && lines.Text() != want {
-		t.Errorf("printed %q, want %q", lines.Text(), want)
-	}
-	call("chat.update", url.Values{"text": {"up"}, "ts": {root}})
-	want := "ops: (edit of " + root + ") up"
-	if asJSON {
-		want = `{"Channel":"ops","Text":"up","TS":"` + root + `","Edits":1}`
-	}
-	if lines.Text() != want {
-		t.Errorf("printed %q, want %q", lines.Text(), want)
-	}
-}
 
 func TestBMCOptions(t *testing.T) {
 	tests := []struct {
@@ -133,30 +38,6 @@ func TestBMCOptions(t *testing.T) {
 		if _, err := a.bmcOptions(o); exitCode(err) != 2 {
 			t.Errorf("%+v: %v", o, err)
 		}
-	}
-}
-
-// TestSimSlackTakesOneToken posts with another token than the file's.
-func TestSimSlackTakesOneToken(t *testing.T) {
-	a, _, _ := testApp("hunter2\n")
-	out, in := io.Pipe()
-	a.stdout = in
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan int, 1)
-	go func() {
-		done <- run(ctx, a, []string{"sim", "slack", "--bot-token-file", "-"})
-		in.Close()
-	}()
-	lines := bufio.NewScanner(out)
-	lines.Scan()
-	api := lines.Text()
-	go func() { _, _ = io.Copy(io.Discard, out) }() // ends with in
-	if got := post(t, api, "x"); !strings.Contains(got, "invalid_auth") {
-		t.Errorf("another token: %s", got)
-	}
-	cancel()
-	if code := <-done; code != 0 {
-		t.Errorf("exit code %d", code)
 	}
 }
 

@@ -179,6 +179,27 @@ func (s *Server) visible(channel, ts, user string) *Message {
 	return nil
 }
 
+// Button is a button that people see on a message.
+type Button struct {
+	// Label is what is written on it.
+	Label string
+
+	// ActionID and BlockID are what the app calls it and its block.
+	ActionID, BlockID string
+
+	// Value is what the app tied to it.
+	Value string
+}
+
+// Buttons returns the buttons of a message, in order.
+func (m *Message) Buttons() []Button {
+	var out []Button
+	for _, b := range m.buttons() {
+		out = append(out, Button{Label: readText(b.Text).Text, ActionID: b.ActionID, BlockID: b.block, Value: b.Value})
+	}
+	return out
+}
+
 // button is a button of a message.
 type button struct {
 	piece

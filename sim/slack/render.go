@@ -44,6 +44,29 @@ func (s *Server) Render(m Message) string {
 	return s.render(&m, "")
 }
 
+// RenderView returns a view as the person before whom it is would read it.
+func (s *Server) RenderView(v View) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u, _ := s.user(v.User)
+	var out strings.Builder
+	out.WriteString("before @" + u.Name + ": " + printable(v.Title) + "\n")
+	blocks, _ := parseBlocks(v.Blocks, maxViewBlocks)
+	for _, b := range blocks {
+		lines := s.blockLines(b)
+		if wrong := v.Errors[b.BlockID]; wrong != "" {
+			lines = append(lines, "! "+printable(wrong))
+		}
+		for _, line := range lines {
+			out.WriteString(strings.TrimRight(indent+line, " ") + "\n")
+		}
+	}
+	if v.Submit != "" {
+		out.WriteString(indent + "[" + printable(v.Submit) + "]\n")
+	}
+	return out.String()
+}
+
 // Where returns the name of a channel as people see it.
 func (s *Server) Where(channel string) string {
 	s.mu.Lock()

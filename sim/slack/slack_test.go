@@ -21,7 +21,7 @@ func start(t *testing.T, o Options) (*Server, func(method string, form url.Value
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := &http.Client{Transport: &http.Transport{}}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	t.Cleanup(func() {
 		client.CloseIdleConnections()
 		if err := s.Close(); err != nil {

@@ -86,13 +86,14 @@ func parseView(raw []byte) (v View, ok bool) {
 	return v, true
 }
 
-// Views returns the views a user has before them, the top one last.
+// Views returns the views a user has before them, the top one last; without a user
+// those of all.
 func (s *Server) Views(user string) []View {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []View
 	for _, v := range s.views {
-		if v.User == user {
+		if user == "" || v.User == user {
 			out = append(out, *v)
 		}
 	}
@@ -311,6 +312,18 @@ func (s *Server) Dismiss(ctx context.Context, user, view string) (Reply, error) 
 	payload["view"], payload["is_cleared"] = v.object(nil), false
 	seen, err := s.dispatch(ctx, e, payload)
 	return Reply{Envelope: e.ID, Error: seen, Payload: s.answerOf(e)}, err
+}
+
+// Fields returns the action_ids of a view's fields, in order.
+func (v *View) Fields() []string {
+	var out []string
+	blocks, _ := parseBlocks(v.Blocks, maxViewBlocks) // they were good when it was opened
+	for _, b := range blocks {
+		if b.Type == "input" {
+			out = append(out, b.Element.ActionID)
+		}
+	}
+	return out
 }
 
 // entered is the state of a view with values in its fields, by block and action;
