@@ -225,7 +225,13 @@ func (d *desk) incident(p *place, r *route.Rule, n *notice.Notice, open bool) []
 	case now.Changes > 0, now.Acked != nil, !open && n.Detail == "":
 		return []outbox.Entry{root}
 	}
-	return []outbox.Entry{root, reply}
+	out := []outbox.Entry{root, reply}
+	if log := layout.Log(n); log != nil {
+		file := d.entry(p, r, n)
+		file.Kind, file.Incident, file.Message = outbox.Reply, n.Incident, log
+		out = append(out, file)
+	}
+	return out
 }
 
 // changes counts the changes of a notice's incident when it flaps, else 0.

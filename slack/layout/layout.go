@@ -126,6 +126,21 @@ func Reply(n *notice.Notice, line string) json.RawMessage {
 	return encode(escaped, "", section(escaped), section(detail))
 }
 
+// Log is the file of a thread with all of a notice's details; nil where Reply shows
+// them all.
+func Log(n *notice.Notice) json.RawMessage {
+	detail := strings.TrimSpace(n.Detail)
+	if tail(detail) == detail {
+		return nil
+	}
+	name := strings.TrimSpace(n.Machine + " " + n.Command)
+	raw, _ := model.Marshal(poster.Message{
+		Text: ":page_facing_up: the log is longer, and could not be attached: the app may lack the scope files:write",
+		File: &poster.File{Name: name, Content: detail + "\n"},
+	})
+	return raw
+}
+
 // tail is the end of a long text, from the beginning of a line where it has lines.
 func tail(text string) string {
 	text = strings.TrimRight(text, "\n ")

@@ -1,8 +1,11 @@
 package poster
 
 import (
+	"bytes"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -45,6 +48,16 @@ func verdict(code string) (f outbox.Failure, listed bool) {
 	return outbox.Failure{}, false
 }
 
+// passing tells whether Slack's error code is of a fault of its own, that may pass,
+// and may have come after the message was posted.
+func passing(code string) bool {
+	switch code {
+	case "internal_error", "fatal_error", "service_unavailable", "request_timeout", "timeout", "team_added_to_org", "org_login_required":
+		return true
+	}
+	return false
+}
+
 // RefusesToken tells whether Slack's error code means that no call with this
 // token can work.
 func RefusesToken(code string) bool {
@@ -71,6 +84,10 @@ func (p *Poster) judge(err error) error {
 		f.Pause, f.All, f.Unlikely = noHint, true, true
 	case unsent(err):
 		f.Verdict = outbox.Later
+	case code != "" && !passing(code):
+		// It refused, in a word that is not known here: a head that is never done with
+		// would hold up all that is behind it.
+		f.Verdict = outbox.NoLayout
 	}
 	f.Err = errors.New(p.Clean(err))
 	return &f
@@ -99,8 +116,17 @@ type transport struct {
 // RoundTrip makes one call.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := t.next.RoundTrip(r)
-	if err != nil || resp.Header.Get("Retry-After") == "" {
+	if err != nil {
 		return resp, err
+	}
+	if resp.StatusCode == http.StatusTooManyRequests && resp.Header.Get("Retry-After") == "" {
+		told(resp)
+	}
+	if resp.Header.Get("Retry-After") == "" {
+		return resp, nil
+	}
+	if resp.StatusCode == http.StatusOK { // its body says that it was too much
+		resp.StatusCode = http.StatusTooManyRequests
 	}
 	if wait, ok := retryAfter(resp.Header.Get("Retry-After"), t.now()); ok {
 		resp.Header.Set("Retry-After", strconv.Itoa(wait))
@@ -108,6 +134,25 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		resp.Header.Del("Retry-After")
 	}
 	return resp, nil
+}
+
+// maxTold bounds the body of a 429, in bytes.
+const maxTold = 64 << 10
+
+// told makes a header of the seconds to wait that the body of a 429 names.
+func told(resp *http.Response) {
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxTold))
+	rest := resp.Body
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(raw), rest), rest}
+	var body struct {
+		RetryAfter json.Number `json:"retry_after"`
+	}
+	if err == nil && json.Unmarshal(raw, &body) == nil && body.RetryAfter != "" {
+		resp.Header.Set("Retry-After", body.RetryAfter.String())
+	}
 }
 
 // CloseIdleConnections closes those of next.

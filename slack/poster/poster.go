@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,6 +47,10 @@ type Message struct {
 
 	// Blocks is the layout, a list of Block Kit's blocks; empty for none.
 	Blocks json.RawMessage `json:"blocks,omitempty"`
+
+	// File is uploaded in place of all that, nil for none; Text is for where no
+	// file can be.
+	File *File `json:"file,omitempty"`
 }
 
 // Options say whose messages these are.
@@ -78,6 +83,9 @@ func (p *Poster) Send(ctx context.Context, d outbox.Delivery) (string, error) {
 	var m Message
 	if err := model.Unmarshal(d.Message, &m); err != nil {
 		return "", &outbox.Failure{Verdict: outbox.Never, Err: fmt.Errorf("cannot read the message: %w", err)}
+	}
+	if m.File != nil && !d.Plain {
+		return p.upload(ctx, d, m.File)
 	}
 	var ts string
 	var err error
@@ -136,6 +144,11 @@ func cut(text string, most int) string {
 // Find looks for a message where it would be: in its channel or in its thread,
 // since the first attempt at it.
 func (p *Poster) Find(ctx context.Context, d outbox.Delivery) (string, error) {
+	var m Message
+	file := ""
+	if model.Unmarshal(d.Message, &m) == nil && m.File != nil {
+		file = m.File.name(d.ID)
+	}
 	oldest := strconv.FormatInt(d.Since.Add(-skew).Unix(), 10) + ".000000"
 	cursor := ""
 	for range maxPages {
@@ -144,7 +157,7 @@ func (p *Poster) Find(ctx context.Context, d outbox.Delivery) (string, error) {
 			return "", err
 		}
 		for i := range messages {
-			if ours(&messages[i], d.ID) {
+			if ours(&messages[i], d.ID, file) {
 				return messages[i].Timestamp, nil
 			}
 		}
@@ -184,8 +197,11 @@ func (p *Poster) page(ctx context.Context, d outbox.Delivery, oldest, cursor str
 	return nil, "", p.judge(err)
 }
 
-// ours tells whether a message is that of an entry.
-func ours(m *api.Message, id string) bool {
+// ours tells whether a message is that of an entry, or has its file.
+func ours(m *api.Message, id, file string) bool {
+	if file != "" && slices.ContainsFunc(m.Files, func(f api.File) bool { return f.Name == file }) {
+		return true
+	}
 	if m.Metadata.EventType == eventType && m.Metadata.EventPayload[payloadID] == id {
 		return true
 	}

@@ -104,6 +104,10 @@ func TestVerdicts(t *testing.T) {
 		"429 with a date":   {simslack.Fault{Status: 429, RetryAfter: date}, outbox.Doubt, 91 * time.Second, false, true},
 		"429 with nonsense": {simslack.Fault{Status: 429, RetryAfter: "soon"}, outbox.Doubt, noHint, true, true},
 		"429 without":       {simslack.Fault{Status: 429}, outbox.Doubt, noHint, true, true},
+		"429 in JSON":       {simslack.Fault{Status: 429, Body: `{"ok":false,"error":"ratelimited","retry_after":9}`}, outbox.Doubt, 9 * time.Second, false, true},
+		"429 odd JSON":      {simslack.Fault{Status: 429, Body: `{"retry_after":[]}`}, outbox.Doubt, noHint, true, true},
+		"200 with a header": {simslack.Fault{Error: "ratelimited", RetryAfter: "4"}, outbox.Doubt, 4 * time.Second, false, true},
+		"an unknown word":   {simslack.Fault{Error: "not_on_a_sunday"}, outbox.NoLayout, 0, false, false},
 		"200 rate_limited":  {simslack.Fault{Error: "rate_limited"}, outbox.Doubt, noHint, true, true},
 		"500":               {simslack.Fault{Status: 500}, outbox.Doubt, 0, false, false},
 		"503 html":          {simslack.Fault{Status: 503, Body: "<html>"}, outbox.Doubt, 0, false, false},
@@ -230,4 +234,79 @@ func FuzzRetryAfter(f *testing.F) {
 			t.Errorf("%q is %d seconds", text, wait)
 		}
 	})
+}
+
+// log is a message with a file.
+func logFile(root string) outbox.Delivery {
+	return entry(outbox.Reply, root, Message{Text: "it does not fit", File: &File{Name: "log of m1/<x> ü", Content: strings.Repeat("a line\n", 1000)}})
+}
+
+// A long text becomes a file of the thread, and can be found there.
+func TestFile(t *testing.T) {
+	sim, p := desk(t, simslack.Options{Channels: []string{"C1"}})
+	first := entry(outbox.Post, "", Message{Text: "root"})
+	first.ID = "8c6f3c54-9d5a-4b41-8f0e-000000000000"
+	root := send(t, p, first)
+	d := logFile(root)
+	if ts, err := p.Find(t.Context(), d); ts != "" || err != nil {
+		t.Errorf("before: %q, %v", ts, err)
+	}
+	send(t, p, d)
+	got := sim.Messages()
+	if len(got) != 2 || got[1].ThreadTS != root || len(got[1].Files) != 1 {
+		t.Fatalf("posted %+v", got)
+	}
+	if f := got[1].Files[0]; f.Content != strings.Repeat("a line\n", 1000) || f.Name != "log_of_m1__x___-"+d.ID+".txt" {
+		t.Errorf("the file is %.80q, %q", f.Content, f.Name)
+	}
+	if ts, err := p.Find(t.Context(), d); ts != got[1].TS || err != nil {
+		t.Errorf("after: %q, %v", ts, err)
+	}
+	other := logFile(root)
+	other.ID = "8c6f3c54-9d5a-4b41-8f0e-000000000002"
+	if ts, err := p.Find(t.Context(), other); ts != "" || err != nil {
+		t.Errorf("another: %q, %v", ts, err)
+	}
+	d.Plain = true
+	send(t, p, d)
+	if m := sim.Messages()[2]; m.Text != "it does not fit" || len(m.Files) != 0 {
+		t.Errorf("plain: %+v", m)
+	}
+}
+
+// Before a file is shared nothing is posted, whatever the answer; what Slack
+// refuses goes out as text.
+func TestFileVerdicts(t *testing.T) {
+	for name, c := range map[string]struct {
+		method  string
+		fault   simslack.Fault
+		verdict outbox.Verdict
+		pause   time.Duration
+	}{
+		"announced, no scope":   {"files.getUploadURLExternal", simslack.Fault{Error: "missing_scope"}, outbox.NoLayout, 0},
+		"announced, refused":    {"files.getUploadURLExternal", simslack.Fault{Error: "file_uploads_disabled"}, outbox.NoLayout, 0},
+		"announced, bad token":  {"files.getUploadURLExternal", simslack.Fault{Error: "token_revoked"}, outbox.Later, refusedToken},
+		"announced, 429":        {"files.getUploadURLExternal", simslack.Fault{Status: 429, RetryAfter: "7"}, outbox.Later, 7 * time.Second},
+		"announced, cut":        {"files.getUploadURLExternal", simslack.Fault{Cut: true}, outbox.Later, 0},
+		"announced, 500":        {"files.getUploadURLExternal", simslack.Fault{Status: 500}, outbox.Later, 0},
+		"brought, cut":          {"upload", simslack.Fault{Cut: true}, outbox.Later, 0},
+		"brought, 500":          {"upload", simslack.Fault{Status: 500}, outbox.Later, 0},
+		"shared, cut":           {"files.completeUploadExternal", simslack.Fault{Cut: true}, outbox.Doubt, 0},
+		"shared, 500":           {"files.completeUploadExternal", simslack.Fault{Status: 500}, outbox.Doubt, 0},
+		"shared, no scope":      {"files.completeUploadExternal", simslack.Fault{Error: "missing_scope"}, outbox.NoLayout, 0},
+		"shared, thread gone":   {"files.completeUploadExternal", simslack.Fault{Error: "invalid_thread_ts"}, outbox.NoRoot, 0},
+		"shared, channel gone":  {"files.completeUploadExternal", simslack.Fault{Error: "channel_not_found"}, outbox.NoChannel, 0},
+		"shared, 429 in doubt?": {"files.completeUploadExternal", simslack.Fault{Status: 429, RetryAfter: "7"}, outbox.Doubt, 7 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim, p := desk(t, simslack.Options{Channels: []string{"C1"}})
+			root := send(t, p, entry(outbox.Post, "", Message{Text: "root"}))
+			sim.Fail(c.method, c.fault)
+			_, err := p.Send(t.Context(), logFile(root))
+			var f *outbox.Failure
+			if !errors.As(err, &f) || f.Verdict != c.verdict || f.Pause != c.pause || strings.Contains(f.Error(), token) {
+				t.Errorf("got %+v, %v", f, err)
+			}
+		})
+	}
 }
