@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -257,6 +258,44 @@ func TestAHungConsumer(t *testing.T) {
 	t.Logf("%d events beside a hung consumer: slowest %.2f ms, %.2f without it", n, float64(delays["deaf"].Microseconds())/1000, float64(delays[""].Microseconds())/1000)
 }
 
+// soakSamples is how often the memory is looked at in a soak.
+const soakSamples = 24
+
+// growth is the memory of this process at a time of the soak, in MiB: all that the
+// system gave it, and what is in use of it.
+type growth struct {
+	at             time.Duration
+	resident, heap float64
+}
+
+// grownTo looks at the memory without what may be given back.
+func grownTo(t *testing.T, at time.Duration) growth {
+	t.Helper()
+	debug.FreeOSMemory()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return growth{at, residentMiB(t, os.Getpid()), float64(m.HeapAlloc) / (1 << 20)}
+}
+
+// slopes tells the growth of the whole soak, and an hour in its second half: in the
+// first one the rings and histories that are bounded fill.
+func slopes(all []growth) string {
+	first, last := all[0], all[len(all)-1]
+	half := all[len(all)/2:]
+	slope := func(of func(growth) float64) float64 { // the line that fits best
+		var x, y, xx, xy float64
+		for _, g := range half {
+			x, y = x+g.at.Hours(), y+of(g)
+			xx, xy = xx+g.at.Hours()*g.at.Hours(), xy+g.at.Hours()*of(g)
+		}
+		n := float64(len(half))
+		return (n*xy - x*y) / (n*xx - x*x)
+	}
+	return fmt.Sprintf("resident %.1f MiB, %+.1f, in the second half %+.2f an hour; heap in use %.1f MiB, %+.1f, in the second half %+.2f an hour",
+		last.resident, last.resident-first.resident, slope(func(g growth) float64 { return g.resident }),
+		last.heap, last.heap-first.heap, slope(func(g growth) float64 { return g.heap }))
+}
+
 // soakFor is how long the soak goes on: OOB_SOAK says it, as 1h.
 func soakFor(t *testing.T) time.Duration {
 	t.Helper()
@@ -299,18 +338,21 @@ func TestASoakLeavesNothing(t *testing.T) {
 	}
 	act(2 * perSecond) // what is kept for the next time is there by then
 	runtime.GC()
-	files, routines, memory, began := openFiles(), runtime.NumGoroutine(), residentMiB(t, os.Getpid()), time.Now()
+	files, routines, began := openFiles(), runtime.NumGoroutine(), time.Now()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	count := 0
-	for end := time.Now().Add(soakFor(t)); time.Now().Before(end); count += perSecond {
+	count, total := 0, soakFor(t)
+	grown := []growth{grownTo(t, 0)}
+	for gone := time.Duration(0); gone < total; gone = time.Since(began) {
 		act(perSecond)
+		count += perSecond
 		<-tick.C
+		if gone >= total*time.Duration(len(grown))/soakSamples {
+			grown = append(grown, grownTo(t, gone))
+		}
 	}
-	runtime.GC()
-	hours := time.Since(began).Hours()
-	t.Logf("%d actions in %.0f s: %d files (%d before), %d goroutines (%d before), memory %+.1f MiB, %.2f MiB an hour", count, hours*3600, openFiles(), files, runtime.NumGoroutine(), routines,
-		residentMiB(t, os.Getpid())-memory, (residentMiB(t, os.Getpid())-memory)/hours)
+	grown = append(grown, grownTo(t, time.Since(began)))
+	t.Logf("%d actions in %.0f s: %d files (%d before), %d goroutines (%d before); %s", count, time.Since(began).Seconds(), openFiles(), files, runtime.NumGoroutine(), routines, slopes(grown))
 	if os.Getenv("OOB_NIGHTLY") == "" && os.Getenv("OOB_SOAK") == "" {
 		return
 	}
