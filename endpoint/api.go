@@ -251,9 +251,7 @@ func (a *api) wrap(h handle) http.HandlerFunc {
 			return
 		}
 		if a.traffic.on() {
-			raw := body(r)
-			r.Body = io.NopCloser(bytes.NewReader(raw))
-			a.showRequest(r, raw)
+			a.showRequest(r, body(r))
 		}
 		rep, err := h(r)
 		if err != nil {
@@ -266,6 +264,9 @@ func (a *api) wrap(h handle) http.HandlerFunc {
 // readBody reads the whole body, within its bounds, before the handler runs: a
 // slow client must not hold an action.
 func readBody(w http.ResponseWriter, r *http.Request) error {
+	if _, read := r.Body.(*readAlready); read {
+		return nil
+	}
 	control := http.NewResponseController(w)
 	if err := control.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
 		return model.Errorf(model.Internal, "cannot bound the request: %w", err)
@@ -291,7 +292,7 @@ func readBody(w http.ResponseWriter, r *http.Request) error {
 	if err := query.Ambiguous(raw); err != nil {
 		return model.Errorf(model.Invalid, "cannot read body: %w", err)
 	}
-	r.Body = io.NopCloser(bytes.NewReader(raw))
+	r.Body = &readAlready{Reader: bytes.NewReader(raw), raw: raw}
 	// What follows may take long: the connection must be able to tell that the
 	// client went away, and nothing else.
 	if err := control.SetReadDeadline(time.Time{}); err != nil {
@@ -300,8 +301,20 @@ func readBody(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// body returns the request's body, which readBody has read.
+// readAlready is a body that readBody has read and found good.
+type readAlready struct {
+	*bytes.Reader
+	raw []byte
+}
+
+// Close does nothing.
+func (b *readAlready) Close() error { return nil }
+
+// body returns the request's body, which readBody has read. It may not be changed.
 func body(r *http.Request) []byte {
+	if b, ok := r.Body.(*readAlready); ok {
+		return b.raw
+	}
 	raw, err := io.ReadAll(r.Body)
 	if err != nil { // it is in memory
 		return nil

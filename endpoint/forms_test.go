@@ -62,6 +62,21 @@ func TestFormsAreThoseOfTheMasks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		decoded := k.fresh()
+		if err := model.Unmarshal(found.Value, decoded); err != nil {
+			t.Fatal(err)
+		}
+		switch rnd.IntN(3) { // what is known when it is stored or changed
+		case 0:
+			c.foresee(found, decoded)
+		case 1:
+			if shown, err := o.answerOf(k, found, decoded); err != nil || !bytes.Equal(shown, wantShown) {
+				t.Fatalf("seed %d: %s is shown as %s (%v) for a change, want %s", seed, found.Value, shown, err, wantShown)
+			}
+		}
+		if raw, err := model.Marshal(decoded); err != nil || !bytes.Equal(raw, found.Value) {
+			t.Fatalf("seed %d: %s has become %s (%v)", seed, found.Value, raw, err)
+		}
 		for range 2 { // made, and as it was kept
 			if rnd.IntN(2) == 0 {
 				shown, err := o.answer(k, found, false)

@@ -48,6 +48,16 @@ func (o *objects) answer(k *kind, found *store.Object, decode bool) (json.RawMes
 	return shown, err
 }
 
+// answerOf is answer, where secrets stay closed, for an object that is decoded.
+func (o *objects) answerOf(k *kind, found *store.Object, decoded any) (json.RawMessage, error) {
+	epoch, visible := o.cat.epoch.Load(), copied(decoded)
+	if visible == nil || derivedOf(found).shown.Load().at(epoch) != nil {
+		return o.answer(k, found, false)
+	}
+	shown, _, err := o.cat.formsOf(found, visible, epoch)
+	return shown, err
+}
+
 // at is the form of an epoch, nil if it is of another one.
 func (s *shownAt) at(epoch uint64) json.RawMessage {
 	if s == nil || s.epoch != epoch {

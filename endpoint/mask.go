@@ -3,6 +3,7 @@ package endpoint
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -63,6 +64,11 @@ func (c *catalog) forms(k *kind, o *store.Object, epoch uint64) (shown, event js
 	if err := model.Unmarshal(o.Value, object); err != nil {
 		return nil, nil, err
 	}
+	return c.formsOf(o, object, epoch)
+}
+
+// formsOf is forms of an object that is decoded already, and is changed by it.
+func (c *catalog) formsOf(o *store.Object, object any, epoch uint64) (shown, event json.RawMessage, err error) {
 	var stored model.Params
 	params := paramsOf(object)
 	if params != nil {
@@ -88,6 +94,35 @@ func (c *catalog) forms(k *kind, o *store.Object, epoch uint64) (shown, event js
 		d.event.Store(&shownAt{epoch, event})
 	}
 	return shown, event, nil
+}
+
+// foresee notes beside an object that is about to be stored how it will be shown, if
+// that is as it is stored: it need not be decoded again for its event and its answer.
+func (c *catalog) foresee(next *store.Object, object any) {
+	next.Note = nil
+	epoch, visible := c.epoch.Load(), copied(object)
+	if visible == nil {
+		return
+	}
+	c.hide(visible)
+	if !reflect.DeepEqual(visible, object) {
+		return
+	}
+	next.Note = &store.Note{}
+	same := &shownAt{epoch, next.Value}
+	d := derivedOf(next)
+	d.shown.Store(same)
+	d.event.Store(same)
+}
+
+// copied is a decoded object whose secrets can be hidden without those of the one
+// that is given; nil for kinds of which there are few.
+func copied(object any) any {
+	if m, ok := object.(*model.Machine); ok {
+		other := *m
+		return &other
+	}
+	return nil
 }
 
 // hide hides the secrets of a decoded object, the sealed ones too: events and

@@ -103,6 +103,7 @@ func (o *objects) create(ctx context.Context, k *kind, body []byte) (json.RawMes
 	if err != nil {
 		return nil, err
 	}
+	o.cat.foresee(&next, object)
 	unlock := o.locks.lock(k.prefix, key, principal(ctx))
 	made, err := o.store.Create(ctx, next, uniqueOf(object))
 	if err == nil {
@@ -202,6 +203,7 @@ func (o *objects) modifyOnce(ctx context.Context, k *kind, id string, change edi
 	if err != nil {
 		return found, err
 	}
+	o.cat.foresee(&next, object)
 	updated, err := o.store.Update(ctx, next, uniqueOf(object))
 	if err != nil {
 		updated = found
@@ -221,7 +223,7 @@ func (o *objects) edited(ctx context.Context, k *kind, found store.Object, chang
 	if err := model.Unmarshal(found.Value, stored); err != nil {
 		return nil, err
 	}
-	shown, err := o.answer(k, &found, false)
+	shown, err := o.answerOf(k, &found, stored)
 	if err != nil {
 		return nil, err
 	}

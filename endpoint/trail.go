@@ -1,10 +1,8 @@
 package endpoint
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -63,7 +61,6 @@ func (a *api) recorded(w http.ResponseWriter, r *http.Request, who caller, denie
 			return err
 		}
 		raw := body(r)
-		r.Body = io.NopCloser(bytes.NewReader(raw))
 		if len(raw) > 0 {
 			rec.Fields, rec.Digest = fieldsOf(raw), a.trail.Digest(raw)
 			rec.Event = eventOf(pattern, raw)

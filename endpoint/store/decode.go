@@ -108,7 +108,22 @@ var (
 	envelopeOnly   = []byte(`{"v":{`)
 	envelopeKey    = []byte(`},"k":"`)
 	envelopeEnd    = []byte(`}}`)
+	envelopeEmpty  = []byte(`"v":{}`)
 )
+
+// joinEnvelope writes an envelope around a compact value, which it does not look at
+// again.
+func joinEnvelope(unique map[string]string, value, key []byte) ([]byte, error) {
+	outside, err := model.Marshal(envelope{Unique: unique, Value: json.RawMessage("{}"), Key: key})
+	if err != nil {
+		return nil, err
+	}
+	// What stands before the value can hold no such mark: its quotes are escaped.
+	before, after, _ := bytes.Cut(outside, envelopeEmpty)
+	out := make([]byte, 0, len(outside)+len(value))
+	out = append(append(out, before...), envelopeEmpty[:len(envelopeEmpty)-2]...)
+	return append(append(out, value...), after...), nil
+}
 
 // splitEnvelope reads an envelope that is written as the store writes them, in a
 // fraction of the time that decoding takes: no mark between its members can stand

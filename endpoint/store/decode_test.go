@@ -65,6 +65,9 @@ func TestEnvelopesAreReadAsTheyWereWritten(t *testing.T) {
 		}
 		data, err := model.Marshal(want)
 		must(t, err)
+		if joined, err := joinEnvelope(want.Unique, want.Value, want.Key); err != nil || string(joined) != string(data) {
+			t.Fatalf("seed %d: %d: %s is written as %s (%v)", seed, i, data, joined, err)
+		}
 		got, ok := splitEnvelope(data)
 		if !ok {
 			t.Fatalf("seed %d: %d: %s is read the long way", seed, i, data)

@@ -63,3 +63,46 @@ func TestNotesAfterAStart(t *testing.T) {
 		}
 	}
 }
+
+// TestNotesThatAreGiven wants a write to keep the Note it is given, and no write to
+// keep that of the revision before.
+func TestNotesThatAreGiven(t *testing.T) {
+	s := open(t, t.TempDir())
+	o := machine("a", raw(`{"n":1}`))
+	o.Note = &Note{}
+	o.Note.Keep("one")
+	made, err := s.Create(t.Context(), o, nil)
+	must(t, err)
+	if made.Note.Load() != "one" {
+		t.Errorf("the note of a new object is %v", made.Note.Load())
+	}
+	made.Value = raw(`{"n":2}`)
+	second, err := s.Update(t.Context(), made, nil)
+	must(t, err)
+	if second.Note.Load() != nil {
+		t.Errorf("the note of the next revision is %v", second.Note.Load())
+	}
+	second.Value, second.Note = raw(`{"n":3}`), &Note{}
+	second.Note.Keep("three")
+	third, err := s.Update(t.Context(), second, nil)
+	must(t, err)
+	if third.Note.Load() != "three" {
+		t.Errorf("the note of the third revision is %v", third.Note.Load())
+	}
+}
+
+// TestCompactValuesAreNotCopied wants what is derived from a value to be of its memory.
+func TestCompactValuesAreNotCopied(t *testing.T) {
+	s := open(t, t.TempDir())
+	compact := raw(`{"n":[1,2]}`)
+	made, err := s.Create(t.Context(), machine("a", compact), nil)
+	must(t, err)
+	if &made.Value[0] != &compact[0] {
+		t.Error("a compact value was copied")
+	}
+	made, err = s.Create(t.Context(), machine("b", raw(`{ "n": 1 }`)), nil)
+	must(t, err)
+	if string(made.Value) != `{"n":1}` {
+		t.Errorf("the value is %s", made.Value)
+	}
+}

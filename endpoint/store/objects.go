@@ -23,7 +23,8 @@ type Object struct {
 	// key of the object's secrets.
 	Key []byte
 	// Note is where readers of the view keep what they derived from this
-	// revision. It is nil for objects that are not of the view.
+	// revision. It is nil for objects that are not of the view; who writes one may
+	// give it another Note, with what is known of the value already.
 	Note *Note
 }
 
@@ -125,6 +126,9 @@ func (s *Store) Create(ctx context.Context, o Object, unique map[string]string) 
 	if s.view.get(o.Prefix, o.ID) != nil {
 		return Object{}, exists(o.Prefix, o.ID)
 	}
+	if o.Note != nil {
+		next.Note = o.Note
+	}
 	if err := s.Room(); err != nil {
 		return Object{}, err
 	}
@@ -159,6 +163,9 @@ func (s *Store) Update(ctx context.Context, o Object, unique map[string]string) 
 	old, err := s.current(o.Prefix, o.ID, o.Rev)
 	if err != nil {
 		return Object{}, err
+	}
+	if o.Note != nil && o.Note != old.Note {
+		next.Note = o.Note
 	}
 	release, err := s.reserve(ctx, old, next)
 	if err != nil {
@@ -275,6 +282,10 @@ func newItem(o Object, unique map[string]string) (*item, []byte, error) {
 	if err := json.Compact(&value, o.Value); err != nil {
 		return nil, nil, model.Errorf(model.Invalid, "cannot store %s/%s: %w", o.Prefix, o.ID, err)
 	}
+	kept := json.RawMessage(value.Bytes())
+	if bytes.Equal(kept, o.Value) { // so that what was derived from it is of the same memory
+		kept = o.Value
+	}
 	own := make(map[string]string, len(unique))
 	maps.Copy(own, unique)
 	maps.DeleteFunc(own, func(_, value string) bool { return value == "" })
@@ -283,8 +294,8 @@ func newItem(o Object, unique map[string]string) (*item, []byte, error) {
 			return nil, nil, model.Errorf(model.Invalid, "cannot store %s/%s: %s is longer than %d bytes", o.Prefix, o.ID, index, maxID)
 		}
 	}
-	it := &item{Object: Object{Prefix: o.Prefix, ID: o.ID, Value: value.Bytes(), Note: &Note{}, Key: o.Key}, unique: heldOf(own)}
-	data, err := model.Marshal(envelope{Unique: own, Value: it.Value, Key: it.Key})
+	it := &item{Object: Object{Prefix: o.Prefix, ID: o.ID, Value: kept, Note: &Note{}, Key: o.Key}, unique: heldOf(own)}
+	data, err := joinEnvelope(own, it.Value, it.Key)
 	if err != nil {
 		return nil, nil, model.Errorf(model.Invalid, "cannot store %s/%s: %w", o.Prefix, o.ID, err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -141,9 +142,28 @@ func (d *durable) memory(ctx context.Context, name string) error {
 	return errors.New("no RssAnon in the process's status")
 }
 
+// cpu is the processor time that the endpoint has taken so far.
+func (d *durable) cpu() (time.Duration, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	var user, system int64
+	// The fields after the command's name, which may have blanks: the state is the
+	// first, and the times are the 12th and the 13th, in hundredths of a second.
+	fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
+	if len(fields) > 12 {
+		user, err = strconv.ParseInt(fields[11], 10, 64)
+	}
+	if err == nil && len(fields) > 12 {
+		system, err = strconv.ParseInt(fields[12], 10, 64)
+	}
+	return time.Duration(user+system) * 10 * time.Millisecond, err
+}
+
 // starts reports how long the endpoint takes to start with all machines.
 func (d *durable) starts(ctx context.Context) error {
-	var took series
+	var took, used series
 	for range d.b.runs {
 		if err := d.stop(); err != nil {
 			return err
@@ -156,22 +176,38 @@ func (d *durable) starts(ctx context.Context) error {
 			return err
 		}
 		took = append(took, time.Since(began).Seconds())
+		cpu, err := d.cpu()
+		if err != nil {
+			return err
+		}
+		used = append(used, cpu.Seconds())
 	}
 	report("store/start", "s", took, nil)
+	report("store/start/cpu", "s", used, nil)
 	return nil
 }
 
 // patches reports how many durable changes there are in a second.
 func (d *durable) patches(ctx context.Context) error {
-	var rate series
+	var rate, used series
 	for range d.b.runs {
+		before, err := d.cpu()
+		if err != nil {
+			return err
+		}
 		n, took, err := d.patchUntil(ctx, time.After(patchFor))
 		if err != nil {
 			return err
 		}
+		after, err := d.cpu()
+		if err != nil {
+			return err
+		}
 		rate = append(rate, float64(n)/took.Seconds())
+		used = append(used, float64((after-before).Microseconds())/1000/float64(n))
 	}
 	report("store/patch-64-writers", "1/s", rate, nil)
+	report("store/patch-64-writers/cpu", "ms", used, nil)
 	return nil
 }
 
