@@ -85,19 +85,25 @@ func socketPeer(conn net.Conn) (caller, bool) {
 		return caller{}, false
 	}
 	who, err := peer.Of(unix)
-	switch {
-	case err != nil:
+	if err != nil {
 		return caller{name: "a process that has ended"}, true
-	case who.UID != 0 && who.UID != os.Geteuid():
-		return caller{name: "uid:" + strconv.Itoa(who.UID)}, true
+	}
+	return peerCaller(who, os.Geteuid()), true
+}
+
+// peerCaller is what a process may that runs beside an endpoint of that user.
+func peerCaller(who peer.Peer, own int) caller {
+	switch {
+	case who.UID != 0 && who.UID != own:
+		return caller{name: "uid:" + strconv.Itoa(who.UID)}
 	case who.Confined: // it has a token of its own, for less
-		return caller{name: "a plugin's process"}, true
+		return caller{name: "a plugin's process"}
 	}
 	name := strconv.Itoa(who.UID)
 	if u, err := user.LookupId(name); err == nil {
 		name = u.Username
 	}
-	return caller{name: "user:" + name, grant: auth.AllGrant()}, true
+	return caller{name: "user:" + name, grant: auth.AllGrant()}
 }
 
 // authenticate tells who a request is from: a person, if a plugin asks for one.

@@ -1,10 +1,12 @@
 package peer
 
 import (
+	"errors"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -135,4 +137,39 @@ func TestAClosedConnection(t *testing.T) {
 	if _, err := Of(conn); err == nil {
 		t.Error("no error")
 	}
+}
+
+// Who is told is the user, whatever the group. Another user's process is seen where
+// this one may start some; elsewhere one of its own group is all there is.
+func TestAnotherUser(t *testing.T) {
+	want, as := os.Geteuid(), (*syscall.SysProcAttr)(nil)
+	if want == 0 {
+		want, as = 4711, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 4711, Gid: 4712, NoSetGroups: true}}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cmd *exec.Cmd
+	conn := accepted(t, func(path string) {
+		dir := filepath.Dir(path)
+		// Where the test binary is nobody else may look.
+		program, err := os.ReadFile(self)
+		err = errors.Join(err, os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(dir, 0o755), os.Chmod(path, 0o666),
+			os.WriteFile(filepath.Join(dir, "client"), program, 0o755))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd = exec.Command(filepath.Join(dir, "client"))
+		cmd.Env, cmd.SysProcAttr = []string{envDial + "=" + path, "GORACE=atexit_sleep_ms=0"}, as
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	got, err := Of(conn)
+	if err != nil || got != (Peer{UID: want}) {
+		t.Errorf("%+v, %v, want uid %d", got, err, want)
+	}
+	_ = conn.Close()
+	_ = cmd.Wait() // its state is of no matter
 }

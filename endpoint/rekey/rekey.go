@@ -264,7 +264,11 @@ func (o Options) next(s *store.Store, old *secret.Master, inDir bool) (*secret.M
 	case !inDir:
 		return nil, model.Errorf(model.Invalid, "cannot make a new master key: the one in use comes from %s; make the new one there and name its file with --key-file", old.Source)
 	}
-	return secret.MakeFile(filepath.Join(o.Dir, secret.KeyFile+".new"))
+	path := filepath.Join(o.Dir, secret.KeyFile+".new")
+	if err := drop(path); err != nil { // of a try that was cut off before anything was sealed with it
+		return nil, err
+	}
+	return secret.MakeFile(path)
 }
 
 // begin notes both keys, each sealed with the other: from then on either opens
@@ -341,14 +345,22 @@ func auditOwner(s *store.Store, next *secret.Master) *secret.Master {
 func replaceFile(dir string, next *secret.Master) error {
 	made := filepath.Join(dir, secret.KeyFile+".new")
 	if there, err := secret.LoadFile(made); err != nil || there.ID() != next.ID() {
-		if err := os.Remove(made); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return model.Errorf(model.Internal, "cannot remove %s: %w", made, err)
+		if err := drop(made); err != nil {
+			return err
 		}
 		if err := secret.WriteFile(made, next); err != nil {
 			return err
 		}
 	}
 	return secret.ReplaceFile(filepath.Join(dir, secret.KeyFile), made)
+}
+
+// drop removes a file, if it is there.
+func drop(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return model.Errorf(model.Internal, "cannot remove %s: %w", path, err)
+	}
+	return nil
 }
 
 // end seals what the old key has sealed meanwhile, and forgets that key. The

@@ -348,3 +348,130 @@ func TestWhileTheEndpointRuns(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// made puts an object with a key of its own into a store.
+func made(t *testing.T, s *store.Store, m *secret.Master, prefix, id string) {
+	t.Helper()
+	_, key, err := m.NewBox(prefix + "/" + id)
+	if err == nil {
+		_, err = s.Create(t.Context(), store.Object{Prefix: prefix, ID: id, Value: []byte("{}"), Key: key}, nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Objects of every kind are sealed anew, also of those that a plugin brings, and of
+// none is the key lost.
+func TestEveryKindIsSealedAnew(t *testing.T) {
+	o := options(t.TempDir())
+	old := fill(t, o)
+	kinds := []string{"machines", "profiles", "plugins", "stages", "contents", "users", "seen", "things", "z"}
+	s := opened(t, o)
+	for _, kind := range kinds {
+		made(t, s, old, kind, "every kind")
+	}
+	shut(t, s)
+	got, err := Change(t.Context(), o)
+	if err != nil || got.Objects != len(held)+len(kinds) || got.HandOver {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	next, err := secret.NewMaster(keyOf(t, filepath.Join(o.Dir, secret.KeyFile)), "the test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = opened(t, o)
+	defer shut(t, s)
+	for _, kind := range kinds {
+		found, err := s.Get(kind, "every kind")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := next.OpenBox(kind+"/every kind", found.Key); err != nil {
+			t.Errorf("%s, with the new key: %v", kind, err)
+		}
+		if _, err := old.OpenBox(kind+"/every kind", found.Key); err == nil {
+			t.Errorf("%s opens with the old key", kind)
+		}
+	}
+	if _, err := s.Get(prefix, changing); model.KindOf(err) != model.NotFound {
+		t.Errorf("the keys are kept, each sealed with the other: %v", err)
+	}
+	if _, err := s.Get(tokens, "t1"); model.KindOf(err) != model.NotFound {
+		t.Errorf("a token of before: %v", err)
+	}
+}
+
+// What is made between a change and the handing over of its key is sealed with the
+// old one; it opens with both, and with the new one alone in the end.
+func TestWhatIsMadeMeanwhile(t *testing.T) {
+	o, files := options(t.TempDir()), t.TempDir()
+	var paths [2]string
+	for i := range paths {
+		paths[i] = filepath.Join(files, strconv.Itoa(i))
+		if err := os.WriteFile(paths[i], []byte(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{byte(i + 1)}, 32))), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.Getenv = func(name string) string {
+		if name == secret.EnvKeyFile {
+			return paths[0]
+		}
+		return ""
+	}
+	old := fill(t, o)
+	o.KeyFile = paths[1]
+	if _, err := Change(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	s := opened(t, o)
+	if err := Open(t.Context(), s, old, o.Logger); err != nil {
+		t.Fatal(err)
+	}
+	found, err := s.Find("machines", "Name", "m1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := old.OpenBox("machines/m1", found.Key); err != nil {
+		t.Errorf("what was sealed anew, with the old key: %v", err)
+	}
+	made(t, s, old, "machines", "late")
+	shut(t, s)
+	next, err := secret.LoadFile(paths[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = opened(t, o)
+	defer shut(t, s)
+	if err := Open(t.Context(), s, next, o.Logger); err != nil {
+		t.Fatal(err)
+	}
+	if found, err = s.Get("machines", "late"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := next.Alone().OpenBox("machines/late", found.Key); err != nil {
+		t.Errorf("what was made meanwhile, with the new key alone: %v", err)
+	}
+}
+
+// A file of a new key that was cut off while it was written stands in nobody's way.
+func TestANewKeyThatWasCutOff(t *testing.T) {
+	for _, rest := range []string{"", "aGFsZg", "no key"} {
+		o := options(t.TempDir())
+		old := fill(t, o)
+		path := filepath.Join(o.Dir, secret.KeyFile+".new")
+		if err := os.WriteFile(path, []byte(rest), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Change(t.Context(), o); err != nil {
+			t.Errorf("%q: %v", rest, err)
+		}
+		next := keyOf(t, filepath.Join(o.Dir, secret.KeyFile))
+		if bytes.Equal(next, old.Bytes()) {
+			t.Errorf("%q: the key is the old one", rest)
+		}
+		if err := opens(t, o, next); err != nil {
+			t.Errorf("%q: %v", rest, err)
+		}
+	}
+}

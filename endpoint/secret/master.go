@@ -73,21 +73,11 @@ func LoadMaster(dir string, getenv func(string) string) (*Master, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return m, err
 	}
-	return makeFile(path)
+	return MakeFile(path)
 }
 
 // LoadFile reads a key's file, which must be nobody else's to read.
 func LoadFile(path string) (*Master, error) { return fromFile(path) }
-
-// MakeFile writes a new key. A file that is there already is not overwritten, but
-// read: it is what an earlier try has left.
-func MakeFile(path string) (*Master, error) {
-	m, err := fromFile(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return m, err
-	}
-	return makeFile(path)
-}
 
 // Beside has another key open what this one does not, until the keys that were
 // sealed with that one are sealed with this.
@@ -133,9 +123,9 @@ func fromText(text []byte, source string) (*Master, error) {
 	return NewMaster(raw, source)
 }
 
-// makeFile writes a new key. A file that somebody made meanwhile is not
+// MakeFile writes a new key. A file that somebody made meanwhile is not
 // overwritten: what is sealed with it would be lost.
-func makeFile(path string) (*Master, error) {
+func MakeFile(path string) (*Master, error) {
 	raw := make([]byte, keySize)
 	_, _ = rand.Read(raw) // never fails: the runtime ends the program first
 	m, err := NewMaster(raw, path)
@@ -143,43 +133,6 @@ func makeFile(path string) (*Master, error) {
 		return nil, err
 	}
 	return m, WriteFile(path, m)
-}
-
-// WriteFile writes a key to a new file.
-func WriteFile(path string, m *Master) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err == nil {
-		_, err = f.WriteString(base64.StdEncoding.EncodeToString(m.key[:]) + "\n")
-		err = errors.Join(err, f.Sync(), f.Close())
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(path))
-	}
-	if err != nil {
-		return model.Errorf(model.Internal, "cannot write the master key %s: %w", path, pathCause(err))
-	}
-	return nil
-}
-
-// ReplaceFile puts a key's file in the place of another's, durably.
-func ReplaceFile(path, by string) error {
-	err := os.Rename(by, path)
-	if err == nil {
-		err = syncDir(filepath.Dir(path))
-	}
-	if err != nil {
-		return model.Errorf(model.Internal, "cannot replace the master key %s: %w", path, pathCause(err))
-	}
-	return nil
-}
-
-// syncDir makes a new file's name durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // Derive returns a key for one purpose: none tells anything about another, nor
