@@ -223,7 +223,7 @@ func (o *owner) ensure(ctx context.Context, login rmcp.Login, p *place, operator
 	known.UserOnly = known.UserOnly && o.login == login && !operator
 	s, err := o.open(ctx, p, leave, &rmcp.Target{
 		Peer: o.peer, Login: login, Known: known,
-		Probe: leave.probe || p.once, OnRefusal: leave.refused,
+		Probe: leave.probe || p.once, OnRefusal: leave.refused, Proved: leave.was.reason == rmcp.Crossed,
 	})
 	leave.settle(err)
 	if err != nil {

@@ -22,13 +22,16 @@ type step struct {
 	// new random number for each RAKP 1, so an answer to an earlier one no
 	// longer holds.
 	newest bool
+	// same sends the same datagram again, tag and all. A BMC whose answer to RAKP 3
+	// was lost has the session open, and answers nothing but a copy.
+	same bool
 }
 
 // The steps (IPMI 2.0 §13.17 to §13.23).
 var (
-	stepOpen  = &step{"Open Session", payloadOpenRequest, payloadOpenResponse, 36, 0, false}
-	stepRAKP1 = &step{"RAKP 1", payloadRAKP1, payloadRAKP2, 40, 4, true}
-	stepRAKP3 = &step{"RAKP 3", payloadRAKP3, payloadRAKP4, 8, 3, false}
+	stepOpen  = &step{"Open Session", payloadOpenRequest, payloadOpenResponse, 36, 0, false, false}
+	stepRAKP1 = &step{"RAKP 1", payloadRAKP1, payloadRAKP2, 40, 4, true, false}
+	stepRAKP3 = &step{"RAKP 3", payloadRAKP3, payloadRAKP4, 8, 4, false, true}
 )
 
 // setupMax is the longest answer of session setup: RAKP 2 with a SHA-256 code.
@@ -104,9 +107,12 @@ type handshake struct {
 	// not to choose between two, and doubled that there were two.
 	linger        time.Duration
 	wary, doubled bool
-	// single sends each message once: a refusal then has no other explanation
-	// than wrong credentials.
-	single  bool
+	// single sends RAKP 1 once: a refusal then has no other explanation than wrong
+	// credentials, or a network that doubles.
+	single bool
+	// lossy tells that some message was lost, and is not only slow to be answered:
+	// it is sent again as soon, and more often.
+	lossy   bool
 	answers chan *setupAnswer
 	out     [headerLen + setupRequestMax]byte // scratch of transmit
 }
@@ -116,6 +122,7 @@ func (t *Transport) newHandshake(p *plan) *handshake {
 	h := &handshake{
 		t: t, target: p.target, deadline: p.deadline, wait: p.wait, rtt: p.rtt, linger: p.linger,
 		single:  p.refusals > 0,
+		lossy:   p.lossy,
 		wary:    p.doubled < maxWary && !p.target.Probe,
 		answers: make(chan *setupAnswer, answersAtOnce),
 	}
@@ -297,10 +304,7 @@ func (h *handshake) abandon(why Reason) {
 // which tells what an answer is the answer to.
 func (h *handshake) exchange(ctx context.Context, st *step, body func([]byte) []byte) (*setupAnswer, *Error) {
 	out := make([]sent, 0, 4) // more are rare
-	tries, wait := st.tries, h.wait
-	if h.single {
-		tries, wait = 1, onceFor(0, h.rtt)
-	}
+	tries, wait := h.patience(st)
 	timer := h.t.timer(wait)
 	defer h.t.rest(timer)
 	for n := 0; tries == 0 || n < tries; n++ {
@@ -318,25 +322,52 @@ func (h *handshake) exchange(ctx context.Context, st *step, body func([]byte) []
 		if n > 0 {
 			h.t.count(Retransmits)
 		}
-		h.tag++
+		if n == 0 || !st.same {
+			h.tag++
+		}
 		out = append(out, sent{h.tag, time.Now()})
 		if err := h.transmit(st, body); err != nil {
 			return nil, unsent(st.name, err)
 		}
 		timer.Reset(min(wait, left))
 		a, err := h.await(ctx, st, out, timer)
-		if a != nil {
+		if a != nil && (n == 0 || !st.same) { // else it may answer any of the copies
 			h.learn(a.took)
+			h.lossy = h.lossy || lostBefore(out, a.tag(), a.took)
 		}
 		if a != nil || err != nil {
 			return a, err
 		}
-		if h.single {
+		if tries == 1 {
 			h.target.silent()
 		}
-		wait = longer(wait)
+		if !h.lossy {
+			wait = longer(wait)
+		}
 	}
 	return nil, fail(Silent, st.name, unanswered(len(out)))
+}
+
+// patience is how often a message is sent at most, and how long the first answer is
+// waited for.
+func (h *handshake) patience(st *step) (tries int, wait time.Duration) {
+	switch {
+	case h.single && st == stepRAKP1 && h.lossy:
+		return 1, 2 * lossyTry(h.t.FirstTry, h.rtt)
+	case h.single && st == stepRAKP1:
+		return 1, onceFor(0, h.rtt)
+	case h.lossy && st.tries > 1:
+		return lossyTries, lossyTry(h.t.FirstTry, h.rtt)
+	}
+	return st.tries, h.wait
+}
+
+// lostBefore reports whether an answer tells that what was sent before was lost: it
+// is the answer to the newest of several transmissions, and came sooner than the
+// first was waited for.
+func lostBefore(out []sent, tag uint8, took time.Duration) bool {
+	n := len(out)
+	return n > 1 && out[n-1].tag == tag && took < out[1].at.Sub(out[0].at)
 }
 
 // transmit sends the message of a step once.

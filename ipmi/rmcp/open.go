@@ -49,6 +49,9 @@ type Target struct {
 	// Refusals is how many handshakes in a row were refused before this Open,
 	// with this login.
 	Refusals int
+	// Proved tells that the BMC proved that it knows the password in the last of
+	// those.
+	Proved bool
 	// Probe allows one handshake only that can be refused.
 	Probe bool
 	// OnSilence, if set, is called when a first try was not answered.
@@ -100,7 +103,8 @@ type plan struct {
 	refusals  int           // handshakes refused in a row
 	refusal   *Error        // the last of them in this Open
 	tries     int
-	doubled   int // handshakes that ended because RAKP 1 was doubled
+	doubled   int  // handshakes that ended because RAKP 1 was doubled
+	lossy     bool // see handshake
 }
 
 // maxWary is how many handshakes end for that. A network that doubles every
@@ -157,14 +161,14 @@ func newPlan(target *Target, firstTry time.Duration) *plan {
 // again prepares the next try after a failure, and reports whether there is one.
 func (p *plan) again(h *handshake, err *Error) bool {
 	p.tries++
-	p.rtt, p.wait = h.rtt, h.wait
+	p.rtt, p.wait, p.lossy = h.rtt, h.wait, h.lossy
 	if h.crossed || h.proved {
 		p.linger = max(p.linger, 2*h.rtt, minLinger)
 	}
 	if p.linger > 0 && err.Reason.RefusesLogin() {
-		p.linger = max(p.linger, lastLinger)
+		p.linger = max(p.linger, lastLinger, 4*h.rtt)
 	}
-	if h.proved && (err.Reason == BadUsername || err.Reason == BadPassword) {
+	if (h.proved || p.crossed()) && (err.Reason == BadUsername || err.Reason == BadPassword) {
 		err.Reason = Crossed // it counts as refused, as the BMC may count it
 	}
 	if p.tries >= maxHandshakes || !time.Now().Before(p.deadline) {
@@ -196,7 +200,7 @@ func (p *plan) again(h *handshake, err *Error) bool {
 // tried any more.
 const (
 	minLinger  = 10 * time.Millisecond
-	lastLinger = 100 * time.Millisecond
+	lastLinger = 600 * time.Millisecond
 )
 
 // nextSuite falls to the next suite.
@@ -217,9 +221,18 @@ func (p *plan) lower() bool {
 	return true
 }
 
-// slower starts over with more patience, unless that is a probe too many.
+// crossed reports whether the BMC proved that it knows the password, in a handshake
+// that was refused before: then it is not the password that is wrong.
+func (p *plan) crossed() bool {
+	return p.target.Proved || p.refusal != nil && p.refusal.Reason == Crossed
+}
+
+// slower starts over with more patience, unless that is a probe too many. Where
+// messages are lost it is no help to wait longer.
 func (p *plan) slower() bool {
-	p.wait = longer(p.wait)
+	if !p.lossy {
+		p.wait = longer(p.wait)
+	}
 	return !p.target.Probe
 }
 
@@ -229,7 +242,7 @@ const maxRefusals = 2
 
 // refused weighs a refusal. The first is no proof: a slow BMC whose answers cross
 // looks the same, and so does a suite that it offers and gets wrong. All further
-// handshakes therefore send each message once, and the second one tries the next
+// handshakes therefore send RAKP 1 once, and the second one tries the next
 // suite, if the first never worked here. A BMC that proves that it knows the
 // password before it refuses it has seen a message twice, or has ours wrong: the
 // second one looks out for that for long, and begins anew, which is no login.

@@ -59,6 +59,7 @@ type Session struct {
 	pending  pending
 	rtt      time.Duration
 	heard    time.Time // when the BMC last answered
+	lossy    bool      // see handshake
 	stale    bool
 	closed   bool
 }
@@ -70,7 +71,7 @@ type pending struct {
 	cmd     uint8
 	first   uint8  // the request sequence number of the first transmission
 	seqs    uint64 // those of all transmissions, as bits
-	sent    [maxTries]time.Time
+	sent    [lossyTries]time.Time
 	lenient bool // takes an answer whose checksum is wrong
 	// The outcome.
 	done bool
@@ -85,10 +86,10 @@ func newSession(h *handshake, k *keys) *Session {
 		t: h.t, peer: h.target.Peer,
 		consoleID: h.keys.consoleID, managedID: h.keys.managedID,
 		suite: h.keys.suite.id, privilege: h.keys.role &^ nameOnlyLookup,
-		lenient: h.target.Login.Ways.NoChecksum,
-		wake:    make(chan struct{}, 1),
-		keys:    k,
-		out:     make([]byte, 0, 128),
+		lenient: h.target.Login.Ways.NoChecksum, lossy: h.lossy,
+		wake: make(chan struct{}, 1),
+		keys: k,
+		out:  make([]byte, 0, 128),
 	}
 }
 
@@ -191,10 +192,7 @@ func (s *Session) transact(ctx context.Context, c *Call, command types.Command, 
 	}
 	k.join(s)
 	defer k.leave(s)
-	tries, wait := maxTries, tryFor(s.t.FirstTry, s.Known().RTT)
-	if c.Class == model.Once {
-		tries, wait = 1, onceFor(c.Wait, s.Known().RTT)
-	}
+	tries, wait, more := s.patience(c)
 	for n := range tries {
 		if n > 0 {
 			s.mark(c.Class != model.Read)
@@ -215,9 +213,23 @@ func (s *Session) transact(ctx context.Context, c *Call, command types.Command, 
 		if n == 0 && c.OnSilence != nil {
 			c.OnSilence()
 		}
-		wait = longer(wait)
+		wait = more(wait)
 	}
 	return &Error{Reason: Silent, Step: command.Name, Err: unanswered(tries), Sent: true}
+}
+
+// patience is how often a command is sent at most, how long the first answer is
+// waited for, and how long the next one after a wait.
+func (s *Session) patience(c *Call) (tries int, wait time.Duration, more func(time.Duration) time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case c.Class == model.Once:
+		return 1, onceFor(c.Wait, s.rtt), longer
+	case s.lossy:
+		return lossyTries, lossyTry(s.t.FirstTry, s.rtt), func(wait time.Duration) time.Duration { return wait }
+	}
+	return maxTries, tryFor(s.t.FirstTry, s.rtt), longer
 }
 
 // left is the error of a command whose caller has left.
@@ -348,7 +360,10 @@ func (s *Session) accept(p *packet) (Drop, bool) {
 		return DropMalformed, false
 	}
 	now := time.Now()
-	s.rtt = smooth(s.rtt, now.Sub(w.sent[(m.seq-w.first)%seqCount]))
+	n := (m.seq - w.first) % seqCount
+	took := now.Sub(w.sent[n])
+	s.rtt = smooth(s.rtt, took)
+	s.lossy = s.lossy || n > 0 && took < w.sent[1].Sub(w.sent[0]) // what was sent before was not slow, but lost
 	s.heard = now
 	w.done, w.code = true, m.code
 	w.data = append([]byte(nil), m.data...)

@@ -15,6 +15,9 @@ const (
 	maxOnce     = 8 * time.Second
 )
 
+// lossyTries is how often a message is sent where others were lost on the way.
+const lossyTries = 10
+
 // tryFor is how long to wait for an answer before sending again, by the round
 // trip of the BMC: never less than a busy BMC on a fast network needs, which is
 // least, or firstTry if that is 0.
@@ -23,6 +26,15 @@ func tryFor(least, rtt time.Duration) time.Duration {
 		least = firstTry
 	}
 	return max(least, min(3*rtt, maxTry))
+}
+
+// lossyTry is tryFor where messages are lost: what is sent again too soon does less
+// harm there than what is sent too late.
+func lossyTry(least, rtt time.Duration) time.Duration {
+	if least == 0 {
+		least = firstTry
+	}
+	return max(least, min(2*rtt, maxTry))
 }
 
 // longer is how long the try after one of wait is.
