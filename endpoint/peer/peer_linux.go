@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -37,8 +38,15 @@ func of(fd int) (Peer, error) {
 	if err != nil {
 		return Peer{}, err
 	}
+	return look(fd, cred, os.Geteuid(), sandbox.Marked)
+}
+
+// look completes what the kernel says of a peer: marked tells of a process whether
+// it is confined. Only one of our own user can be one that we have started and is
+// somebody here; others may be hidden from us, as systemd's ProtectProc does.
+func look(fd int, cred *unix.Ucred, own int, marked func(pid int) (bool, error)) (Peer, error) {
 	p := Peer{UID: int(cred.Uid)}
-	if cred.Pid == 0 { // outside the namespace that this process sees: none of its children
+	if p.UID != own || cred.Pid == 0 { // pid 0 is outside the namespace that this process sees: none of its children
 		return p, nil
 	}
 	held, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, peerPIDFD)
@@ -50,7 +58,7 @@ func of(fd int) (Peer, error) {
 	default:
 		held = -1
 	}
-	if p.Confined, err = sandbox.Marked(int(cred.Pid)); err != nil {
+	if p.Confined, err = marked(int(cred.Pid)); err != nil {
 		return p, err
 	}
 	if held >= 0 { // it was this very process that was looked at

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"provision-plugins/shared/plugin/sandbox"
 )
@@ -172,4 +173,35 @@ func TestAnotherUser(t *testing.T) {
 	}
 	_ = conn.Close()
 	_ = cmd.Wait() // its state is of no matter
+}
+
+// Of another user's process nothing more is asked: it may be hidden, as root's is
+// from a service, and it is none that was started here. Of one of our own user that
+// cannot be looked at nobody knows what it is.
+func TestWhoCannotBeLookedAt(t *testing.T) {
+	var client net.Conn
+	conn := accepted(t, func(path string) {
+		var err error
+		if client, err = net.Dial("unix", path); err != nil {
+			t.Fatal(err)
+		}
+	})
+	defer client.Close()
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hidden := func(int) (bool, error) { return true, os.ErrNotExist }
+	cred := &unix.Ucred{Pid: int32(os.Getpid()), Uid: uint32(os.Geteuid()), Gid: 4712}
+	err = raw.Control(func(fd uintptr) {
+		if got, err := look(int(fd), cred, os.Geteuid()+1, hidden); err != nil || got != (Peer{UID: os.Geteuid()}) {
+			t.Errorf("of another user: %+v, %v", got, err)
+		}
+		if got, err := look(int(fd), cred, os.Geteuid(), hidden); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("of our own: %+v, %v", got, err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
