@@ -31,11 +31,13 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 		}
 		return readObject(body)
 	}
-	if err := r.ParseMultipartForm(maxBody); err != nil && r.MultipartForm != nil {
-		return nil, err
-	}
 	if err := r.ParseForm(); err != nil {
 		return nil, err
+	}
+	if kind == "multipart/form-data" {
+		if err := r.ParseMultipartForm(maxBody); err != nil {
+			return nil, err
+		}
 	}
 	if len(r.Form) > maxArguments {
 		return nil, errArguments
