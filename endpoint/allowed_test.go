@@ -114,3 +114,15 @@ func TestUploadsFromElsewhereAreOff(t *testing.T) {
 		t.Errorf("on the socket: %d %s", status, text)
 	}
 }
+
+// What a package manager has unpacked and not yet put in place is no plugin.
+func TestFilesOnTheirWay(t *testing.T) {
+	for name, want := range map[string]bool{
+		"ipmi": false, "ipmi.2": false, "dpkg-new": false, "new.ipmi": false,
+		".ipmi": true, ".upload-ipmi-1": true, "ipmi.dpkg-new": true, "ipmi.dpkg-tmp": true, "ipmi.dpkg-old": true, "ipmi;65a1f0c2": true,
+	} {
+		if got := passing(name); got != want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -45,10 +45,16 @@ func (d *discovery) candidates(files []fs.DirEntry) map[string]found {
 	return here
 }
 
+// passing reports whether a name is that of a file that somebody is about to put in
+// place: hidden, or as dpkg and rpm call what they unpack.
+func passing(name string) bool {
+	return strings.HasPrefix(name, ".") || strings.Contains(name, ".dpkg-") || strings.Contains(name, ";")
+}
+
 // candidate looks at what may be a plugin binary.
 func candidate(path string) (fs.FileInfo, bool) {
 	info, err := os.Stat(path)
-	if err != nil || strings.HasPrefix(filepath.Base(path), ".") || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
+	if err != nil || passing(filepath.Base(path)) || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
 		return nil, false
 	}
 	return info, true

@@ -113,8 +113,10 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	}
 	err = a.announce(ctx, e, opts)
 	if err == nil {
+		a.notify(ctx, logger, notifyReady)
 		<-ctx.Done()
 	}
+	a.notify(ctx, logger, notifyStopping)
 	stopping, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), stopBound, fmt.Errorf("not stopped within %s", stopBound))
 	defer cancel()
 	if stopErr := e.Stop(stopping); err == nil {
