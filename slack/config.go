@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"provision-plugins/shared/model"
+	"provision-plugins/slack/chat/grant"
 	"provision-plugins/slack/redact"
 	"provision-plugins/slack/route"
 	"provision-plugins/slack/silence"
@@ -39,13 +40,16 @@ type config struct {
 
 	silences []silence.Silence
 	patterns redact.Patterns
+
+	app    string        // the app token, empty for no commands
+	policy *grant.Policy // of commands
 }
 
 // parseConfig checks the params. Its errors name the param.
 func parseConfig(params model.Params) (config, error) {
 	var c config
 	texts := map[string]string{}
-	for _, name := range []string{paramToken, paramKey, paramURL, paramChannel} {
+	for _, name := range []string{paramToken, paramKey, paramURL, paramChannel, paramApp} {
 		s, err := params.String(name, "")
 		if err != nil {
 			return c, err
@@ -77,7 +81,12 @@ func parseConfig(params model.Params) (config, error) {
 	if err != nil {
 		return c, model.Errorf(model.Invalid, "param %s: %s", paramRedact, model.AsError(err).Text())
 	}
-	return config{token: cmp.Or(token, key), url: address, channel: texts[paramChannel], routes: routes, silences: silences, patterns: patterns}, nil
+	policy, err := grant.Parse(params[paramCommands])
+	if err != nil {
+		return c, model.Errorf(model.Invalid, "param %s: %s", paramCommands, model.AsError(err).Text())
+	}
+	return config{token: cmp.Or(token, key), url: address, channel: texts[paramChannel], routes: routes, silences: silences, patterns: patterns,
+		app: texts[paramApp], policy: policy}, nil
 }
 
 // apiURL normalises the API's address. Plain http is for loopback only: the

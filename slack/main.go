@@ -18,7 +18,7 @@ var meta = map[string]string{
 	model.MetaCounts:  "true",
 	model.MetaEvents:  `["runs.create.*","runs.update.*","machines.create.*","machines.delete.*","machines.power.*","plugins.fault.*","plugins.recovered.*"]`,
 	model.MetaClasses: `{"retryDead":"idempotent"}`,
-	model.MetaTargets: `{"slack/bot-token":["slack/api-url"],"slack/bot-key":["slack/api-url"]}`,
+	model.MetaTargets: `{"slack/bot-token":["slack/api-url"],"slack/bot-key":["slack/api-url"],"slack/app-token":["slack/api-url"]}`,
 }
 
 // definition is what define prints.
@@ -29,7 +29,7 @@ func definition() *model.PluginProvider {
 		Version:        version,
 		PluginVersion:  model.PluginVersion,
 		HasPublish:     true,
-		OptionalParams: []string{paramToken, paramKey, paramURL, paramChannel, paramRoutes, paramSilence, paramRedact, paramDir},
+		OptionalParams: []string{paramToken, paramKey, paramURL, paramChannel, paramRoutes, paramSilence, paramRedact, paramApp, paramCommands, paramDir},
 		AvailableActions: []model.AvailableAction{
 			{Provider: pluginName, Model: "plugins", Command: actionStatus},
 			{Provider: pluginName, Model: "plugins", Command: actionRetry},
@@ -42,5 +42,6 @@ func definition() *model.PluginProvider {
 
 func main() {
 	plugin.InitApp(pluginName, "Tell a team in Slack what was done to machines", version, definition(), newNotifier())
+	plugin.App.AddCommand(newManifestCommand(), newCheckCommand(newNotifier().http))
 	os.Exit(plugin.Main())
 }

@@ -46,6 +46,10 @@ type notifier struct {
 	place  *place // nil before Config and after Stop
 
 	desk *desk
+	host *plugin.Outbound // set before Config, nil for none
+
+	chatting sync.Mutex // guards chat
+	chat     *chatOps   // nil while no commands are taken
 }
 
 // newNotifier returns a plugin that is not configured.
@@ -97,32 +101,47 @@ func (s *sender) Find(ctx context.Context, d outbox.Delivery) (string, error) {
 // Counts returns how many calls Slack answered, and how.
 func (n *notifier) Counts() []model.Count { return n.calls.Counts() }
 
+// SetHost gives the way to the endpoint.
+func (n *notifier) SetHost(h *plugin.Outbound) { n.host = h }
+
 // SetLogger gives the logger.
 func (n *notifier) SetLogger(l *slog.Logger) { n.log = l }
 
 // Config takes the params, checks the token and opens the outbox. A Slack that
 // cannot be reached is no reason to fail: what happens meanwhile waits.
 func (n *notifier) Config(ctx context.Context, c *client.Client, params model.Params) error {
-	next, err := parseConfig(params)
+	next, err := n.configure(ctx, c, params)
 	if err != nil {
 		return err
 	}
+	return n.takeCommands(next, c)
+}
+
+// configure is Config, but for the taking of commands.
+func (n *notifier) configure(ctx context.Context, c *client.Client, params model.Params) (config, error) {
+	next, err := parseConfig(params)
+	if err != nil {
+		return next, err
+	}
 	if next.dir, err = plugin.StateDir(pluginName, params); err != nil {
-		return err
+		return next, err
 	}
 	if err := n.check(ctx, next); err != nil {
-		return err
+		return next, err
+	}
+	if err := n.endCommands(); err != nil {
+		return next, err
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.sender.set(poster.New(poster.Options{URL: next.url, Token: next.token, Client: n.http}))
 	box, err := n.open(ctx, next)
 	if err != nil {
-		return err
+		return next, err
 	}
 	silences, err := silence.Open(filepath.Join(next.dir, "silences"), next.silences)
 	if silences == nil {
-		return err
+		return next, err
 	}
 	if err != nil {
 		n.log.WarnContext(ctx, "some silences are forgotten", "cause", err)
@@ -132,8 +151,9 @@ func (n *notifier) Config(ctx context.Context, c *client.Client, params model.Pa
 	known := newMachines(c)
 	n.config, n.place = next, &place{
 		table: next.routes, channel: next.channel, box: box, silences: silences, now: n.desk.now, facts: known.facts, secure: known.secure, log: known.log,
+		buttons: next.app != "",
 	}
-	return nil
+	return next, nil
 }
 
 // open opens the outbox of a configuration, unless it is open. It is called with
@@ -184,6 +204,9 @@ func (n *notifier) Publish(_ context.Context, e *model.Event) error {
 
 // Stop posts what waits, as far as there is time, and closes the outbox.
 func (n *notifier) Stop(ctx context.Context) error {
+	if err := n.endCommands(); err != nil {
+		n.log.WarnContext(ctx, "cannot end the taking of commands", "cause", err)
+	}
 	n.mu.Lock()
 	p := n.place
 	n.place = nil
@@ -217,6 +240,9 @@ func (n *notifier) Action(_ context.Context, a *model.Action) (any, error) {
 	}
 	switch a.Command {
 	case actionStatus:
+		if c := n.commands(); c != nil {
+			return status{p.box.Status(), c.status()}, nil
+		}
 		return p.box.Status(), nil
 	case actionRetry:
 		count, err := p.box.RetryDead()
