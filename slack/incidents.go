@@ -153,15 +153,6 @@ func (n *notifier) EndSilence(_ context.Context, id string) error {
 	return err
 }
 
-// Silences lists the silences that are not over.
-func (n *notifier) Silences() ([]silence.Silence, error) {
-	p, err := n.at()
-	if err != nil {
-		return nil, err
-	}
-	return p.silences.List(), nil
-}
-
 // incident is one that goes on, as a channel has it.
 type incident struct {
 	// Channel and TS name its message; TS is empty while that is not posted.

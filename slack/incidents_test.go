@@ -172,8 +172,8 @@ func TestSilence(t *testing.T) {
 	if got := root(sim); len(sim.Messages()) != 1 || !strings.Contains(got, "resolved") {
 		t.Errorf("the end is told in place:\n%s\n%s", told(sim), got)
 	}
-	if list, err := n.Silences(); err != nil || len(list) != 1 || list[0].ID != id {
-		t.Errorf("silences %+v, %v", list, err)
+	if list := n.Silences(); len(list) != 1 || list[0].ID != id {
+		t.Errorf("silences %+v", list)
 	}
 	if err := n.EndSilence(t.Context(), id); err != nil {
 		t.Fatal(err)
@@ -222,7 +222,6 @@ func TestSilenceEnds(t *testing.T) {
 	for name, err := range map[string]error{
 		"Silence":    func() error { _, err := n.Silence(t.Context(), silence.Silence{}); return err }(),
 		"EndSilence": n.EndSilence(t.Context(), id),
-		"Silences":   func() error { _, err := n.Silences(); return err }(),
 		"Incidents":  func() error { _, err := n.Incidents(); return err }(),
 	} {
 		if model.KindOf(err) != model.Busy {
