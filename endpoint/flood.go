@@ -9,10 +9,12 @@ import (
 )
 
 // What a plugin may send of its own accord, a second and at once. What is beyond
-// is dropped and counted.
+// is dropped and counted. A run keeps more lines than go to the endpoint's log: a
+// fleet that is switched at once must not lose those of its own.
 const (
-	lineRate, lineBurst   = 2_000, 10_000
-	eventRate, eventBurst = 500, 5_000
+	lineRate, lineBurst       = 200, 1_000
+	runLineRate, runLineBurst = 2_000, 10_000
+	eventRate, eventBurst     = 500, 5_000
 )
 
 // flood bounds what one plugin sends of one sort. It says so once when it begins

@@ -53,20 +53,23 @@ func (h *handler) Log(line *model.Line) {
 	if run, ok := strings.CutPrefix(text, plugin.LogTokenPrefix); ok && h.tie(line.Group, run) {
 		return
 	}
-	if !h.unit.lines.allow(h.log) {
+	h.mu.Lock()
+	l := h.groups[line.Group]
+	h.mu.Unlock()
+	logged, kept := h.unit.lines.allow(h.log), l != nil && h.unit.runLines.allow(h.log)
+	if !logged && !kept {
 		return
 	}
 	if len(text) > maxLine {
 		text = strings.ToValidUTF8(text[:maxLine], "") + "..."
 	}
 	text = h.unit.redact(text)
-	h.mu.Lock()
-	l := h.groups[line.Group]
-	h.mu.Unlock()
-	if l != nil {
+	if kept {
 		l.add(logLine(line, text))
 	}
-	h.log.Log(context.Background(), logLevel(line.Level), text, "group", line.Group)
+	if logged {
+		h.log.Log(context.Background(), logLevel(line.Level), text, "group", line.Group)
+	}
 }
 
 // tie has the lines of a group kept with a run that this plugin is at. It

@@ -192,6 +192,30 @@ func TestAForeignTokenTiesNothing(t *testing.T) {
 	}
 }
 
+// A run keeps its lines also where the plugin sends more than the endpoint's log
+// takes; there is a bound to that, too.
+func TestRunsKeepLinesBeyondTheLog(t *testing.T) {
+	t.Parallel()
+	r := start(t, "toy")
+	book := r.e.sup.tails
+	book.follow(nil, &model.Run{ID: "r1", Plugin: "toy", State: model.RunSent})
+	h := newHandler(r.e.sup.unit("toy"))
+	h.Log(&model.Line{Group: 7, Level: "info", Message: "Log token: r1"})
+	for range 2 * lineBurst {
+		h.Log(&model.Line{Group: 8, Level: "info", Message: "a line of nobody"})
+	}
+	h.Log(&model.Line{Group: 7, Level: "info", Message: "a line of the run"})
+	if got := book.text("r1"); !strings.Contains(got, "a line of the run") {
+		t.Errorf("%q", got)
+	}
+	for range 2 * runLineBurst {
+		h.Log(&model.Line{Group: 7, Level: "info", Message: "a line of the run"})
+	}
+	if got := strings.Count(r.log.String(), "log lines about runs a second: those beyond are dropped"); got != 1 {
+		t.Errorf("told %d times of too many lines of a run", got)
+	}
+}
+
 // A plugin that says for ever that its lines belong to a run grows nothing, and a
 // run that ends meanwhile keeps none of them.
 func TestTiesAreBounded(t *testing.T) {

@@ -37,8 +37,9 @@ const (
 type unit struct {
 	name string
 	sup  *supervisor
-	// lines and events bound what its processes send of their own accord.
-	lines, events *flood
+	// lines and events bound what its processes send of their own accord, runLines
+	// what is kept with their runs of it.
+	lines, runLines, events *flood
 
 	wake chan struct{} // holds a token when the loop should look again
 	done chan struct{} // closed when the loop has ended and no process is left
@@ -61,9 +62,11 @@ type unit struct {
 func newUnit(sup *supervisor, name string, want *desired) *unit {
 	u := &unit{
 		name: name, sup: sup, want: want,
-		lines:  newFlood("log lines", lineRate, lineBurst, func() { sup.count.LineDropped(name) }),
-		events: newFlood("events", eventRate, eventBurst, func() { sup.count.EventDropped(name) }),
-		wake:   make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{}),
+		lines: newFlood("log lines", lineRate, lineBurst, func() { sup.count.LineDropped(name) }),
+		// What is too much for a run was too much for the log, and is counted there.
+		runLines: newFlood("log lines about runs", runLineRate, runLineBurst, func() {}),
+		events:   newFlood("events", eventRate, eventBurst, func() { sup.count.EventDropped(name) }),
+		wake:     make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{}),
 	}
 	sup.count.Plugin(name)
 	u.ctx, u.cancel = context.WithCancel(context.Background())
