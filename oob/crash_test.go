@@ -49,6 +49,7 @@ func TestKilledEndpointLosesNothing(t *testing.T) {
 	}
 	defer c.fleet.Close()
 	c.start(t)
+	defer func() { _ = c.cmd.Process.Kill() }() // also where the test ends before
 	for i := range crashMachines {
 		c.fleet.BMC(i).SetFaults(bmc.Faults{Latency: time.Millisecond, Jitter: 10 * time.Millisecond}) // there is a time between sent and answered
 		c.addMachine(t, i)

@@ -107,8 +107,8 @@ type handshake struct {
 	// not to choose between two, and doubled that there were two.
 	linger        time.Duration
 	wary, doubled bool
-	// single sends RAKP 1 once: a refusal then has no other explanation than wrong
-	// credentials, or a network that doubles.
+	// single sends RAKP 1 once, and a probe every message: a refusal then has no other
+	// explanation than wrong credentials, or a network that doubles.
 	single bool
 	// lossy tells that some message was lost, and is not only slow to be answered:
 	// it is sent again as soon, and more often.
@@ -352,6 +352,8 @@ func (h *handshake) exchange(ctx context.Context, st *step, body func([]byte) []
 // waited for.
 func (h *handshake) patience(st *step) (tries int, wait time.Duration) {
 	switch {
+	case h.single && h.target.Probe && st != stepRAKP1:
+		return 1, onceFor(0, h.rtt)
 	case h.single && st == stepRAKP1 && h.lossy:
 		return 1, 2 * lossyTry(h.t.FirstTry, h.rtt)
 	case h.single && st == stepRAKP1:
