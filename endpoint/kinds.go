@@ -2,7 +2,7 @@ package endpoint
 
 import (
 	"crypto/rand"
-	"fmt"
+	"encoding/hex"
 	"maps"
 	"slices"
 	"strings"
@@ -274,5 +274,6 @@ func newUUID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails: the runtime ends the program first
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+	text := hex.EncodeToString(b[:])
+	return text[:8] + "-" + text[8:12] + "-" + text[12:16] + "-" + text[16:20] + "-" + text[20:]
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"provision-plugins/endpoint/query"
 	"provision-plugins/shared/model"
 )
 
@@ -48,19 +49,18 @@ func (b *powerBook) all() map[string]model.Observed {
 
 // powerIn reads the power state out of an action's result, if it has one.
 func powerIn(raw json.RawMessage) (state model.PowerState, word string, ok bool) {
-	if len(raw) == 0 || raw[0] != '{' {
+	power, ok := query.Member(raw, "power")
+	if !ok || len(power) < 2 {
 		return "", "", false
 	}
-	var result struct {
-		Power model.PowerState `json:"power"`
-		Raw   string           `json:"raw"`
-	}
-	if err := json.Unmarshal(raw, &result); err != nil {
-		return "", "", false
-	}
-	switch result.Power {
+	state = model.PowerState(power[1 : len(power)-1])
+	switch state {
 	case model.StateOn, model.StateOff, model.StateTransition, model.StateUnknown:
-		return result.Power, result.Raw, true
+	default:
+		return "", "", false
 	}
-	return "", "", false
+	if quoted, there := query.Member(raw, "raw"); there && json.Unmarshal(quoted, &word) != nil {
+		return "", "", false
+	}
+	return state, word, true
 }

@@ -169,6 +169,9 @@ func (a *api) readMachines(w http.ResponseWriter, r *http.Request) {
 func (a *api) readOne(ctx context.Context, in invocation, t readTarget) []byte {
 	line := readLine{Key: t.key, Name: t.name, Address: t.address}
 	raw, err := a.askedOf(ctx, in)
+	if err == nil && bytes.IndexByte(raw, '\n') < 0 && plainKey(t.key) {
+		return t.resultLine(raw)
+	}
 	if err == nil {
 		line.Result = raw
 	} else {
@@ -185,6 +188,31 @@ func (a *api) readOne(ctx context.Context, in invocation, t readTarget) []byte {
 		return nil // who asks sees that it was left out
 	}
 	return out.Bytes()
+}
+
+// plainKey reports whether a key is the same in quotes.
+func plainKey(key string) bool {
+	for _, c := range []byte(key) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != ':' && c != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+// resultLine is the readLine of a result, which is JSON of one line as the key is
+// plain: nearly every line is so, and is put together.
+func (t *readTarget) resultLine(raw json.RawMessage) []byte {
+	out := make([]byte, 0, len(t.key)+len(t.name)+len(t.address)+len(raw)+64)
+	out = append(append(append(out, `{"Key":"`...), t.key...), '"')
+	if t.name != nil {
+		out = append(append(out, `,"Name":`...), t.name...)
+	}
+	if t.address != nil {
+		out = append(append(out, `,"Address":`...), t.address...)
+	}
+	out = append(append(out, `,"Result":`...), raw...)
+	return append(out, "}\n"...)
 }
 
 // askedOf runs one action that changes nothing, if the caller may.

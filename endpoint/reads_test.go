@@ -390,6 +390,24 @@ func TestLinesShowThatSomebodyIsThere(t *testing.T) {
 	})
 }
 
+// A line that is put together is what the encoder makes of it.
+func TestLinesOfResults(t *testing.T) {
+	t.Parallel()
+	for _, target := range []readTarget{{key: "Name:m1.example"}, {key: "u-1", name: []byte(`"m\"1"`), address: []byte(`"192.0.2.1"`)}, {key: "x", name: []byte(`""`)}} {
+		for _, raw := range []string{`{"power":"on"}`, `"<on> & \u0001"`, "null", "7"} {
+			want, err := model.Marshal(readLine{Key: target.key, Name: target.name, Address: target.address, Result: []byte(raw)})
+			if got := string(target.resultLine([]byte(raw))); err != nil || got != string(want)+"\n" || !plainKey(target.key) {
+				t.Errorf("%s, want %s", got, want)
+			}
+		}
+	}
+	for _, key := range []string{`a"`, "a\n", `a\`, "ä", "a b", "\x00", "a/b"} {
+		if plainKey(key) {
+			t.Errorf("%q is taken for plain", key)
+		}
+	}
+}
+
 func FuzzParseReads(f *testing.F) {
 	for _, text := range []string{"", "{}", `{"Command":"powerstatus","Machines":["a","a"],"Params":{"x":1},"Parallel":5}`, `{"Command":"x","Parallel":1e9}`, `{"Machines":{}}`, "null", "[]", `{"Command":"x","All":true}`, `{"Command":"x","All":true,"Machines":["a"]}`} {
 		f.Add([]byte(text))

@@ -243,9 +243,14 @@ func (s *supervisor) settled(name string) bool {
 
 // await waits, for a bounded time, for a plugin that is starting.
 func (s *supervisor) await(ctx context.Context, name string) (*plugin.Process, error) {
+	u := s.unit(name)
+	if u != nil {
+		if proc, ok := u.ready(); ok {
+			return proc, nil
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.timing.readyWait)
 	defer cancel()
-	u := s.unit(name)
 	if u == nil { // a plugin object may have been made a moment ago
 		s.reconcile()
 		u = s.unit(name)

@@ -140,6 +140,12 @@ func (u *unit) look() (phase, *plugin.Process, string, <-chan struct{}) {
 	return p, u.proc, u.fault, u.changed
 }
 
+// ready is the process of a unit that has one that takes actions, as nearly always.
+func (u *unit) ready() (*plugin.Process, bool) {
+	p, proc, _, _ := u.look()
+	return proc, p == ready
+}
+
 // exited reports whether a process has ended.
 func exited(p *plugin.Process) bool {
 	select {

@@ -357,3 +357,21 @@ func TestRetryAfter(t *testing.T) {
 		t.Errorf("without a time: %s", got)
 	}
 }
+
+// TestPowerWordsInResults: the device's own word comes along, whatever stands around it.
+func TestPowerWordsInResults(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{
+		`{"raw":"\u0043hassis \"on\"","x":{"power":"off","raw":"no"},"power":"on"}`: `Chassis "on"`,
+		`{"power":"on"}`: "", `{"power":"on","raw":null}`: "",
+	} {
+		if state, word, ok := powerIn(json.RawMessage(raw)); state != model.StateOn || word != want || !ok {
+			t.Errorf("%s: %s, %q, %v", raw, state, word, ok)
+		}
+	}
+	for _, raw := range []string{`{"power":"on","raw":7}`, `{"x":{"power":"on"}}`, `{"power":"`, `{"power":`, `{"power":1}`, `["power","on"]`} {
+		if state, _, ok := powerIn(json.RawMessage(raw)); ok {
+			t.Errorf("%s: %s", raw, state)
+		}
+	}
+}

@@ -188,8 +188,8 @@ func (r *run) openOnce(ctx context.Context) error {
 	if r.sess != nil || ctx.Err() != nil {
 		return ctx.Err()
 	}
-	try, cancel := tryWithin(ctx, openTry, 1.5)
-	defer cancel()
+	try := boundTo(ctx, tryTime(ctx, openTry, 1.5))
+	defer try.cancel()
 	sess, err := r.p.driver.Open(try, r.req.target)
 	if err != nil {
 		return err
@@ -211,22 +211,26 @@ func (r *run) drop(ctx context.Context) {
 	}
 	sess := r.sess
 	r.sess, r.matched, r.stranger = nil, false, nil
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeBound)
-	defer cancel()
-	if err := sess.Close(ctx); err != nil {
+	bound := boundTo(context.WithoutCancel(ctx), closeBound)
+	defer bound.cancel()
+	if err := sess.Close(bound); err != nil {
 		r.log.DebugContext(ctx, "session did not close well", "machine", r.req.target.Name, "error", r.req.secrets.text(textOf(err)))
 	}
 }
 
-// tryWithin bounds one try: by most, and by a part of the time left so that
-// there is time for another, but not by less than leastTry.
+// tryWithin bounds one try.
 func tryWithin(ctx context.Context, most time.Duration, parts float64) (context.Context, context.CancelFunc) {
-	deadline, ok := ctx.Deadline()
-	if ok {
+	return context.WithTimeout(ctx, tryTime(ctx, most, parts))
+}
+
+// tryTime is what one try may take: at most most, and a part of the time left so
+// that there is time for another, but not less than leastTry.
+func tryTime(ctx context.Context, most time.Duration, parts float64) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
 		left := time.Duration(float64(time.Until(deadline)) / parts)
 		most = min(most, max(left, leastTry))
 	}
-	return context.WithTimeout(ctx, most)
+	return most
 }
 
 // telling picks the error of a new try, unless it tells only that the time is
