@@ -14,16 +14,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"provision-plugins/shared/model"
 	simslack "provision-plugins/sim/slack"
 	"provision-plugins/slack/outbox"
 )
 
 const token = "xoxb-not-a-real-token"
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // workspace starts a simulated Slack and a configured notifier that posts to it.
 func workspace(t *testing.T) (*simslack.Server, *notifier, *bytes.Buffer) {
@@ -239,6 +235,8 @@ func TestConfig(t *testing.T) {
 		"two tokens":    {func(p model.Params) { p[paramKey] = "other" }, "keep one"},
 		"no channel":    {func(p model.Params) { delete(p, paramChannel) }, "set param slack/default-channel"},
 		"token type":    {func(p model.Params) { p[paramToken] = 5 }, "must be a string"},
+		"budget":        {func(p model.Params) { p[paramBudget] = 0 }, "param slack/messages-per-minute: 0 is no number from 1 to 1000"},
+		"redact":        {func(p model.Params) { p[paramRedact] = []any{"("} }, "param slack/redact: pattern 1"},
 		"address":       {func(p model.Params) { p[paramURL] = "slack" }, "is not an address"},
 		"plain http":    {func(p model.Params) { p[paramURL] = "http://slack.example/api/" }, "must be https"},
 		"refused token": {func(p model.Params) { p[paramToken] = "xoxb-wrong-token" }, "refused the bot token (invalid_auth)"},
