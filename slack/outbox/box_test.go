@@ -114,6 +114,27 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
+// The first message of an incident, in doubt, is looked up as any other: it is no
+// edit, though it is put as one. An edit in doubt is made again.
+func TestRootInDoubt(t *testing.T) {
+	for _, posted := range []bool{true, false} {
+		bubble(t, nil, func(l *lab) {
+			l.room.script = []fault{{err: errors.New("EOF"), posted: posted}}
+			l.entry(Entry{Channel: "A", Kind: Update, Incident: "m1", Message: quoted("down")})
+			pass(time.Minute)
+			l.wantTexts("A", `"down"`)
+			finds := l.room.finds
+			l.room.script = []fault{{err: errors.New("EOF"), posted: posted}}
+			l.entry(Entry{Channel: "A", Kind: Update, Incident: "m1", Message: quoted("up")})
+			l.close()
+			l.wantTexts("A", `"up"`)
+			if finds != 1 || l.room.finds != 1 {
+				t.Errorf("posted %v: %d lookups of the root, %d in all", posted, finds, l.room.finds)
+			}
+		})
+	}
+}
+
 // All channels rest when Slack asks for it; else the others go on.
 func TestWhoRests(t *testing.T) {
 	for _, all := range []bool{false, true} {

@@ -129,7 +129,8 @@ func (b *Box) deliver(c *channel, it item) {
 	case d == nil: // a newer one took its place
 		return
 	}
-	if !d.Since.IsZero() && d.Kind != Update && !b.lookUp(c, *d) { // an Update twice is one
+	edits := d.Kind == Update && d.Root != "" // twice is once
+	if !d.Since.IsZero() && !edits && !b.lookUp(c, *d) {
 		return
 	}
 	d.Attempt++

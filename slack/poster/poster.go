@@ -157,9 +157,13 @@ func (p *Poster) Find(ctx context.Context, d outbox.Delivery) (string, error) {
 			return "", err
 		}
 		for i := range messages {
-			if ours(&messages[i], d.ID, file) {
-				return messages[i].Timestamp, nil
+			if !ours(&messages[i], d.ID, file) {
+				continue
 			}
+			if messages[i].Timestamp == "" {
+				return "", errors.New("cannot look for a message: one in the answer has no name")
+			}
+			return messages[i].Timestamp, nil
 		}
 		if cursor = next; cursor == "" {
 			return "", nil
@@ -184,6 +188,9 @@ func (p *Poster) page(ctx context.Context, d outbox.Delivery, oldest, cursor str
 		if err == nil {
 			list, next = resp.Messages, resp.ResponseMetaData.NextCursor
 		}
+	}
+	if err == nil && list == nil {
+		return nil, "", errors.New("cannot look for a message: the answer has no list of messages")
 	}
 	if err == nil {
 		return list, next, nil
