@@ -90,15 +90,11 @@ func emptyOrOurs(dir string) (bool, error) {
 // takeLock takes the lock file of dir and writes this process's id into it.
 // The kernel drops the lock with the process, so a crash leaves nothing behind.
 func takeLock(dir string) (*dirLock, error) {
-	f, err := os.OpenFile(filepath.Join(dir, lockFileName), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, dirError(dir, err)
+	f, err := lockIn(dir)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, model.Errorf(model.Conflict, "cannot open data directory %s: in use by %s", dir, holderOf(dir))
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		defer f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, model.Errorf(model.Conflict, "cannot open data directory %s: in use by %s", dir, holder(f))
-		}
+	if err != nil {
 		return nil, dirError(dir, err)
 	}
 	if err := writePID(f); err != nil {
@@ -108,6 +104,29 @@ func takeLock(dir string) (*dirLock, error) {
 	return &dirLock{file: f}, nil
 }
 
+// lockIn takes the lock file of a folder, which is made if need be. One that another
+// has is EWOULDBLOCK.
+func lockIn(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockFileName), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// unlock gives a lock file up; a nil one was not taken. Closing alone would not do: a
+// process that this one is starting at that moment holds a copy of the descriptor
+// until its exec.
+func unlock(f *os.File) error {
+	if f == nil {
+		return nil
+	}
+	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
+}
+
 // writePID replaces the content of the lock file.
 func writePID(f *os.File) error {
 	if err := f.Truncate(0); err != nil {
@@ -115,6 +134,16 @@ func writePID(f *os.File) error {
 	}
 	_, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	return err
+}
+
+// holderOf names the process that has the lock of a directory.
+func holderOf(dir string) string {
+	f, err := os.Open(filepath.Join(dir, lockFileName))
+	if err != nil {
+		return "another process"
+	}
+	defer f.Close()
+	return holder(f)
 }
 
 // holder names the process that wrote its id into the lock file.
@@ -132,12 +161,8 @@ func holder(f io.Reader) string {
 }
 
 // release gives the lock up. The file stays: removing it would let two
-// processes hold locks on two files of one name. Closing alone would not do: a
-// process that this one is starting at that moment holds a copy of the
-// descriptor until its exec.
-func (l *dirLock) release() error {
-	return errors.Join(syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN), l.file.Close())
-}
+// processes hold locks on two files of one name.
+func (l *dirLock) release() error { return unlock(l.file) }
 
 // dirError says what is wrong with the data directory and what to do.
 func dirError(dir string, err error) error {

@@ -130,7 +130,7 @@ func (e *engine) openStreams(ctx context.Context, found map[string]bool) error {
 // openStage has batches gathered in memory, as far as that can be.
 func (e *engine) openStage(left []string, log *slog.Logger) {
 	for _, dir := range left {
-		if err := os.RemoveAll(dir); err != nil {
+		if err := removeLeft(dir); err != nil {
 			log.Debug("cannot remove what a process before has left", "err", err)
 		}
 	}

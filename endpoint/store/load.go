@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -65,6 +67,58 @@ func (c *contents) add(msg jetstream.Msg, seq uint64) error {
 		return nil
 	}
 	c.objects.add(stored{k, msg.Data(), seq})
+	return nil
+}
+
+// sweepEvery is how often reservations are looked for that no object holds. A write
+// that cannot give one up leaves it.
+const sweepEvery = 24 * time.Hour
+
+// sweepDaily sweeps until the store is closed.
+func (s *Store) sweepDaily() {
+	ticker := time.NewTicker(s.opts.sweepEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.closed:
+			return
+		case <-ticker.C:
+		}
+		ctx, stop := s.dog.until(context.Background())
+		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("cannot look for left-over reservations; the next day does", "err", err)
+		}
+		stop()
+	}
+}
+
+// sweep removes the reservations whose owner lacks the value, while others write.
+func (s *Store) sweep(ctx context.Context) error {
+	var left []reservation
+	err := s.scan(ctx, objectsStream, bucketSubject+uniquePrefix+".>", func(msg jetstream.Msg, meta *jetstream.MsgMetadata) error {
+		r := reservation{strings.TrimPrefix(msg.Subject(), bucketSubject), string(msg.Data()), meta.Sequence.Stream}
+		if !isMarker(msg.Headers()) && !s.holds(r) {
+			left = append(left, r)
+		}
+		return nil
+	})
+	for _, r := range left {
+		err = errors.Join(err, s.dropLeft(ctx, r))
+	}
+	return err
+}
+
+// dropLeft removes a reservation, unless it is of a write that is under way, or of
+// one that may come true.
+func (s *Store) dropLeft(ctx context.Context, r reservation) error {
+	defer s.entered(r.key)()
+	if s.holds(r) || s.doubts.has(r.owner) {
+		return nil
+	}
+	s.log.Info("removing a left-over reservation", "key", r.key, "owner", r.owner)
+	if err := s.drop(ctx, r); !errors.Is(err, errStale) {
+		return err
+	}
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 const (
@@ -27,7 +28,13 @@ const (
 // They need not be on the disk until they are written to their stream, and putting
 // them there costs ten times what the batch does. What a crash leaves in the middle
 // of a batch was not acknowledged, and each message of it stands for itself.
-type stage struct{ dir string }
+//
+// A lock in it tells that its process lives: a copy of the data directory of one that
+// runs has the links to this folder too.
+type stage struct {
+	dir  string
+	lock *os.File
+}
 
 // leftStages are the folders in memory that a process before has left. It must be
 // called before the engine starts, which removes the links to them.
@@ -52,7 +59,10 @@ func newStage(dir, memory string, space func(dir string) (Space, error)) (*stage
 	if err != nil {
 		return nil, err
 	}
-	st := &stage{made}
+	st := &stage{dir: made}
+	if st.lock, err = lockIn(made); err != nil {
+		return nil, errors.Join(err, st.remove(dir))
+	}
 	if room, err := space(memory); err != nil || room.Free < stageRoom {
 		return nil, errors.Join(fmt.Errorf("%s has %d MiB left, want %d", memory, room.Free>>20, stageRoom>>20), err, st.remove(dir))
 	}
@@ -87,5 +97,19 @@ func (st *stage) remove(dir string) error {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(append(errs, os.RemoveAll(st.dir))...)
+	errs = append(errs, os.RemoveAll(st.dir), unlock(st.lock))
+	st.lock = nil // an engine may be stopped twice
+	return errors.Join(errs...)
+}
+
+// removeLeft removes a folder in memory, unless its process lives.
+func removeLeft(dir string) error {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	lock, err := lockIn(dir)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil
+	}
+	return errors.Join(err, os.RemoveAll(dir), unlock(lock))
 }

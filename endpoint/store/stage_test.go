@@ -125,3 +125,60 @@ func TestStageWithoutRoom(t *testing.T) {
 	}
 	must(t, st.remove(dir))
 }
+
+// A copy of the data directory of a store that is open, opened beside it, leaves the
+// folder alone that both point to.
+func TestACopyLeavesTheFolderOfTheOriginal(t *testing.T) {
+	if _, err := os.Stat(memoryDir); err != nil {
+		t.Logf("nothing is shown: there is no file system in memory: %v", err)
+		return
+	}
+	dir, copied := t.TempDir(), filepath.Join(t.TempDir(), "copied")
+	s := open(t, dir)
+	create(t, s, "a", "one")
+	must(t, os.CopyFS(copied, os.DirFS(dir)))
+	for _, name := range []string{bucketName, recordsName} { // links, as cp -a copies them
+		link := filepath.Join(streamDir(copied, name), batchesName)
+		must(t, os.RemoveAll(link))
+		must(t, os.Symlink(filepath.Join(s.engine().stage.dir, name), link))
+	}
+	other := open(t, copied)
+	if other.engine().stage.dir == s.engine().stage.dir {
+		t.Fatal("both have one folder")
+	}
+	for i, store := range []*Store{s, other, s} {
+		var members []*member
+		for n := range 2 * groupFrom {
+			members = append(members, memberOf(store, string(rune('a'+n)), "{}", 0))
+			members[n].subject += string(rune('0' + i))
+		}
+		if !store.groups[recordsStream].together(members) {
+			t.Errorf("batch %d was not written together", i)
+		}
+		for _, m := range members {
+			must(t, m.err)
+		}
+	}
+	must(t, other.Close())
+	if _, err := os.Stat(s.engine().stage.dir); err != nil {
+		t.Errorf("the folder of the original is gone: %v", err)
+	}
+}
+
+// A folder is removed once its process has ended, and one that is gone is no error.
+func TestLeftFoldersAreRemoved(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "left")
+	must(t, removeLeft(dir))
+	must(t, os.Mkdir(dir, 0o700))
+	lock, err := lockIn(dir)
+	must(t, err)
+	must(t, removeLeft(dir))
+	if _, err := os.Stat(dir); err != nil {
+		t.Fatalf("a folder in use was removed: %v", err)
+	}
+	must(t, unlock(lock))
+	must(t, removeLeft(dir))
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("a left folder is still there")
+	}
+}

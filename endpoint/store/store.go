@@ -43,7 +43,8 @@ type Options struct {
 	// error leaves the store as it is.
 	Upgrade func(ctx context.Context, s *Store, from int) error
 
-	compactAbove int // default: the constant of that name
+	compactAbove int           // default: the constant of that name
+	sweepEvery   time.Duration // likewise
 }
 
 // Store is an open data directory. Its methods may be called concurrently.
@@ -85,6 +86,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	if o.compactAbove == 0 {
 		o.compactAbove = compactAbove
+	}
+	if o.sweepEvery == 0 {
+		o.sweepEvery = sweepEvery
 	}
 	if o.Site == "" {
 		o.Site = DefaultSite
@@ -129,6 +133,7 @@ func (s *Store) start(ctx context.Context) error {
 	}
 	s.loaded = true
 	s.dog.done.Go(s.watch)
+	s.dog.done.Go(s.sweepDaily)
 	return nil
 }
 
