@@ -21,6 +21,7 @@ const (
 	paramRoutes  = "slack/routes"
 	paramSilence = "slack/silences"
 	paramRedact  = "slack/redact"
+	paramBudget  = "slack/messages-per-minute"
 	paramDir     = pluginName + "/state-dir"
 )
 
@@ -40,6 +41,8 @@ type config struct {
 
 	silences []silence.Silence
 	patterns redact.Patterns
+
+	perMinute int // the budget of the workspace, 0 for the outbox's own
 
 	app    string        // the app token, empty for no commands
 	policy *grant.Policy // of commands
@@ -81,12 +84,25 @@ func parseConfig(params model.Params) (config, error) {
 	if err != nil {
 		return c, model.Errorf(model.Invalid, "param %s: %s", paramRedact, model.AsError(err).Text())
 	}
+	if c.perMinute, err = budget(params); err != nil {
+		return c, err
+	}
 	policy, err := grant.Parse(params[paramCommands])
 	if err != nil {
 		return c, model.Errorf(model.Invalid, "param %s: %s", paramCommands, model.AsError(err).Text())
 	}
 	return config{token: cmp.Or(token, key), url: address, channel: texts[paramChannel], routes: routes, silences: silences, patterns: patterns,
-		app: texts[paramApp], policy: policy}, nil
+		app: texts[paramApp], policy: policy, perMinute: c.perMinute}, nil
+}
+
+// maxPerMinute is the most messages that a workspace is given in a minute.
+const maxPerMinute = 1000
+
+// budget reads how many messages a workspace is given in a minute, 0 for the
+// outbox's own number.
+func budget(params model.Params) (int, error) {
+	n, err := params.Int(paramBudget, 0, 0, maxPerMinute)
+	return int(n), err
 }
 
 // apiURL normalises the API's address. Plain http is for loopback only: the

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net"
@@ -40,6 +41,10 @@ type notifier struct {
 	log    *slog.Logger
 	sender sender
 	pace   time.Duration // between two messages of a channel; 0 for Slack's own
+	rest   time.Duration // the longest rest of a channel; 0 for the outbox's own
+
+	// perMinute is the budget of the workspace; 0 for that of the param.
+	perMinute int
 
 	mu     sync.Mutex // guards what follows
 	config config
@@ -160,7 +165,7 @@ func (n *notifier) configure(ctx context.Context, c *client.Client, params model
 // mu held.
 func (n *notifier) open(ctx context.Context, next config) (*outbox.Box, error) {
 	if p := n.place; p != nil {
-		if n.config.dir == next.dir && n.config.channel == next.channel {
+		if n.config.dir == next.dir && n.config.channel == next.channel && n.config.perMinute == next.perMinute {
 			p.box.Resume() // another token, perhaps
 			return p.box, nil
 		}
@@ -172,7 +177,8 @@ func (n *notifier) open(ctx context.Context, next config) (*outbox.Box, error) {
 		}
 	}
 	return outbox.Open(ctx, outbox.Options{
-		Dir: next.dir, Sender: &n.sender, Fallback: next.channel, Join: layout.Join, Dropped: layout.Dropped, PerChannel: n.pace, Logger: n.log,
+		Dir: next.dir, Sender: &n.sender, Fallback: next.channel, Join: layout.Join, Dropped: layout.Dropped, Logger: n.log,
+		PerChannel: n.pace, MaxPause: n.rest, PerMinute: cmp.Or(n.perMinute, next.perMinute),
 	})
 }
 

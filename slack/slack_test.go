@@ -235,7 +235,7 @@ func TestConfig(t *testing.T) {
 		"two tokens":    {func(p model.Params) { p[paramKey] = "other" }, "keep one"},
 		"no channel":    {func(p model.Params) { delete(p, paramChannel) }, "set param slack/default-channel"},
 		"token type":    {func(p model.Params) { p[paramToken] = 5 }, "must be a string"},
-		"budget":        {func(p model.Params) { p[paramBudget] = 0 }, "param slack/messages-per-minute: 0 is no number from 1 to 1000"},
+		"budget":        {func(p model.Params) { p[paramBudget] = 5000 }, "slack/messages-per-minute"},
 		"redact":        {func(p model.Params) { p[paramRedact] = []any{"("} }, "param slack/redact: pattern 1"},
 		"address":       {func(p model.Params) { p[paramURL] = "slack" }, "is not an address"},
 		"plain http":    {func(p model.Params) { p[paramURL] = "http://slack.example/api/" }, "must be https"},

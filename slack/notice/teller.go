@@ -80,13 +80,17 @@ func (t *Teller) Tell(e *model.Event) *Notice {
 	return n
 }
 
-// key is an incident's key of a length that Slack takes for a block's id.
+// key is an incident's key in a form that Slack takes for a block's id, and that
+// says nothing wherever it is shown.
 func key(text string) string {
-	if len(text) <= maxKey {
+	odd := func(r rune) bool {
+		return !(r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune(":._-", r))
+	}
+	if len(text) <= maxKey && !strings.ContainsFunc(text, odd) {
 		return text
 	}
-	sum := sha256.Sum256([]byte(text))
-	return fmt.Sprintf("%s~%x", strings.ToValidUTF8(text[:100], ""), sum[:16])
+	kind, _, _ := strings.Cut(text, ":")
+	return fmt.Sprintf("%s:~%x", kind, sha256.Sum256([]byte(text)))
 }
 
 // oneLine joins the words of a text.
