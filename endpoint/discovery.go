@@ -281,12 +281,13 @@ func (d *discovery) see(ctx context.Context, path string, now found) {
 
 // refuse lists a file as refused and takes it out of use.
 func (d *discovery) refuse(e *entry, fault error) {
-	if e.state == stateRefused && e.err == fault.Error() {
+	text := model.AsError(fault).Text()
+	if e.state == stateRefused && e.err == text {
 		return
 	}
-	d.log.Warn("plugin binary refused", "file", e.path, "error", fault)
+	d.log.Warn("plugin binary refused", "file", e.path, "error", text)
 	d.drop(e)
-	e.state, e.err = stateRefused, fault.Error()
+	e.state, e.err = stateRefused, text
 	d.stir()
 }
 

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/url"
@@ -91,6 +92,10 @@ func TestNoOutletShowsASecret(t *testing.T) {
 			_, raw := r.ask("GET", path+query, r.e.token, "")
 			outlets[path+query] = string(raw)
 		}
+	}
+	for _, path := range []string{metricsPath, healthPath, readyPath, bmcPath + "?target=m1", profilesPath + "cmdline", "/files/plugin_providers/toy/none", "/x"} {
+		resp, raw := r.ask("GET", path, r.e.token, "")
+		outlets[path] = fmt.Sprint(resp.Header) + string(raw)
 	}
 	for _, where := range slices.Sorted(maps.Keys(outlets)) {
 		for origin, text := range planted {

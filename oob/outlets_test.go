@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -163,7 +164,9 @@ func TestNoOutletOfTheWholeShowsASecret(t *testing.T) {
 			shown += err.Error()
 		}
 	}
-	outlets := map[string]string{"a run or an error": shown, "Slack": messagesText(o.chat.Messages()), "the log": o.end(t)}
+	outlets := map[string]string{"a run or an error": shown, "Slack": messagesText(o.chat.Messages())}
+	o.addCommands(t, outlets)
+	outlets["the log"] = o.end(t)
 	o.addFiles(t, outlets)
 	for where, text := range outlets {
 		for _, secret := range []string{plantedStored, plantedWrong, plantedRequest, plantedSlack} {
@@ -186,6 +189,38 @@ func messagesText(all []slack.Message) string {
 		return err.Error()
 	}
 	return string(raw)
+}
+
+// shownBy are the commands that print what the endpoint knows.
+var shownBy = []string{
+	"status --all", "power status --all", "boot status --all", "doctor --all", "doctor --endpoint", "machine list", "machine show " + machineOf(0), "machine show " + machineOf(1),
+	"runs list", "plugin list", "plugin show slack", "plugin show ipmi", "action getInfo " + machineOf(0), "power on " + machineOf(1) + " --yes", "power off " + machineOf(1) + " --yes --reason x",
+	"export", "user list", "token list", "contents list", "profile list", "certificate show", "version", "plugin action slack status",
+}
+
+// addCommands adds what the command line prints, for people and for programs, where
+// it fails too, and takes a backup, which lies among the files then.
+func (o *outletRig) addCommands(t *testing.T, outlets map[string]string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(o.dir, "data")
+	for _, line := range append(slices.Clone(shownBy), "backup "+filepath.Join(o.dir, "snapshot")) {
+		for _, form := range []string{"", " --json"} {
+			args := append([]string{"oob"}, strings.Fields(line+form)...)
+			if line == "doctor --endpoint" || line == "certificate show" {
+				args = append(args, "--data-dir", data)
+			}
+			cmd := exec.Cmd{Path: self, Args: append(args, "--socket", filepath.Join(o.dir, socketName)), Env: append(os.Environ(), "GORACE=atexit_sleep_ms=0")}
+			out, err := cmd.CombinedOutput()
+			if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) || strings.Contains(string(out), "unknown ") {
+				t.Errorf("oob %s: %v: %s", line+form, err, out)
+			}
+			outlets["oob "+line+form] = string(out)
+		}
+	}
 }
 
 // addFiles adds every file of the daemon and its plugins.
