@@ -200,6 +200,13 @@ func (o *outcome) words(evidence bool) (line string, well bool) {
 			break
 		}
 	}
+	if b := r.Boot; b != nil && len(parts) == 0 {
+		often := " next"
+		if b.Persistent {
+			often = " always"
+		}
+		parts = append(parts, string(b.Device)+often)
+	}
 	if r.Outcome != "" {
 		parts = append(parts, string(r.Outcome))
 	}
