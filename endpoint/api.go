@@ -289,7 +289,7 @@ func readBody(w http.ResponseWriter, r *http.Request) error {
 	if query.Deeper(raw, maxDepth) {
 		return model.Errorf(model.Invalid, "cannot read body: nested deeper than %d levels", maxDepth)
 	}
-	if err := query.Ambiguous(raw); err != nil {
+	if err := model.Ambiguous(raw); err != nil {
 		return model.Errorf(model.Invalid, "cannot read body: %w", err)
 	}
 	r.Body = &readAlready{Reader: bytes.NewReader(raw), raw: raw}

@@ -30,14 +30,39 @@ func Marshal(v any) ([]byte, error) {
 // places keep their digits (json.Number); anything after the value is refused.
 // An empty body leaves v as it is, as the reference does.
 func Decode(r io.Reader, limit int64, v any) error {
-	raw, err := io.ReadAll(io.LimitReader(r, limit+1))
+	raw, err := readBody(r, limit)
 	if err != nil {
-		return Errorf(Invalid, "cannot read body: %w", err)
-	}
-	if int64(len(raw)) > limit {
-		return Errorf(Invalid, "cannot read body: larger than %d bytes", limit)
+		return err
 	}
 	return Unmarshal(raw, v)
+}
+
+// DecodeClear is Decode that refuses what is ambiguous, see Ambiguous. V is not to be
+// used then.
+func DecodeClear(r io.Reader, limit int64, v any) error {
+	raw, err := readBody(r, limit)
+	if err != nil {
+		return err
+	}
+	if err := Unmarshal(raw, v); err != nil { // it bounds the depth, too
+		return err
+	}
+	if err := Ambiguous(raw); err != nil {
+		return Errorf(Invalid, "cannot parse JSON: %w", err)
+	}
+	return nil
+}
+
+// readBody reads a bounded body.
+func readBody(r io.Reader, limit int64) ([]byte, error) {
+	raw, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, Errorf(Invalid, "cannot read body: %w", err)
+	}
+	if int64(len(raw)) > limit {
+		return nil, Errorf(Invalid, "cannot read body: larger than %d bytes", limit)
+	}
+	return raw, nil
 }
 
 // Unmarshal is Decode from memory.

@@ -20,7 +20,6 @@ func TestDecodeAction(t *testing.T) {
 		"lower case": {`{"model":"m","command":"poweron","params":{"n":12345678901234567890}}`, `"m"`},
 		"null":       {`{"Model":null,"Command":"poweron","Params":{"n":12345678901234567890}}`, ""},
 		"none":       {`{"Command":"poweron","Params":{"n":12345678901234567890}}`, ""},
-		"last wins":  {`{"Model":1,"Model":{},"Command":"poweron","Params":{"n":12345678901234567890}}`, `{}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest("POST", pathAction, strings.NewReader(c.body))

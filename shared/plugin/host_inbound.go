@@ -49,7 +49,7 @@ func (in *inbound) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // host's.
 func receive[T any](w http.ResponseWriter, r *http.Request, take func(*T)) {
 	v := new(T)
-	if err := model.Decode(r.Body, model.MaxBody, v); err != nil {
+	if err := model.DecodeClear(r.Body, model.MaxBody, v); err != nil {
 		writeError(w, model.AsError(err))
 		return
 	}

@@ -201,7 +201,7 @@ func decode(r *http.Request, v any) *model.Error {
 	if !strings.Contains(strings.ToLower(kind), "application/json") {
 		return malformed(r, "Invalid content type: "+cut(kind, 128))
 	}
-	if err := model.Decode(r.Body, model.MaxBody, v); err != nil {
+	if err := model.DecodeClear(r.Body, model.MaxBody, v); err != nil {
 		return malformed(r, model.AsError(err).Text())
 	}
 	return nil
