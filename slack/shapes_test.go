@@ -58,7 +58,7 @@ func shapeRun(t *testing.T, n *notifier, state model.RunState, machines ...strin
 		case model.RunDone:
 			r.Result = result(t, model.Result{Outcome: model.Verified, Evidence: "state off at 1.2s, on at 6.0s", Power: model.StateOn})
 		}
-		if err := n.Publish(t.Context(), &model.Event{Time: shapeTime, Type: "runs", Action: action, Key: r.ID + string(state), Object: r}); err != nil {
+		if err := n.Publish(t.Context(), &model.Event{Time: shapeTime, Type: "runs", Action: action, Key: fmt.Sprint(r.ID, time.Now().UnixNano()), Object: r}); err != nil {
 			t.Fatal(err)
 		}
 	}

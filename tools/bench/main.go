@@ -63,6 +63,7 @@ var figures = []struct {
 	{"api", (*bench).api},
 	{"packet/status-500", (*bench).packetStates},
 	{"vbox", (*bench).vbox},
+	{"slack", (*bench).slack},
 	{"store", (*bench).store},
 }
 
