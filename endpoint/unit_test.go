@@ -44,7 +44,7 @@ func TestTokens(t *testing.T) {
 		who   caller
 		ok    bool
 	}{
-		{first, caller{name: "user:rocketskates", user: "rocketskates", grant: auth.AllGrant()}, true}, {plugin, caller{name: "plugin:p", grant: readerGrant()}, true},
+		{first, caller{name: "user:rocketskates", user: "rocketskates", grant: auth.AllGrant()}, true}, {plugin, caller{name: "plugin:p", plugin: "p", grant: readerGrant()}, true},
 		{"", caller{}, false}, {first + "x", caller{}, false}, {first[:len(first)-1], caller{}, false},
 	} {
 		if who, ok := table.who(c.token); !reflect.DeepEqual(who, c.who) || ok != c.ok {
