@@ -69,7 +69,7 @@ func TestPluginIsKilledBetweenSendAndOutcome(t *testing.T) {
 	const perEndpoint = 4 // a plugin that crashes more often is not started again
 	seed, n := uint64(1), perEndpoint
 	if os.Getenv("OOB_NIGHTLY") != "" {
-		seed, n = rand.Uint64(), 60
+		seed, n = rand.Uint64(), 200
 	}
 	t.Logf("seed %d", seed)
 	plugins := t.TempDir()
