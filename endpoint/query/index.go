@@ -3,6 +3,7 @@ package query
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"runtime"
 	"slices"
 	"strings"
@@ -308,11 +309,57 @@ const manyValues = 1000
 
 // sort puts the slots into the order of their values.
 func (x *Index[T]) sort(value func(slot uint32) []byte) order {
-	slots := slices.Collect(x.keys.from(0, x.keys.n))
-	slices.SortFunc(slots, func(a, b uint32) int {
-		return cmp.Or(compareRaw(value(a), value(b)), cmp.Compare(a, b))
+	all := make([]sortKey, len(x.rows))
+	for slot := range uint32(len(x.rows)) {
+		all[slot] = newSortKey(slot, value(slot))
+	}
+	slices.SortFunc(all, func(a, b sortKey) int {
+		if c := a.compare(b); c != 0 {
+			return c
+		}
+		return cmp.Or(compareRaw(value(a.slot), value(b.slot)), cmp.Compare(a.slot, b.slot))
 	})
+	slots := make([]uint32, len(all))
+	for i, k := range all {
+		slots[i] = k.slot
+	}
 	return newOrder(slots)
+}
+
+// sortKey is a slot with the beginning of its value, by which nearly all values are
+// told from each other without a look into the objects.
+type sortKey struct {
+	start [2]uint64
+	slot  uint32
+	form  form
+}
+
+// newSortKey returns the key of a value. Only texts have a beginning.
+func newSortKey(slot uint32, raw []byte) sortKey {
+	k := sortKey{slot: slot, form: formOf(raw)}
+	if k.form != text {
+		return k
+	}
+	t, ok := bareKey(raw)
+	if !ok {
+		k.form = absent
+		return k
+	}
+	var start [16]byte
+	copy(start[:], t)
+	k.start = [2]uint64{binary.BigEndian.Uint64(start[:8]), binary.BigEndian.Uint64(start[8:])}
+	return k
+}
+
+// compare orders two keys, as far as they tell.
+func (k sortKey) compare(other sortKey) int {
+	if k.form != other.form && k.form != number && other.form != number {
+		return cmp.Compare(ranks[k.form], ranks[other.form])
+	}
+	if k.form != text || other.form != text {
+		return 0
+	}
+	return cmp.Or(cmp.Compare(k.start[0], other.start[0]), cmp.Compare(k.start[1], other.start[1]))
 }
 
 // joined makes an order of the slots of each value.

@@ -288,12 +288,15 @@ func TestOrderKeepsStep(t *testing.T) {
 // TestRawComparesAsValues compares every pair of encoded values in both ways.
 func TestRawComparesAsValues(t *testing.T) {
 	t.Parallel()
-	raws := []string{"", "null", "true", "false", "0", "-0", "1", "1.0", "1e400", "-1", "2e1", "20", `""`, `"a"`, `"a b"`, `"a!"`, `"a\"b"`, `"\u0061"`, `"b"`, `"é"`, `[]`, `["a"]`, `{}`, `{"a":1}`}
+	raws := []string{"", "null", "true", "false", "0", "-0", "1", "1.0", "1e400", "-1", "2e1", "20", `""`, `"a"`, `"a b"`, `"a!"`, `"a\"b"`, `"12345678901234567"`, `"12345678901234568"`, `"1234567\u0038"`, `"\u0061"`, `"b"`, `"é"`, `[]`, `["a"]`, `{}`, `{"a":1}`}
 	for _, a := range raws {
 		for _, b := range raws {
 			want := compare(valueOf([]byte(a)), valueOf([]byte(b)))
 			if got := compareRaw([]byte(a), []byte(b)); got != want {
 				t.Errorf("%s with %s: %d, want %d", a, b, got, want)
+			}
+			if got := newSortKey(0, []byte(a)).compare(newSortKey(1, []byte(b))); got != 0 && got != want {
+				t.Errorf("the keys of %s and %s: %d, want %d", a, b, got, want)
 			}
 			if got := compareWith([]byte(a), valueOf([]byte(b))); got != want {
 				t.Errorf("%s with the value %s: %d, want %d", a, b, got, want)
@@ -430,5 +433,35 @@ func BenchmarkIndexLoad(b *testing.B) {
 	_, all := crowd(100_000)
 	for b.Loop() {
 		newThings().Load(all)
+	}
+}
+
+// TestIndexOfManyValues loads more values than are gathered one by one.
+func TestIndexOfManyValues(t *testing.T) {
+	t.Parallel()
+	seed := rand.Uint64()
+	r := source{rand.New(rand.NewPCG(seed, 4))}
+	var all []*thing
+	for i := range 3 * manyValues {
+		any := r.any()
+		if i%2 == 0 {
+			any = fmt.Sprintf(`"a long beginning %d"`, r.IntN(2*manyValues))
+		}
+		all = append(all, &thing{fmt.Sprintf("%05d", i), fmt.Appendf(nil, `{"Name":"n%d","Any":%s}`, r.IntN(1<<20), any)})
+	}
+	x, c := newThings(), thingColumns()
+	x.Load(all)
+	for _, text := range []string{"sort=Any", "sort=Name&reverse=true&limit=100", "Any=Between(a,b)", "Any=1", "Any=Lt(5)", "Any=a+long+beginning+7", "Any=In(a,b,true)"} {
+		q, err := url.ParseQuery(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := Parse(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if page, count, ok := x.Select(l, c); ok && ids(page, count) != scan(l, all, c) {
+			t.Errorf("seed %d, %s: another list than that of a scan", seed, text)
+		}
 	}
 }
