@@ -29,7 +29,7 @@ func (r *Room) typed(a *asker, s slash) {
 // stranger is the refusal of who may do nothing here.
 func (a *asker) stranger() error {
 	if a.unsure != nil {
-		return errors.New("Slack does not say in which user groups you are; try again")
+		return errors.New("it cannot be told in which user groups you are; try again")
 	}
 	return fmt.Errorf("%w; your id is %s", errStranger, a.User)
 }

@@ -105,7 +105,7 @@ func (t *talk) post(ctx context.Context, channel string, m message) (ts string, 
 		return err
 	})
 	if err == nil && ts == "" {
-		err = errors.New("Slack does not say whether it was posted")
+		err = errors.New("the answer does not say whether it was posted")
 	}
 	return ts, err
 }

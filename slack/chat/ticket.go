@@ -162,14 +162,6 @@ func (b *book) finish(id string, to state) error {
 	return b.store.Put(id, t)
 }
 
-// drop forgets a ticket.
-func (b *book) drop(id string) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.all, id)
-	return b.store.Delete(id)
-}
-
 // in lists the tickets of a state, the oldest first.
 func (b *book) in(s state) []ticket {
 	b.mu.Lock()

@@ -295,12 +295,12 @@ func TestWhoMayWhat(t *testing.T) {
 		w.until(r.name+": written down", func() bool { return len(w.audited()) >= audited+len(r.audited) })
 		w.close() // whatever goes on ends
 		if got := without(w.executed(), before); !slices.Equal(got, r.executed) {
-			t.Errorf("%s: executed %q, want %q", r.name, got, r.executed)
+			t.Fatalf("%s: executed %q, want %q", r.name, got, r.executed)
 		}
 		got := w.audited()[audited:]
 		slices.Sort(got)
 		if r.audited != nil && !slices.Equal(got, r.audited) {
-			t.Errorf("%s: written down %q, want %q", r.name, got, r.audited)
+			t.Fatalf("%s: written down %q, want %q", r.name, got, r.audited)
 		}
 		w.restore()
 	}

@@ -33,7 +33,7 @@ import (
 const envDir = "CHATOPS_TEST_DIR"
 
 // patience bounds every wait.
-const patience = 30 * time.Second
+const patience = 15 * time.Second
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(envDir); dir != "" {
