@@ -73,7 +73,7 @@ func TestACrashLoopCostsLittle(t *testing.T) {
 		t.Fatal(err)
 	}
 	// It may write into its own directory only.
-	script := fmt.Sprintf("#!/bin/sh\ncase $1 in\ndefine) echo '%s' ;;\n*) echo x >>\"$OOB_STATE_DIR/starts\"; exit 3 ;;\nesac\n", def)
+	script := fmt.Sprintf("#!/bin/sh\ncase $1 in\ndefine) echo '%s' ;;\nunpack) ;;\n*) echo x >>\"$OOB_STATE_DIR/starts\"; exit 3 ;;\nesac\n", def)
 	path := filepath.Join(c.plugins, "loop")
 	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
