@@ -7,12 +7,12 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"slices"
 
 	"provision-plugins/ipmi/broker"
 	"provision-plugins/shared/client"
 	"provision-plugins/shared/driver"
+	"provision-plugins/shared/garbage"
 	"provision-plugins/shared/model"
 	"provision-plugins/shared/plugin"
 )
@@ -75,9 +75,13 @@ func definition(p *driver.Provider) *model.PluginProvider {
 	return def
 }
 
-// gcPercent is how much garbage there may be, in percent of what lives: less than
-// Go's 100, because what lives is sessions, one for each BMC of a large fleet.
-const gcPercent = 50
+// How much garbage there may be: in percent of what lives less than Go's 100, because
+// what lives is sessions, one for each BMC of a large fleet; and what a sweep of a
+// small fleet leaves.
+const (
+	gcPercent = 50
+	gcRoom    = 16 << 20
+)
 
 // stays reports whether the process is one that stays, with the fleet's sessions.
 // For one that is over soon it would be a collection more, at its very begin.
@@ -85,7 +89,7 @@ func stays(args []string) bool { return slices.Contains(args, "listen") }
 
 func main() {
 	if stays(os.Args) && os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+		garbage.Keep(gcPercent, gcRoom)
 	}
 	d := newDriver(broker.Options{})
 	p := driver.NewProvider(d, driver.Options{})

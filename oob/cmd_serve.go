@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"provision-plugins/endpoint"
 	"provision-plugins/endpoint/certificate"
 	"provision-plugins/endpoint/loglevel"
+	"provision-plugins/shared/garbage"
 	"provision-plugins/shared/model"
 	"provision-plugins/shared/plugin/sandbox"
 )
@@ -57,6 +57,10 @@ func (p *pluginOptions) bind(fs *pflag.FlagSet) {
 // in the environment says otherwise.
 const heapSpare = 50
 
+// heapRoom is by how many bytes the heap may grow however little is in use: what the
+// reads of a small fleet leave.
+const heapRoom = 16 << 20
+
 // stopBound bounds an orderly stop: plugins have 15 s to finish, then SIGTERM
 // and SIGKILL 10 s apart.
 const stopBound = 45 * time.Second
@@ -94,7 +98,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	if a.getenv("GOGC") == "" {
-		debug.SetGCPercent(heapSpare)
+		garbage.Keep(heapSpare, heapRoom)
 	}
 	opts, err := a.endpointOptions(o)
 	if err != nil {

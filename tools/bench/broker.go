@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,15 +18,19 @@ import (
 
 	"provision-plugins/ipmi/broker"
 	"provision-plugins/ipmi/rmcp"
+	"provision-plugins/shared/garbage"
 	"provision-plugins/shared/model"
 )
 
 // warmFleet is the fleet that is asked through one broker.
 const warmFleet = 10_000
 
-// pluginGC is the garbage that the ipmi plugin allows itself, in percent of what
-// lives.
-const pluginGC = 50
+// The garbage that the ipmi plugin allows itself: in percent of what lives, and at
+// least so many bytes.
+const (
+	pluginGC   = 50
+	pluginRoom = 16 << 20
+)
 
 // brokerUsage is what one process with a broker used.
 type brokerUsage struct {
@@ -86,7 +89,7 @@ func brokerRole(ctx context.Context, _ []string) (err error) {
 		}
 		addrs = append(addrs, addr)
 	}
-	debug.SetGCPercent(pluginGC)
+	defer garbage.Keep(pluginGC, pluginRoom)()
 	b := broker.New(broker.Options{})
 	defer func() { err = errors.Join(err, b.Close()) }()
 	var u brokerUsage

@@ -26,6 +26,7 @@ var layers = []layer{
 	{folder: "shared/client", may: []string{"shared/model"}, why: "the client knows the endpoint by its protocol alone"},
 	{folder: "shared/inventory", may: []string{"shared/model"}, why: "an inventory is only rows of params"},
 	{folder: "shared/hostlist", why: "a host list is text, the same wherever a person writes one"},
+	{folder: "shared/garbage", why: "memory is the same in every program"},
 	{folder: "shared/content", may: []string{"shared/model"}, why: "content is data, the same for every program"},
 	{folder: "shared/driver", may: []string{"shared/model"}, why: "what can be done to a machine depends neither on the plugin protocol nor on a device"},
 	{folder: "shared/plugin", may: []string{"shared/model", "shared/client", "shared/content/bundle", "shared/inventory"},
