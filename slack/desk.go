@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -129,13 +130,19 @@ func (d *desk) tell(p *place, e *model.Event) error {
 	_, silent := p.silences.Of(subject(n.Machine, n.Incident), d.now())
 	var all []outbox.Entry
 	for _, r := range p.table.Match(n, p) {
-		if silent {
+		if silent || toldIn(all, p.channelOf(r)) && r.Mode == route.Digest {
 			all = append(all, d.edits(p, r, n)...)
 		} else {
 			all = append(all, d.entries(p, r, n)...)
 		}
 	}
 	return p.box.PutAll(id, all...)
+}
+
+// toldIn tells whether entries tell something in a channel: a digest there counts
+// it if it goes on, and is not begun for it.
+func toldIn(entries []outbox.Entry, channel string) bool {
+	return slices.ContainsFunc(entries, func(e outbox.Entry) bool { return e.Channel == channel })
 }
 
 // eventID names an event; one that the endpoint sends again has the same name.

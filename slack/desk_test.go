@@ -92,6 +92,18 @@ func TestBulkIsOneMessage(t *testing.T) {
 	wantTold(t, sim, n, ":hourglass_flowing_sand: powercycle, ada: 49 of 50 done")
 }
 
+// What fails in a bulk operation is an incident, and counted to its end.
+func TestBulkWithFailures(t *testing.T) {
+	sim, n := office(t, "")
+	runs(t, n, model.RunSent, many(5)...)
+	settle(t, n)
+	runs(t, n, model.RunDone, many(4)...)
+	runs(t, n, model.RunFailed, "m004")
+	wantTold(t, sim, n,
+		":warning: powercycle, ada: 5 of 5 done, 1 error",
+		":x: m004 powercycle failed: unreachable: no reply (ada)")
+}
+
 func TestOneActionIsOneLine(t *testing.T) {
 	sim, n := office(t, "")
 	runs(t, n, model.RunSent, "m1")

@@ -254,7 +254,7 @@ func TestDigestSurvivesRestart(t *testing.T) {
 	if err := stop(t, n); err != nil {
 		t.Fatal(err)
 	}
-	if got := sim.Messages()[0].Text; got != ":hourglass_flowing_sand: powercycle, ada: 49 of 50 done" || len(sim.Messages()) != 2 {
+	if got := sim.Messages()[0].Text; got != ":warning: powercycle, ada: 50 of 50 done, 1 error" || len(sim.Messages()) != 2 {
 		t.Errorf("told\n%s", told(sim))
 	}
 }

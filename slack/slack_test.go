@@ -116,7 +116,7 @@ func TestPostsHowActionsEnd(t *testing.T) {
 	slices.Sort(got) // each is a message of its own; only those of one object are in order
 	want := []string{
 		":white_check_mark: m1 powercycle: verified; off at 0.3s, on at 1.1s (admin, stuck &lt;kernel&gt;, 1.4s)",
-		":white_check_mark: m2 poweron: verified; nothing to change (admin, 1.4s)",
+		":warning: poweron, admin: 2 of 2 done, 1 error", // the line of m2, which counts m3 too
 		":x: m3 poweron failed: device-auth: cannot poweron m3: password refused (admin, 1.4s)",
 		":warning: m4 powerreset: outcome unknown, look before you act: unknown-outcome: no reply (admin, 1.4s)",
 		":electric_plug: m6 is now off (was on)",

@@ -96,7 +96,7 @@ func outcome(t *testing.T, method string, n int, f *simslack.Fault, at moment) {
 		t.Fatal(err)
 	}
 	if at.n > 0 {
-		die(t, ctx, box, first)
+		die(ctx, t, box, first)
 		o.Sender = p
 		if box, err = outbox.Open(ctx, o); err != nil {
 			t.Fatal(err)
@@ -113,7 +113,7 @@ func outcome(t *testing.T, method string, n int, f *simslack.Fault, at moment) {
 
 // die ends a box as the death of its process does, once its moment has come; a
 // moment that never comes is the end of its work.
-func die(t *testing.T, ctx context.Context, box *outbox.Box, m *mortal) {
+func die(ctx context.Context, t *testing.T, box *outbox.Box, m *mortal) {
 	t.Helper()
 	now, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -108,8 +108,9 @@ type Table struct {
 // of its own, what was asked for is counted.
 func Defaults() []Rule {
 	return []Rule{
-		{Name: "trouble", MinSeverity: "warning", Mode: Update},
+		{Name: "failures", Types: []string{"runs"}, MinSeverity: "warning", Mode: Update, Continue: true},
 		{Name: "actions", Types: []string{"runs"}, Mode: Digest, GroupBy: []string{"command", "principal", "reason"}},
+		{Name: "trouble", MinSeverity: "warning", Mode: Update},
 		{Name: "rest", Mode: Post},
 	}
 }

@@ -102,10 +102,12 @@ func TestDefaults(t *testing.T) {
 		n    notice.Notice
 		want string
 	}{
-		{notice.Notice{Type: "runs", Severity: notice.Warning}, "trouble"},
+		{notice.Notice{Type: "runs", Severity: notice.Warning}, "failures actions"},
+		{notice.Notice{Type: "machines", Severity: notice.Warning}, "trouble"},
 		{notice.Notice{Type: "runs"}, "actions"},
 		{notice.Notice{Type: "runs", Started: true}, "actions"},
-		{notice.Notice{Type: "runs", Resolved: true, Incident: "i1"}, "trouble"},
+		{notice.Notice{Type: "runs", Resolved: true, Incident: "i1"}, "failures actions"},
+		{notice.Notice{Type: "machines", Resolved: true, Incident: "i1"}, "trouble"},
 		{notice.Notice{Type: "runs", Resolved: true, Incident: "i2"}, "actions"},
 		{notice.Notice{Type: "machines"}, "rest"},
 		{notice.Notice{Type: "machines", Started: true}, ""},
