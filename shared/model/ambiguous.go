@@ -88,16 +88,22 @@ func (s *scan) text(raw []byte) (int, error) {
 	}
 	key := raw[1:end]
 	if escaped {
-		var plain string
-		if json.Unmarshal(raw[:end+1], &plain) != nil {
-			return 0, nil
-		}
-		key = []byte(plain)
+		key = plain(raw[:end+1])
 	}
 	if s.twice(key) {
 		return 0, fmt.Errorf("key %.60q is there twice", key)
 	}
 	return end + 1, nil
+}
+
+// plain is a string without its quotes and escapes. One that is no JSON is as it
+// stands: its decoder says so.
+func plain(quoted []byte) []byte {
+	var text string
+	if json.Unmarshal(quoted, &text) != nil {
+		return quoted
+	}
+	return []byte(text)
 }
 
 // twice takes a key of the innermost object, and reports whether it has it already.
