@@ -3,10 +3,12 @@ package main
 import (
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"provision-plugins/ipmi/rmcp"
 	"provision-plugins/shared/model"
 	"provision-plugins/sim/bmc"
 )
@@ -15,6 +17,7 @@ import (
 type seedClass struct {
 	loss                 float64
 	asked, failed, wrong int
+	crossed              int // of those failed, a login that the BMC proved and refused
 	executed, twice      int
 }
 
@@ -41,7 +44,8 @@ func TestSeeds(t *testing.T) {
 	}
 	all.Wait()
 	for _, c := range s.classes {
-		t.Logf("loss %.0f %%: %d asked, %d failed, %d wrong; %d sent once were executed, %d twice", 100*c.loss, c.asked, c.failed, c.wrong, c.executed, c.twice)
+		t.Logf("loss %.0f %%: %d asked, %d answered (%.1f %%), %d failed, %d of them since datagrams crossed; %d wrong; %d sent once were executed, %d twice",
+			100*c.loss, c.asked, c.asked-c.failed-c.wrong, 100-100*float64(c.failed+c.wrong)/float64(c.asked), c.failed, c.crossed, c.wrong, c.executed, c.twice)
 		if c.wrong+c.twice > 0 {
 			t.Errorf("loss %.0f %%: %d wrong, %d executed twice", 100*c.loss, c.wrong, c.twice)
 		}
@@ -101,6 +105,9 @@ func (c *seedClass) count(t *testing.T, seed int, command string, err error, rig
 	case err == nil && right:
 	case kind == model.Unreachable, kind == model.Timeout, kind == model.UnknownOutcome, kind == model.Busy: // by sessions half open
 		c.failed++
+		if strings.Contains(err.Error(), string(rmcp.Crossed)) {
+			c.crossed++
+		}
 	default:
 		c.wrong++
 		t.Errorf("seed %d: %s: right %v, %v", seed, command, right, err)
@@ -114,6 +121,7 @@ func (s *seeds) sum(class int, c seedClass) {
 	sum := &s.classes[class]
 	sum.asked += c.asked
 	sum.failed += c.failed
+	sum.crossed += c.crossed
 	sum.wrong += c.wrong
 	sum.executed += c.executed
 	sum.twice += c.twice
