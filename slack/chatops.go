@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -49,7 +50,7 @@ func (n *notifier) openChat(next config, c *client.Client) (*chatOps, error) {
 		Policy: next.policy, Dir: next.dir, Desk: n, Logger: log,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w (and the envelopes: %v)", err, seen.Close())
+		return nil, errors.Join(err, seen.Close())
 	}
 	return &chatOps{room: room, seen: seen, socket: socket.Start(socket.Options{
 		URL: next.url, Token: next.app, Client: n.http, Handle: room.Handle, Seen: seen, Logger: log, Pause: n.pace, Down: n.refusedApp,

@@ -37,7 +37,7 @@ func (a *asker) stranger() error {
 // command does what a command asks for, if who asks may have it.
 func (r *Room) command(a *asker, id string, c *command.Command) {
 	if !r.opts.Policy.May(a.who, c) {
-		r.refuse(a, id, c, fmt.Errorf("you may not %s here", c.Name))
+		r.refuse(a, id, c, model.Errorf(model.Forbidden, "you may not %s here", c.Name))
 		return
 	}
 	handlers := map[string]func(*asker, *command.Command){
@@ -146,7 +146,7 @@ func (r *Room) change(a *asker, id string, c *command.Command, list []machine, v
 		Typed: v.Typed, Second: v.Second, Asked: now, Expires: now.Add(ticketLife),
 	}
 	if name := guarded(&t, list); name != "" {
-		r.refuse(a, id, c, fmt.Errorf("%s is protected (%s); nothing was done", name, paramProtected))
+		r.refuse(a, id, c, model.Errorf(model.Forbidden, "%s is protected (%s); nothing was done", name, paramProtected))
 		return
 	}
 	if err := r.fleet.tell(a.ctx, a.User, "requested", id, t.record("")); err != nil {

@@ -99,7 +99,7 @@ func (r *Room) mayDecide(a *asker, t *ticket, action string) error {
 		if a.unsure != nil {
 			return a.stranger()
 		}
-		return fmt.Errorf("you may not %s here", t.Command.Name)
+		return model.Errorf(model.Forbidden, "you may not %s here", t.Command.Name)
 	}
 	return nil
 }
@@ -215,7 +215,7 @@ func (r *Room) same(a *asker, t *ticket) ([]machine, error) {
 		return nil, err
 	}
 	changed := func(why string, m frozen) error {
-		return fmt.Errorf("%s %s since it was asked for; nothing was done: ask again", m.Name, why)
+		return model.Errorf(model.Forbidden, "%s %s since it was asked for; nothing was done: ask again", m.Name, why)
 	}
 	for _, m := range t.Machines {
 		i := slices.IndexFunc(list, func(is machine) bool { return is.Uuid == m.Uuid })
@@ -227,7 +227,7 @@ func (r *Room) same(a *asker, t *ticket) ([]machine, error) {
 		}
 	}
 	if name := guarded(t, list); name != "" {
-		return nil, fmt.Errorf("%s is protected now (%s); nothing was done", name, paramProtected)
+		return nil, model.Errorf(model.Forbidden, "%s is protected now (%s); nothing was done", name, paramProtected)
 	}
 	return list, nil
 }
@@ -243,7 +243,7 @@ func (r *Room) stillMay(a *asker, t *ticket, list []machine) error {
 		v := r.opts.Policy.Judge(one.who, &t.Command, bare(list))
 		switch {
 		case len(v.Refused) > 0 && one == a:
-			return fmt.Errorf("you may not %s all of these machines", t.Command.Name)
+			return model.Errorf(model.Forbidden, "you may not %s all of these machines", t.Command.Name)
 		case len(v.Refused) > 0:
 			return errors.New("who asked for it may not have it done any more")
 		case v.Second && !t.Second:

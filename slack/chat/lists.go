@@ -166,7 +166,7 @@ func (r *Room) endSilence(a *asker, c *command.Command) {
 	id := button.NewID()
 	seen := func(s silence.Silence) bool { return s.ID == c.ID && r.sees(a, c, s) }
 	if !slices.ContainsFunc(r.opts.Desk.Silences(), seen) {
-		r.refuse(a, id, c, fmt.Errorf("there is no silence %.20q that you may end", c.ID))
+		r.refuse(a, id, c, model.Errorf(model.Forbidden, "there is no silence %.20q that you may end", c.ID))
 		return
 	}
 	if err := r.noted(a, id, c); err != nil {

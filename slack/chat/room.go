@@ -36,6 +36,8 @@ const (
 	perMinute, burst = 60, 20
 	// maxPeople bounds how many people are remembered for that.
 	maxPeople = 10_000
+	// endTimeout bounds showing how a request ended.
+	endTimeout = 3 * time.Second
 	// lookEvery is the time between two looks for requests that have expired.
 	lookEvery = time.Second
 )
@@ -186,7 +188,10 @@ func (r *Room) end(t ticket, how state, words string) {
 	if t.TS == "" { // it was never shown in the channel
 		return
 	}
-	if err := r.talk.edit(r.ctx, t.Channel, t.TS, t.shown(words)); err != nil {
+	// It is shown while the room closes, too: buttons that do nothing more would stay.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), endTimeout)
+	defer cancel()
+	if err := r.talk.edit(ctx, t.Channel, t.TS, t.shown(words)); err != nil {
 		r.opts.Logger.Warn("cannot show how a request ended", "request", t.ID, "cause", err)
 	}
 }
@@ -272,14 +277,14 @@ var errStranger = errors.New("you may not do that here")
 
 // refuse tells somebody no, and has it written down.
 func (r *Room) refuse(a *asker, id string, c *command.Command, why error) {
-	what := map[string]any{"User": a.User, "Channel": a.Channel, "Why": oneLine(why.Error())}
+	what := map[string]any{"User": a.User, "Channel": a.Channel, "Why": oneLine(model.AsError(why).Text())}
 	if c != nil {
 		what["Command"], what["Machines"] = c.Name, c.Machines
 	}
 	if err := r.fleet.tell(r.ctx, a.User, "refused", id, what); err != nil {
 		r.opts.Logger.WarnContext(r.ctx, "cannot write down a refusal", "user", a.User, "cause", err)
 	}
-	a.say(":no_entry: " + escape(why.Error()))
+	a.say(":no_entry: " + escape(model.AsError(why).Text()))
 }
 
 // fail tells somebody of what went wrong on the way.

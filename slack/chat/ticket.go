@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -126,11 +127,11 @@ func (b *book) move(id string, to state, by string, now time.Time) (ticket, erro
 	t, ok := b.all[id]
 	switch {
 	case !ok:
-		return t, fmt.Errorf("this request is not there any more")
+		return t, errors.New("this request is not there any more")
 	case t.State != asked:
 		return t, t.over()
 	case to == taken && !now.Before(t.Expires):
-		return t, fmt.Errorf("this request has expired; ask again")
+		return t, errors.New("this request has expired; ask again")
 	}
 	t.State, t.By = to, by
 	if err := b.store.Put(id, t); err != nil {
@@ -146,7 +147,7 @@ func (t *ticket) over() error {
 		taken: "was confirmed already, and is being done", done: "was confirmed already, and is done",
 		cancelled: "was cancelled", expired: "has expired; ask again", interrupted: "was confirmed, and cut short by a restart",
 	}
-	return fmt.Errorf("this request %s", words[t.State])
+	return errors.New("this request " + words[t.State])
 }
 
 // finish notes how a ticket ended.

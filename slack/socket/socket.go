@@ -143,9 +143,21 @@ func (s *Socket) keep(ctx context.Context) {
 				continue
 			}
 		}
-		s.rest(ctx, pause+rand.N(pause/2+1))
+		s.rest(ctx, max(pause+rand.N(pause/2+1), putOff(err)))
 		pause = min(2*pause, s.opts.MaxPause)
 	}
+}
+
+// maxPutOff bounds how long Slack may put an attempt off.
+const maxPutOff = 10 * time.Minute
+
+// putOff is how long Slack wants the next attempt to wait.
+func putOff(err error) time.Duration {
+	var limited *api.RateLimitedError
+	if errors.As(err, &limited) {
+		return min(limited.RetryAfter, maxPutOff)
+	}
+	return 0
 }
 
 // rest waits.

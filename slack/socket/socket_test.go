@@ -2,6 +2,8 @@ package socket
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -12,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	api "github.com/slack-go/slack"
 	"go.uber.org/goleak"
 
 	simslack "provision-plugins/sim/slack"
@@ -315,6 +318,23 @@ func TestOnlySafeAddresses(t *testing.T) {
 		if err := safe(address); (err == nil) != want {
 			t.Errorf("%q: %v", address, err)
 		}
+	}
+}
+
+// Slack says when the next attempt may be made, and is believed within reason.
+func TestAttemptsThatArePutOff(t *testing.T) {
+	t.Parallel()
+	for want, err := range map[time.Duration]error{
+		0:               errors.New("x"),
+		3 * time.Second: fmt.Errorf("no: %w", &api.RateLimitedError{RetryAfter: 3 * time.Second}),
+		maxPutOff:       &api.RateLimitedError{RetryAfter: 100 * time.Hour},
+	} {
+		if got := putOff(err); got != want {
+			t.Errorf("%v: %v", err, got)
+		}
+	}
+	if putOff(nil) != 0 {
+		t.Error("what did not fail is put off")
 	}
 }
 

@@ -191,9 +191,9 @@ func secondPerson() []row {
 		w.slash("U5", "C1", "power off "+name)
 		return w.question(name)
 	}
-	typed := func(w *world, text string) {
-		w.slash("U1", "C1", "power off rf[1-4]")
-		w.click("U1", w.question("rf[1-4]"), confirm, "")
+	typed := func(w *world, list, text string) {
+		w.slash("U1", "C1", "power off "+list)
+		w.click("U1", w.question(list), confirm, "")
 		w.until("a view", func() bool { return len(w.sim.Views("U1")) > 0 })
 		views := w.sim.Views("U1")
 		_, err := w.sim.Submit(w.t.Context(), simslack.Submission{User: "U1", View: views[len(views)-1].ID, Values: map[string]string{"text": text}})
@@ -209,12 +209,14 @@ func secondPerson() []row {
 			w.click("U7", w.question("rf9"), confirm, "")
 		}, []string{"poweroff rf9"}, []string{"confirmed U7", "done U7", "requested U7"}},
 		{"something else is typed", []string{"rf1", "rf2", "rf3", "rf4"}, func(w *world, _ []string) {
-			typed(w, "3")
+			typed(w, "rf[1-4]", "3")
+			_, err := w.sim.Dismiss(w.t.Context(), "U1", w.sim.Views("U1")[0].ID)
+			w.must(err)
 			q := w.question2("rf[1-4]")
 			w.click("U1", q, cancel, "")
 		}, nil, []string{"cancelled U1", "refused U1", "requested U1"}},
-		{"their number is typed", nil, func(w *world, _ []string) { typed(w, " 4 ") },
-			[]string{"poweroff rf1", "poweroff rf2", "poweroff rf3", "poweroff rf4"}, confirmed},
+		{"their number is typed", []string{"rg1", "rg2", "rg3", "rg4"}, func(w *world, _ []string) { typed(w, "rg[1-4]", " 4 ") },
+			[]string{"poweroff rg1", "poweroff rg2", "poweroff rg3", "poweroff rg4"}, confirmed},
 	}
 }
 
