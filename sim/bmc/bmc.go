@@ -30,7 +30,12 @@ type BMC struct {
 	chassis      chassis
 	executed     ledger
 	failedLogins int // since SetFaults
-	in, out      int // datagrams
+	sel          selLog
+	sensors      map[uint8]SensorState // that differ from what Options give
+	sdr          reservation           // of the repository of sensors
+	restore      uint8                 // what is done when mains power comes back
+	secret       string                // the password that the account was given since; "" for that of Options
+	in, out      int                   // datagrams
 	faults       faultState
 	down         time.Time  // when a reboot ends
 	heard        time.Time  // when the last request was taken, if there is a pace
@@ -61,6 +66,10 @@ const (
 	deviceID      = 0x20
 	ipmiVersion20 = 0x02 // BCD, least significant digit first
 	chassisDevice = 0x80 // of the additional device support
+	sensorDevice  = 0x01
+	sdrDevice     = 0x02
+	selDevice     = 0x04
+	fruSupport    = 0x08
 	forum         = 7154 // the manufacturer unless another is given: the IPMI forum
 )
 
@@ -78,12 +87,12 @@ func newBMC(o *Options, i int, conn *net.UDPConn, registry *handlers.Registry) *
 		DeviceID: deviceID, DeviceRevision: 1, IPMIVersion: ipmiVersion20,
 		FirmwareMajor: o.Device.Major, FirmwareMinor: bcd(o.Device.Minor),
 		ManufacturerID: o.Device.Manufacturer, ProductID: o.Device.Product,
-		AdditionalDeviceSupport: chassisDevice,
+		AdditionalDeviceSupport: chassisDevice | sensorDevice | sdrDevice | selDevice | fruSupport,
 	}
 	b.ipmi = ipmibmc.New(info, guid(o.Seed, i), hardware{b},
 		ipmibmc.WithKG(o.Kg), ipmibmc.WithV15Disabled(), ipmibmc.WithCipherSuites(o.suites()),
 		ipmibmc.WithClock(ipmiClock{Clock: clock.Real, now: o.Clock.Now}))
-	b.ipmi.Users = ipmibmc.NewUserStore(ipmibmc.WithMaxUsers(accountID))
+	b.ipmi.Users = ipmibmc.NewUserStore(ipmibmc.WithMaxUsers(userSlots))
 	_ = b.ipmi.Users.Update(namelessID, func(u *ipmibmc.User) error {
 		u.Enabled = false
 		return nil

@@ -26,8 +26,26 @@ const (
 	ColdReset  = "bmc cold reset"
 	WarmReset  = "bmc warm reset"
 
+	SELInfo       = "sel info"
+	SELReserve    = "sel reserve"
+	SELEntry      = "sel entry" // Get SEL Entry
+	SELAdd        = "sel add"
+	SELClear      = "sel clear" // also asks how far an erasure is
 	SELTime       = "sel time"
-	FRUInfo       = "fru info" // Get FRU Inventory Area Info
+	SDRInfo       = "sdr info" // Get SDR Repository Info
+	SDRReserve    = "sdr reserve"
+	SDRGet        = "sdr get"
+	SensorRead    = "sensor reading"
+	SensorFactors = "sensor reading factors"
+	SensorBounds  = "sensor thresholds"
+	UserAccess    = "user access" // Get User Access
+	SetUserAccess = "set user access"
+	UserName      = "user name" // Get User Name
+	SetUserName   = "set user name"
+	SetPassword   = "set user password"
+	RestorePolicy = "set power restore policy"
+	PowerLimit    = "power limit" // of DCMI
+	FRUInfo       = "fru info"    // Get FRU Inventory Area Info
 	FRURead       = "fru read"
 	PowerReading  = "power reading" // of DCMI
 	ChannelAccess = "channel access"
@@ -54,6 +72,7 @@ const (
 // NetFns and commands (IPMI 2.0 Appendix G).
 const (
 	netFnChassis = 0x00
+	netFnSensor  = 0x04
 	netFnApp     = 0x06
 	netFnStorage = 0x0a
 	netFnGroup   = 0x2c
@@ -112,7 +131,25 @@ var commands = [...]command{
 	{SessionClose, netFnApp, 0x3c, anySub, User},
 	{SessionInfo, netFnApp, 0x3d, anySub, User},
 	{ChannelAccess, netFnApp, 0x41, anySub, User},
+	{SetUserAccess, netFnApp, 0x43, anySub, Administrator},
+	{UserAccess, netFnApp, 0x44, anySub, Operator},
+	{SetUserName, netFnApp, 0x45, anySub, Administrator},
+	{UserName, netFnApp, 0x46, anySub, Operator},
+	{SetPassword, netFnApp, 0x47, anySub, Administrator},
+	{RestorePolicy, netFnChassis, 0x06, anySub, Operator},
+	{PowerLimit, netFnGroup, 0x03, anySub, User},
+	{SELInfo, netFnStorage, 0x40, anySub, User},
+	{SELReserve, netFnStorage, 0x42, anySub, User},
+	{SELEntry, netFnStorage, 0x43, anySub, User},
+	{SELAdd, netFnStorage, 0x44, anySub, Operator},
+	{SELClear, netFnStorage, 0x47, anySub, Operator},
 	{SELTime, netFnStorage, 0x48, anySub, User},
+	{SDRInfo, netFnStorage, 0x20, anySub, User},
+	{SDRReserve, netFnStorage, 0x22, anySub, User},
+	{SDRGet, netFnStorage, 0x23, anySub, User},
+	{SensorRead, netFnSensor, 0x2d, anySub, User},
+	{SensorFactors, netFnSensor, 0x23, anySub, User},
+	{SensorBounds, netFnSensor, 0x27, anySub, User},
 	{FRUInfo, netFnStorage, 0x10, anySub, User},
 	{FRURead, netFnStorage, 0x11, anySub, User},
 	{PowerReading, netFnGroup, 0x02, anySub, User},

@@ -2,7 +2,6 @@ package bmc
 
 import (
 	"encoding/binary"
-	"math"
 	"time"
 
 	"github.com/bougou/go-ipmi/pkg/handlers"
@@ -77,11 +76,7 @@ func cipherSuites(next handler) handler {
 
 // selTime is Get SEL Time (IPMI 2.0 §31.10).
 func selTime(b *BMC, _ *handlers.HandlerContext, _ []byte) ([]byte, types.CompletionCode) {
-	if b.faults.ClockUnset {
-		return binary.LittleEndian.AppendUint32(nil, math.MaxUint32), types.CodeOK
-	}
-	now := b.opts.Clock.Now().Add(b.faults.ClockSkew)
-	return binary.LittleEndian.AppendUint32(nil, uint32(now.Unix())), types.CodeOK
+	return binary.LittleEndian.AppendUint32(nil, b.selClock(b.opts.Clock.Now())), types.CodeOK
 }
 
 // powerReading is DCMI's Get Power Reading (DCMI 1.5 §6.6.1). A machine that is
@@ -105,6 +100,24 @@ func powerReading(b *BMC, _ *handlers.HandlerContext, data []byte) ([]byte, type
 	resp = binary.LittleEndian.AppendUint32(resp, uint32(b.opts.Clock.Now().Unix()))
 	resp = binary.LittleEndian.AppendUint32(resp, uint32(period.Milliseconds()))
 	return append(resp, active), types.CodeOK
+}
+
+// powerLimit is DCMI's Get Power Limit (DCMI 1.5 §6.6.2). 80h tells that none is
+// set.
+func powerLimit(b *BMC, _ *handlers.HandlerContext, data []byte) ([]byte, types.CompletionCode) {
+	const noLimit, correction, sampling = types.CompletionCode(0x80), 1000, 1
+	switch {
+	case b.opts.Watts == 0:
+		return nil, types.CodeInvalidCommand
+	case len(data) < 3 || data[0] != types.GroupExtensionDCMI:
+		return nil, types.CodeRequestDataLengthInvalid
+	case b.opts.WattsLimit == 0:
+		return nil, noLimit
+	}
+	resp := []byte{types.GroupExtensionDCMI, 0, 0, 0} // exceeded, nothing is done
+	resp = binary.LittleEndian.AppendUint16(resp, b.opts.WattsLimit)
+	resp = binary.LittleEndian.AppendUint32(resp, correction)
+	return append(resp, 0, 0, sampling, 0), types.CodeOK
 }
 
 // channelAccess is Get Channel Access (IPMI 2.0 §22.23): always available, with

@@ -23,7 +23,7 @@ func TestWhatABMCSaysItIs(t *testing.T) {
 	b, _ := newOne(t, Options{Device: Device{Manufacturer: 10876, Product: 0x0866, Major: 3, Minor: 45}})
 	c := operator(t, b)
 	got := c.must(callDeviceID)
-	if want := []byte{0x20, 1, 3, 0x45, 2, 0x80, 0x7c, 0x2a, 0, 0x66, 0x08}; !bytes.Equal(got, want) {
+	if want := []byte{0x20, 1, 3, 0x45, 2, 0x8f, 0x7c, 0x2a, 0, 0x66, 0x08}; !bytes.Equal(got, want) {
 		t.Errorf("device id %x, want %x", got, want)
 	}
 	if got := c.must(callAccess); !bytes.Equal(got, []byte{2, byte(Administrator)}) {

@@ -24,6 +24,7 @@ const (
 	fruEnd     = 0xc1
 	fruMaxText = 63
 	fruDevice  = 0 // the BMC's own
+	fruSupply  = 1 // a power supply's
 )
 
 // serial is the serial number of an area of the inventory.
@@ -34,8 +35,31 @@ func (b *BMC) serial(area string) string {
 	return fmt.Sprintf("SIM-%c%X", area[0]-'a'+'A', b.ipmi.GUID[10:])
 }
 
-// inventory is what is on the BMC's inventory device.
-func (b *BMC) inventory() []byte {
+// inventory is what is on an inventory device; nil if there is no such device.
+func (b *BMC) inventory(device uint8) []byte {
+	switch {
+	case device == fruSupply && len(b.opts.Sensors) > 0:
+		return supplyInventory()
+	case device != fruDevice:
+		return nil
+	case b.faults.Odd.Inventory != nil:
+		return b.faults.Odd.Inventory
+	}
+	return b.ownInventory()
+}
+
+// supplyInventory is what is on the inventory device of a power supply: a product
+// and nothing else.
+func supplyInventory() []byte {
+	const productAt = 4
+	out := make([]byte, fruUnit)
+	out[0], out[productAt] = fruVersion, 1
+	out[fruUnit-1] = fruChecksum(out[:fruUnit-1])
+	return append(out, fruArea([]byte{0}, []string{"Simulated", "PSU 750W", "P-750", "A0", "PSU-0001", "", ""})...)
+}
+
+// ownInventory is what is on the BMC's own.
+func (b *BMC) ownInventory() []byte {
 	english := []byte{0}
 	out := make([]byte, fruUnit)
 	out[0] = fruVersion
@@ -93,10 +117,10 @@ func fruInfo(b *BMC, _ *handlers.HandlerContext, data []byte) ([]byte, types.Com
 	switch {
 	case len(data) < 1:
 		return nil, types.CodeRequestDataLengthInvalid
-	case data[0] != fruDevice:
+	case b.inventory(data[0]) == nil:
 		return nil, types.CodeRequestedDataNotPresent
 	}
-	resp := binary.LittleEndian.AppendUint16(nil, uint16(len(b.inventory())))
+	resp := binary.LittleEndian.AppendUint16(nil, uint16(len(b.inventory(data[0]))))
 	return append(resp, byte(b.fruGrain()-1)), types.CodeOK
 }
 
@@ -106,10 +130,10 @@ func fruRead(b *BMC, _ *handlers.HandlerContext, data []byte) ([]byte, types.Com
 	switch {
 	case len(data) < size:
 		return nil, types.CodeRequestDataLengthInvalid
-	case data[0] != fruDevice:
+	case b.inventory(data[0]) == nil:
 		return nil, types.CodeRequestedDataNotPresent
 	}
-	all, grain := b.inventory(), b.fruGrain()
+	all, grain := b.inventory(data[0]), b.fruGrain()
 	at, n := int(binary.LittleEndian.Uint16(data[1:]))*grain, int(data[3])*grain
 	switch {
 	case n > most:

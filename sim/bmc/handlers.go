@@ -24,6 +24,7 @@ func newRegistry() *handlers.Registry {
 	handlers.RegisterAppHandlers(stock)
 	handlers.RegisterSessionHandlers(stock)
 	handlers.RegisterChassisHandlers(stock)
+	handlers.RegisterUserHandlers(stock)
 
 	own := handlers.NewRegistry()
 	own.Merge(stock)
@@ -43,10 +44,24 @@ func newRegistry() *handlers.Registry {
 		{types.CommandGetChannelAuthCapabilities, withStock(stock, authCapabilities)},
 		{types.CommandGetChannelCipherSuites, withStock(stock, cipherSuites)},
 		{types.CommandGetChannelAccess, channelAccess},
+		{types.CommandGetSELInfo, selInfo},
+		{types.CommandReserveSEL, selReserve},
+		{types.CommandGetSELEntry, selEntry},
+		{types.CommandAddSELEntry, selAdd},
+		{types.CommandClearSEL, selClear},
 		{types.CommandGetSELTime, selTime},
+		{types.CommandGetSDRRepoInfo, sdrInfo},
+		{types.CommandReserveSDRRepo, sdrReserve},
+		{types.CommandGetSDR, sdrGet},
+		{types.CommandGetSensorReading, sensorReading},
+		{types.CommandGetSensorReadingFactors, sensorFactors},
+		{types.CommandGetSensorThresholds, sensorThresholds},
 		{types.CommandGetFRUInventoryAreaInfo, fruInfo},
 		{types.CommandReadFRUData, fruRead},
 		{types.CommandGetDCMIPowerReading, powerReading},
+		{types.CommandGetDCMIPowerLimit, powerLimit},
+		{types.CommandSetPowerRestorePolicy, setRestorePolicy},
+		{types.CommandSetUserPassword, withStock(stock, setUserPassword)},
 		{types.CommandSetSessionPrivilegeLevel, setPrivilege},
 	} {
 		own.RegisterFunc(h.command, adapt(h.handle))
@@ -79,6 +94,7 @@ func chassisStatus(b *BMC, _ *handlers.HandlerContext, _ []byte) ([]byte, types.
 	c := &b.chassis
 	status := ipmichassis.GetChassisStatusResponse{
 		PowerIsOn:                c.reported(),
+		PowerRestorePolicy:       ipmichassis.PowerRestorePolicy(b.restore),
 		LastPowerOnByCommand:     c.byCommand,
 		ChassisIdentifySupported: !c.told.NoLocator,
 	}

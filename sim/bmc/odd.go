@@ -39,6 +39,23 @@ type Odd struct {
 	Serials map[string]string
 	// FRUWords makes offsets and counts in the inventory those of words.
 	FRUWords bool
+	// LogWraps loses the oldest event for a new one where there is no room.
+	LogWraps bool
+	// LosesReservations is how many times a reservation, of the events or of the
+	// records of sensors, is lost just before it is used.
+	LosesReservations int
+	// EraseTime is how long it takes to erase the events.
+	EraseTime time.Duration
+	// RecordMost is how many bytes of a record of a sensor fit an answer; 0 is as
+	// many as there are.
+	RecordMost int
+	// RepositoryAge is how many seconds later than usual the repository of sensors
+	// was changed last.
+	RepositoryAge int
+	// CutsPasswords keeps no more than 16 bytes of a password that is set.
+	CutsPasswords bool
+	// Inventory is what is on the inventory device in place of what should be.
+	Inventory []byte
 	// Pace is how far apart requests must come: one that comes sooner is not
 	// heard.
 	Pace time.Duration

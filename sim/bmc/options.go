@@ -67,6 +67,15 @@ type Options struct {
 	// Watts is what a running machine takes by DCMI's power reading. Default 0:
 	// there is no such command.
 	Watts uint16
+	// WattsLimit is how much a machine may take by DCMI's power limit. Default 0:
+	// there is no limit.
+	WattsLimit uint16
+
+	// Sensors are the sensors of each BMC. Default: StandardSensors. An empty slice
+	// that is not nil is a BMC without any.
+	Sensors []Sensor
+	// EventRoom is how many events there is room for. Default 64.
+	EventRoom int
 
 	// On is whether the machines start switched on.
 	On bool
@@ -84,6 +93,8 @@ type Options struct {
 	// Logger gets each executed command at debug level. Default: nothing is
 	// logged.
 	Logger *slog.Logger
+
+	records [][]byte // of Sensors, as they are sent
 }
 
 // The bounds of the protocol and of this package.
@@ -115,6 +126,10 @@ func (o Options) withDefaults() Options {
 		o.Sessions = ipmibmc.MaxSessions
 	}
 	o.Device = o.Device.withDefaults()
+	if o.Sensors == nil {
+		o.Sensors = StandardSensors()
+	}
+	o.records = repository(o.Sensors)
 	if o.CycleOff == 0 {
 		o.CycleOff = time.Second
 	}

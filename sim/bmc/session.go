@@ -189,6 +189,9 @@ func (b *BMC) refused() {
 // password returns the password the account has now.
 func (b *BMC) password() string {
 	password := []byte(b.opts.Password)
+	if b.secret != "" {
+		password = []byte(b.secret)
+	}
 	if b.faults.WrongPassword {
 		password[0] ^= 1
 	}

@@ -498,7 +498,7 @@ func TestInformationInsideASession(t *testing.T) {
 	b, _ := newOne(t, Options{})
 	c := dial(t, b)
 	c.login()
-	want := []byte{0x20, 1, 1, 0, 2, 0x80, 0xf2, 0x1b, 0, 0, 0}
+	want := []byte{0x20, 1, 1, 0, 2, 0x8f, 0xf2, 0x1b, 0, 0, 0}
 	if got := c.must(callDeviceID); !bytes.Equal(got, want) {
 		t.Errorf("device id %x, want %x", got, want)
 	}
@@ -512,7 +512,7 @@ func TestInformationInsideASession(t *testing.T) {
 		t.Errorf("session info %x", got)
 	}
 	c.must(call{0, 0})
-	c.refused(call{0x0a, 0x40}, ccInvalid)
+	c.refused(call{0x0a, 0x46}, ccInvalid)
 	c.refused(call{0x2c, 1}, ccInvalid)
 	for name, n := range map[string]int{
 		DeviceID: 1, DeviceGUID: 1, SystemGUID: 1, SessionInfo: 1, ChassisCapabilities: 1, Other: 0,
