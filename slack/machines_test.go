@@ -20,7 +20,7 @@ func knowing(t *testing.T) (m *machines, down *atomic.Bool, asked func(part stri
 	var params, runs, known atomic.Int32
 	answers := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		text := `{}`
+		var text string
 		switch path := r.URL.Path; {
 		case down.Load():
 			w.WriteHeader(http.StatusServiceUnavailable)
