@@ -19,13 +19,15 @@ type dialect struct {
 	wrap                         string // the object that holds the messages of success
 	registry, code               string // of messages; of the error around them
 
-	sameState    int  // status of a reset for what is so already; 0 is success
-	transitional bool // PowerState says PoweringOn and PoweringOff
-	modeReadOnly bool // BootSourceOverrideMode cannot be patched
-	forgetsMode  bool // a PATCH of Boot without a mode sets the default one
-	needsETag    bool // a PATCH without If-Match is refused
-	expand       bool // $expand works
-	mode         string
+	sameState    int      // status of a reset for what is so already; 0 is success
+	transitional bool     // PowerState says PoweringOn and PoweringOff
+	modeReadOnly bool     // BootSourceOverrideMode cannot be patched
+	forgetsMode  bool     // a PATCH of Boot without a mode sets the default one
+	needsETag    bool     // a PATCH without If-Match is refused
+	expand       bool     // $expand works
+	keepsImage   bool     // a virtual medium tells its image when it was ejected
+	mode         string   // BootSourceOverrideMode at first
+	leds         []string // states an IndicatorLED can be set to; nil are all
 	resets       []string // reset types in the order they are listed
 	targets      []string // boot targets in the order they are listed
 	taskPrefix   string   // before the number in the Id of a task
@@ -52,7 +54,7 @@ var dialects = []dialect{
 	{
 		name: "ilo", system: "1", manager: "1", chassis: "1", slash: true, fullLocation: true, header: "HPE-iLO-Server/1.30",
 		action: http.StatusOK, reset: http.StatusOK, patch: http.StatusOK, remove: http.StatusOK, bare: true, wrap: "error",
-		registry: "Base.1.4", code: "iLO.0.10.ExtendedInfo", sameState: http.StatusBadRequest, modeReadOnly: true, mode: "UEFI",
+		registry: "Base.1.4", code: "iLO.0.10.ExtendedInfo", sameState: http.StatusBadRequest, modeReadOnly: true, mode: "UEFI", leds: []string{"Off", "Lit"},
 		resets:  []string{"On", "ForceOff", "GracefulShutdown", "ForceRestart", "Nmi", "PushPowerButton", "GracefulRestart"},
 		targets: []string{"None", "Cd", "Hdd", "Usb", "SDCard", "Utilities", "Diags", "BiosSetup", "Pxe", "UefiShell", "UefiHttp", "UefiTarget"},
 	},
@@ -66,7 +68,7 @@ var dialects = []dialect{
 	{
 		name: "supermicro", system: "1", manager: "1", chassis: "1",
 		action: http.StatusOK, reset: http.StatusOK, patch: http.StatusOK, remove: http.StatusOK, wrap: "Success",
-		registry: "Base.v1_4_0", code: "Base.v1_4_0.GeneralError", forgetsMode: true, mode: "Legacy",
+		registry: "Base.v1_4_0", code: "Base.v1_4_0.GeneralError", forgetsMode: true, keepsImage: true, mode: "Legacy",
 		resets:  []string{"On", "ForceOff", "GracefulShutdown", "GracefulRestart", "ForceRestart", "Nmi", "ForceOn"},
 		targets: []string{"None", "Pxe", "Floppy", "Cd", "Usb", "Hdd", "BiosSetup", "UsbCd", "UefiBootNext", "UefiUsbCd", "UefiHttp"},
 	},

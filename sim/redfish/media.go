@@ -9,7 +9,8 @@ import (
 type medium struct {
 	image               string
 	inserted, protected bool
-	bootsNext           bool // the next start boots it
+	bootsNext           bool   // the next start boots it
+	ejected             string // the image that was in it before
 }
 
 // mediumID is the Id of the medium that a resource is.
@@ -45,5 +46,5 @@ func (x *exchange) insertMedia() answer {
 
 // ejectMedia is the action VirtualMedia.EjectMedia, and those like it.
 func (x *exchange) ejectMedia() answer {
-	return x.run("eject media", x.b.fleet.dialect.action, func() { x.b.setMedium(x, medium{}) })
+	return x.run("eject media", x.b.fleet.dialect.action, func() { x.b.setMedium(x, medium{ejected: x.b.media[x.on.mediumID()].image}) })
 }

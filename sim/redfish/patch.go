@@ -38,17 +38,17 @@ var patches = map[string]struct {
 			"Boot/BootSourceOverrideEnabled": setBootEnabled,
 			"Boot/BootSourceOverrideTarget":  setBootTarget,
 			"Boot/BootSourceOverrideMode":    setBootMode,
-			"IndicatorLED":                   func(e *edit, v any) *message { return setLED(&e.machine.led, v) },
+			"IndicatorLED":                   func(e *edit, v any) *message { return setLED(e, &e.machine.led, v) },
 			"LocationIndicatorActive":        func(e *edit, v any) *message { return setLocation(&e.machine.led, v) },
 			"AssetTag":                       nil,
 			"PowerRestorePolicy":             setPolicy,
 		},
-		keep: func(e *edit) { e.x.b.machines[e.x.system] = e.machine },
+		keep: keepSystem,
 	},
 	"chassis": {
 		name: func(*exchange) string { return "led" },
 		set: map[string]setter{
-			"IndicatorLED":            func(e *edit, v any) *message { return setLED(&e.led, v) },
+			"IndicatorLED":            func(e *edit, v any) *message { return setLED(e, &e.led, v) },
 			"LocationIndicatorActive": func(e *edit, v any) *message { return setLocation(&e.led, v) },
 			"AssetTag":                nil,
 		},
@@ -117,6 +117,20 @@ func (x *exchange) patch() answer {
 		a.body, a.tag = x.view().show(x.on, x.id), true
 	}
 	return a
+}
+
+// keepSystem writes a system back, past what the dialect and faults do to a boot
+// override.
+func keepSystem(e *edit) {
+	b := e.x.b
+	override, _ := e.x.body["Boot"].(map[string]any)
+	if _, told := override["BootSourceOverrideMode"]; override != nil && !told && b.fleet.dialect.forgetsMode {
+		e.machine.boot.mode = b.fleet.dialect.mode
+	}
+	if b.faults.ForgetsBoot {
+		e.machine.boot = b.machines[e.x.system].boot
+	}
+	b.machines[e.x.system].boot, b.machines[e.x.system].led = e.machine.boot, e.machine.led
 }
 
 // newEdit starts from what is so now.

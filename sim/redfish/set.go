@@ -73,8 +73,13 @@ func setBootMode(e *edit, v any) *message {
 	return setWord(&e.machine.boot.mode, v, bootModes)
 }
 
-// setLED sets an indicator.
-func setLED(led *string, v any) *message { return setWord(led, v, ledStates) }
+// setLED sets an indicator, to what the dialect has.
+func setLED(e *edit, led *string, v any) *message {
+	if own := e.x.b.fleet.dialect.leds; own != nil {
+		return setWord(led, v, own)
+	}
+	return setWord(led, v, ledStates)
+}
 
 // setLocation sets an indicator by whether it is to be found.
 func setLocation(led *string, v any) *message {

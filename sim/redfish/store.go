@@ -53,6 +53,7 @@ func newStore(d *dialect) (*store, error) {
 	if err != nil {
 		return nil, err
 	}
+	liken(common, own)
 	merged, _ := merge(common, own).(map[string]any)
 	s := &store{d: d, resources: map[string]*resource{}, actions: map[string]action{}}
 	for kind, tree := range merged {
@@ -64,6 +65,19 @@ func newStore(d *dialect) (*store, error) {
 	}
 	s.link()
 	return s, nil
+}
+
+// liken writes out the templates that are like a common one but for what they say.
+func liken(common, own map[string]any) {
+	for kind, tree := range own {
+		t, _ := tree.(map[string]any)
+		name, ok := t["$like"].(string)
+		if !ok {
+			continue
+		}
+		delete(t, "$like")
+		own[kind] = merge(common[name], t)
+	}
 }
 
 // templates reads one file of templates.

@@ -81,12 +81,14 @@ var values = map[string]value{
 	"entry.text":     func(v *view) any { return as[entry](v).text },
 	"log.size":       func(*view) any { return maxEntries },
 
-	"media.image":    func(v *view) any { return null(v.medium().image) },
-	"media.name":     func(v *view) any { return null(base(v.medium().image)) },
+	"media.image":    func(v *view) any { return null(v.image()) },
+	"media.name":     func(v *view) any { return null(base(v.image())) },
 	"media.inserted": func(v *view) any { return v.medium().inserted },
 	"media.writable": func(v *view) any { return v.medium().protected },
 	"media.via":      func(v *view) any { return via(v.medium()) },
 	"media.next":     func(v *view) any { return v.medium().bootsNext },
+
+	"hpe.post": func(v *view) any { return v.postState() },
 }
 
 // as is the item a view shows; the zero value if it is of another kind.
@@ -100,6 +102,24 @@ func (v *view) machine() *machine { return v.b.machine(v.system) }
 
 // medium is the virtual medium a view shows.
 func (v *view) medium() medium { return v.b.media[v.at.mediumID()] }
+
+// image is the address of the image in the virtual medium a view shows; some BMCs go
+// on telling the one that was ejected.
+func (v *view) image() string {
+	m := v.medium()
+	if m.image == "" && v.b.fleet.dialect.keepsImage {
+		return m.ejected
+	}
+	return m.image
+}
+
+// postState is how far the start of the system is in the words of one vendor.
+func (v *view) postState() string {
+	if v.machine().on {
+		return "FinishedPost"
+	}
+	return "PowerOff"
+}
 
 // power is the power state as the BMC tells it.
 func (v *view) power() any {
