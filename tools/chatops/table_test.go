@@ -266,8 +266,14 @@ func valueOf(w *world, m simslack.Message, action string) string {
 // stolen posts a message with a button of a value that is another's.
 func (w *world) stolen(channel, value string) simslack.Message {
 	w.t.Helper()
+	return w.withButton(channel, confirm, value)
+}
+
+// withButton posts a message with a button.
+func (w *world) withButton(channel, action, value string) simslack.Message {
+	w.t.Helper()
 	blocks, err := json.Marshal([]any{map[string]any{"type": "actions", "elements": []any{
-		map[string]any{"type": "button", "action_id": confirm, "value": value, "text": map[string]any{"type": "plain_text", "text": "x"}},
+		map[string]any{"type": "button", "action_id": action, "value": value, "text": map[string]any{"type": "plain_text", "text": "x"}},
 	}}})
 	w.must(err)
 	resp, err := w.http.PostForm(w.sim.URL()+"chat.postMessage", url.Values{"token": {"xoxb-1"}, "channel": {channel}, "text": {"stolen"}, "blocks": {string(blocks)}})
