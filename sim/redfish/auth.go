@@ -34,8 +34,12 @@ func (f *Fleet) firstAccount() string {
 // open reports whether a request needs no login: the root, and the login itself
 // (DSP0266 §13.3).
 func (x *exchange) open() bool {
-	get := x.r.Method == http.MethodGet || x.r.Method == http.MethodHead
-	return x.path == root && get || x.path == "/redfish" && get || x.op == "session open"
+	return x.path == root && x.reads() || x.op == "session open"
+}
+
+// reads reports whether a request changes nothing.
+func (x *exchange) reads() bool {
+	return x.r.Method == http.MethodGet || x.r.Method == http.MethodHead
 }
 
 // authenticate finds out who asks. The answer is the refusal, if there is one.
@@ -85,8 +89,7 @@ func (x *exchange) byToken(token string) *answer {
 // administrators configure users and managers, operators change systems, and
 // read-only accounts close their own sessions.
 func (x *exchange) privileged() *answer {
-	get := x.r.Method == http.MethodGet || x.r.Method == http.MethodHead
-	ok := get || x.who.role == "Administrator" || x.op == "session close"
+	ok := x.reads() || x.who.role == "Administrator" || x.op == "session close"
 	if x.who.role == "Operator" && !ok {
 		ok = x.op != "bmc reset" && x.op != "post accounts" && x.op != "patch account" && x.op != "delete account"
 	}
@@ -154,6 +157,7 @@ func (x *exchange) openSession() answer {
 	if b.faults.SessionsFull || len(b.sessions) >= b.fleet.opts.Sessions {
 		return x.fail(http.StatusServiceUnavailable, msgFull)
 	}
+	b.did(x.op)
 	b.tokens++
 	s := session{id: strconv.Itoa(int(b.tokens)), token: b.token(), user: who.name, made: x.now, used: x.now}
 	b.sessions = append(b.sessions, s)
@@ -183,6 +187,7 @@ func (x *exchange) closeSession() answer {
 			return x.fail(http.StatusForbidden, msgForbidden)
 		}
 		x.b.sessions = append(x.b.sessions[:i:i], x.b.sessions[i+1:]...)
+		x.b.did(x.op)
 		break
 	}
 	return x.success(x.b.fleet.dialect.remove)

@@ -95,16 +95,22 @@ func (x *exchange) locate() {
 	}
 }
 
-// noun is how the operations on a resource call it.
+// nouns is how the operations call resources of a type whose name is long.
+var nouns = map[string]string{"ServiceRoot": "root", "ComputerSystem": "system", "LogEntry": "entry", "ManagerAccount": "account"}
+
+// noun is how the operations on a resource call it: by its type, in small letters.
 func (r *resource) noun() string {
 	if r.item != "" {
 		return r.item
 	}
-	if r.path == root {
-		return "root"
+	name, _ := r.tree["@odata.type"].(string)
+	name = name[strings.LastIndex(name, ".")+1:]
+	name, many := strings.CutSuffix(name, "Collection")
+	name = strings.ToLower(or(nouns[name], name))
+	if many {
+		name += " list"
 	}
-	name := r.kind[strings.LastIndex(r.kind, "/")+1:]
-	return strings.ToLower(strings.Trim(name, "{}"))
+	return name
 }
 
 // missing reports whether there is no such resource at present.

@@ -34,9 +34,11 @@ const (
 // and answered so. Otherwise it is carried out, and the answer is late or damaged.
 type Fault struct {
 	// On is the name of the requests it strikes, by the rules of path.Match: what
-	// is done and, if more than one resource has it, the resource: "get root",
-	// "get system", "get bios", "session open", "session close", "reset", "patch
-	// system", "insert media"; "*" are all. Default: all.
+	// is done or, of what is read, patched or deleted, the method and the type of
+	// the resource in small letters: "get root", "get system", "get system list",
+	// "get bios", "get task", "get monitor", "session open", "session close",
+	// "reset", "bmc reset", "patch system", "patch account", "insert media", "eject
+	// media", "clear log", "import configuration". Default: all.
 	On string
 	// Path is the path of the requests it strikes, by the rules of path.Match.
 	// Default: all.

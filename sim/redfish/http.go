@@ -60,7 +60,7 @@ func (x *exchange) answer() answer {
 		return x.refusal()
 	}
 	a := x.carry()
-	if a.status < http.StatusBadRequest {
+	if a.status < http.StatusBadRequest && x.reads() {
 		b.did(x.op)
 	}
 	if a.tag {
