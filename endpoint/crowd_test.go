@@ -2,11 +2,14 @@ package endpoint
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -272,9 +275,27 @@ type growth struct {
 func grownTo(t *testing.T, at time.Duration) growth {
 	t.Helper()
 	debug.FreeOSMemory()
+	keepHeap(t, at)
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return growth{at, residentMiB(t, os.Getpid()), float64(m.HeapAlloc) / (1 << 20)}
+}
+
+// keepHeap writes what the heap holds into the folder that OOB_SOAK_HEAP names, for
+// go tool pprof -base.
+func keepHeap(t *testing.T, at time.Duration) {
+	t.Helper()
+	dir := os.Getenv("OOB_SOAK_HEAP")
+	if dir == "" {
+		return
+	}
+	f, err := os.Create(filepath.Join(dir, fmt.Sprintf("%05.0fs.heap", at.Seconds())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(pprof.WriteHeapProfile(f), f.Close()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // slopes tells the growth of the whole soak, and an hour in its second half: in the
