@@ -152,6 +152,7 @@ func (x *exchange) openSession() answer {
 	}
 	who := b.login(x.body["UserName"].(string), x.body["Password"].(string))
 	if who == nil {
+		b.did("session refused")
 		return x.fail(http.StatusUnauthorized, msgBadLogin)
 	}
 	if b.faults.SessionsFull || len(b.sessions) >= b.fleet.opts.Sessions {

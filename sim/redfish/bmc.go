@@ -129,7 +129,7 @@ func (b *BMC) DropSessions() {
 }
 
 // Executed returns how often the BMC has done what is named: "reset ForceOff", "set
-// boot", "led", "session open", "session close", "bmc reset", "insert media",
+// boot", "led", "session open", "session refused", "session close", "bmc reset", "insert media",
 // "eject media", "clear log", "set account", or one of the requests it has
 // answered, as "get system" (see Faults).
 func (b *BMC) Executed(name string) int {

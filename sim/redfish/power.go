@@ -25,6 +25,7 @@ type change struct {
 	at    time.Time
 	on    bool
 	start bool // the system starts, even if it was on
+	rests bool // until then the state before holds: nothing is on its way
 }
 
 // newMachine is a system as it is at first.
@@ -65,7 +66,7 @@ func (m *machine) turn(c change) {
 
 // state is the PowerState (Resource, PowerState).
 func (m *machine) state(transitional bool) string {
-	if transitional && len(m.plan) > 0 && m.plan[0].on != m.on {
+	if transitional && len(m.plan) > 0 && !m.plan[0].rests && m.plan[0].on != m.on {
 		if m.on {
 			return "PoweringOff"
 		}
@@ -124,8 +125,8 @@ func (b *BMC) begin(m *machine, name string) {
 	if len(steps) > 0 {
 		m.plan = nil
 	}
-	for _, on := range steps {
-		m.plan = append(m.plan, change{at: at, on: on, start: on})
+	for i, on := range steps {
+		m.plan = append(m.plan, change{at: at, on: on, start: on, rests: i > 0})
 		at = at.Add(o.CycleOff)
 	}
 	m.settle(o.Clock.Now())
