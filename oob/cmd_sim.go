@@ -21,7 +21,7 @@ func newSimCommand(a *app) *cobra.Command {
 	return groupCommand(&cobra.Command{
 		Use:   "sim",
 		Short: "Simulate devices and services on real sockets, until interrupted",
-	}, newSimBMCCommand(a), newSimPacketCommand(a), newSimSlackCommand(a), newSimVBoxCommand(a))
+	}, newSimBMCCommand(a), newSimPacketCommand(a), newSimRedfishCommand(a), newSimSlackCommand(a), newSimVBoxCommand(a))
 }
 
 // simBMCOptions are the flags of "sim bmc".

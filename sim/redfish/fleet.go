@@ -122,6 +122,10 @@ func (f *Fleet) Len() int { return len(f.bmcs) }
 // BMC returns the i-th BMC, counted from 0. There must be one.
 func (f *Fleet) BMC(i int) *BMC { return &f.bmcs[i] }
 
+// Authority returns the certificate of the authority that has issued those of all
+// BMCs.
+func (f *Fleet) Authority() *x509.Certificate { return f.issuer.cert }
+
 // Roots returns the authority that has issued the certificates of all BMCs, for
 // clients that verify.
 func (f *Fleet) Roots() *x509.CertPool {
