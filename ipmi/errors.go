@@ -61,6 +61,7 @@ var codes = map[types.CompletionCode]code{
 	0xC2: {"command invalid for the LUN", cause{model.Unsupported, "the BMC does not have it"}, false},
 	0xC3: {"timeout while processing the command", cause{model.Timeout, ""}, true},
 	0xC4: {"out of space", cause{model.Busy, "try again"}, false},
+	0xC5: {"reservation cancelled", cause{model.Busy, "try again"}, false},
 	0xC6: {"request data truncated", cause{model.Unsupported, ""}, false},
 	0xC7: {"request data length invalid", cause{model.Unsupported, ""}, false},
 	0xC8: {"request data field length limit exceeded", cause{model.Unsupported, ""}, false},

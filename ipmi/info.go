@@ -2,14 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 
 	"github.com/bougou/go-ipmi/pkg/command/app"
-	"github.com/bougou/go-ipmi/pkg/command/dcmi"
 
-	"provision-plugins/shared/driver"
 	"provision-plugins/shared/model"
 )
 
@@ -35,22 +32,6 @@ type info struct {
 	Watts *uint16 `json:"watts,omitempty"`
 	// Untold says why a field that not every BMC has is not there.
 	Untold map[string]string `json:"untold,omitempty"`
-}
-
-// Extras lists the actions outside the vocabulary.
-func (d *ipmiDriver) Extras() []driver.Extra {
-	return []driver.Extra{{Prefix: "machines", Command: getInfo, Class: model.Read, Run: d.info}}
-}
-
-// info reads what the BMC of a machine is.
-func (d *ipmiDriver) info(ctx context.Context, t *driver.Target, _ *model.Action) (any, error) {
-	opened, err := d.Open(ctx, t)
-	if err != nil {
-		return nil, err
-	}
-	s := opened.(*session) // what Open makes
-	out, err := s.info(ctx)
-	return out, errors.Join(err, s.Close(ctx))
 }
 
 // info reads what the BMC is (IPMI 2.0 §20.1), and what not every BMC tells: who it
@@ -102,16 +83,4 @@ func infoOf(res *app.GetDeviceIDResponse) *info {
 		out.FirmwareAux = fmt.Sprintf("%x", res.AuxiliaryFirmwareRevision)
 	}
 	return out
-}
-
-// watts reads what the machine takes (DCMI 1.5 §6.6.1).
-func (s *session) watts(ctx context.Context) (uint16, error) {
-	var res dcmi.GetDCMIPowerReadingResponse
-	if err := s.read(ctx, false, &dcmi.GetDCMIPowerReadingRequest{}, &res); err != nil {
-		return 0, err
-	}
-	if !res.PowerMeasurementActive {
-		return 0, model.Errorf(model.Unsupported, "the BMC has a power reading that is switched off")
-	}
-	return res.CurrentPower, nil
 }

@@ -29,6 +29,8 @@ const (
 	paramBIOSMode = "detected-bios-mode"
 	paramStateDir = "ipmi/state-dir" // of the plugin; read by plugin.StateDir
 	paramTryAgain = "ipmi/try-again" // of a request alone
+	paramRestore  = "ipmi/power-restore-policy"
+	paramConfirm  = "oob/confirm" // of a request alone
 )
 
 // metaTable says what the columns of an inventory mean here, and which params

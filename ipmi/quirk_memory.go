@@ -34,6 +34,8 @@ type devices struct {
 	file  *os.File // what is new is added to it; nil if nothing is kept
 	lines int      // in it
 	log   *slog.Logger
+
+	repositories repositories // has a mutex of its own
 }
 
 // heard is a device, and the session in which it told what it is; 0 if it told

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/bougou/go-ipmi/pkg/command/storage"
+	"github.com/bougou/go-ipmi/pkg/types"
 
 	"provision-plugins/ipmi/fru"
 	"provision-plugins/shared/model"
@@ -19,7 +20,7 @@ func (s *session) serial(ctx context.Context) (model.Identity, error) {
 	if err := s.ask(ctx, &storage.GetFRUInventoryAreaInfoRequest{}, &info); err != nil {
 		return model.Identity{}, err
 	}
-	in := inventory{session: s, size: int(info.AreaSizeBytes), unit: 1}
+	in := inventory{ask: s.ask, size: int(info.AreaSizeBytes), unit: 1}
 	if info.DeviceAccessedByWords {
 		in.unit = 2
 	}
@@ -43,10 +44,11 @@ func (s *session) serial(ctx context.Context) (model.Identity, error) {
 	return model.Identity{}, model.Errorf(model.Unsupported, "its inventory has no serial number")
 }
 
-// inventory is the BMC's own FRU device.
+// inventory is an FRU device.
 type inventory struct {
-	session *session
-	size    int
+	ask    func(context.Context, types.Request, types.Response) error
+	device uint8
+	size   int
 	unit    int // 2 if offsets and counts are of words (IPMI 2.0 Table 34-2)
 }
 
@@ -59,11 +61,11 @@ func (in *inventory) read(ctx context.Context, at, n int) ([]byte, error) {
 	var out []byte
 	for end := min(at+n, in.size); at < end; {
 		var res storage.ReadFRUDataResponse
-		req := &storage.ReadFRUDataRequest{ReadOffset: uint16(at / in.unit), ReadCount: uint8(chunk / in.unit)}
+		req := &storage.ReadFRUDataRequest{FRUDeviceID: in.device, ReadOffset: uint16(at / in.unit), ReadCount: uint8(chunk / in.unit)}
 		if left := (in.size - at) / in.unit; left < chunk/in.unit {
 			req.ReadCount = uint8(left)
 		}
-		if err := in.session.ask(ctx, req, &res); err != nil {
+		if err := in.ask(ctx, req, &res); err != nil {
 			return nil, err
 		}
 		if len(res.Data) == 0 || len(res.Data) > chunk {

@@ -102,6 +102,9 @@ func printable(text string) bool {
 	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r >= 0x7f && r <= 0xa0 })
 }
 
+// Text reads a field of a type, the two highest bits of its first byte (FRU §13).
+func Text(kind uint8, raw []byte) string { return decoders[kind&3](raw) }
+
 // decoders reads a field by its type (FRU §13).
 var decoders = [4]func([]byte) string{hex.EncodeToString, bcdPlus, sixBit, latin1}
 
