@@ -103,6 +103,50 @@ func TestAProgramChangedInPlace(t *testing.T) {
 	}
 }
 
+// A program put in another's place is told by the file that it is, one that was
+// written over by its length, though both have the time of what was there before.
+func TestAProgramWithTheTimeOfAnother(t *testing.T) {
+	dir := t.TempDir()
+	list, one := filepath.Join(dir, "list"), filepath.Join(dir, "one")
+	place(t, list, sumText("first", "one"))
+	then := time.Now().Add(-time.Hour)
+	for name, change := range map[string]func() error{
+		"another file":   func() error { place(t, one, "other"); return nil },
+		"another length": func() error { return os.WriteFile(one, []byte("others"), 0o600) },
+	} {
+		place(t, one, "first")
+		l := Open(list, everybody)
+		if err := errors.Join(os.Chtimes(one, then, then), l.Check(one), change(), os.Chtimes(one, then, then)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if err := l.Check(one); model.KindOf(err) != model.Forbidden {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A list that was broken for a while and is the very one of before allows again what
+// is on it.
+func TestAListThatIsMended(t *testing.T) {
+	dir := t.TempDir()
+	list, one := filepath.Join(dir, "list"), filepath.Join(dir, "one")
+	place(t, one, "first")
+	l := Open(list, everybody)
+	good, then := sumText("first", "one"), time.Now().Add(-time.Hour)
+	for _, step := range []struct {
+		text string
+		want model.Kind
+	}{{good, ""}, {good + "?", model.Invalid}, {good, ""}} {
+		err := os.WriteFile(list, []byte(step.text), 0o600)
+		if err = errors.Join(err, os.Chtimes(list, then, then)); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Check(one); (err == nil) != (step.want == "") || err != nil && model.KindOf(err) != step.want {
+			t.Errorf("%q: %v", step.text, err)
+		}
+	}
+}
+
 // While the list cannot be used nothing is allowed, also what it allowed before.
 func TestAListThatCannotBeUsed(t *testing.T) {
 	dir := t.TempDir()

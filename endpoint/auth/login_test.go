@@ -263,6 +263,7 @@ func TestLimitsAreBounded(t *testing.T) {
 func FuzzHash(f *testing.F) {
 	h := NewHasher(DefaultCost())
 	f.Add(h.head + "c2FsdHNhbHRzYWx0c2Fs$c3Vt")
+	f.Add(h.head + "c2FsdA$" + strings.Repeat("A", 43)) // a short salt before a sum of the right length
 	f.Add("$argon2id$v=19$m=4294967295,t=2,p=1$AAAA$AAAA")
 	f.Add("$$$$")
 	f.Fuzz(func(t *testing.T, hash string) {

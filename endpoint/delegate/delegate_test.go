@@ -2,6 +2,7 @@ package delegate
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,6 +31,17 @@ func TestWhatCanBeDelegated(t *testing.T) {
 		{model.Claim{Scope: "machines", Action: "*", Specific: "*"}, `action "*"`},
 		{model.Claim{Scope: "machines", Action: "action,delete", Specific: "*"}, `action "delete"`},
 		{model.Claim{Scope: "machines", Action: "getSecure", Specific: "*"}, `action "getSecure"`},
+		{model.Claim{Scope: "machines", Action: "update", Specific: "*"}, `action "update"`},
+		{model.Claim{Scope: "machines", Action: "updateSecure", Specific: "*"}, `action "updateSecure"`},
+		{model.Claim{Scope: "machines", Action: "create", Specific: "*"}, `action "create"`},
+		{model.Claim{Scope: "machines", Action: "get", Specific: "*"}, `action "get"`},
+		{model.Claim{Scope: "runs", Action: "get", Specific: "*"}, `action "get"`},
+		{model.Claim{Scope: "plugins", Action: "action", Specific: "*"}, `scope "plugins"`},
+		{model.Claim{Scope: "plugins", Action: "console", Specific: "*"}, `scope "plugins"`},
+		{model.Claim{Scope: "system", Action: "action", Specific: "*"}, `scope "system"`},
+		{model.Claim{Scope: "events", Action: "create", Specific: "*"}, `scope "events"`},
+		{model.Claim{Scope: "profiles", Action: "action", Specific: "*"}, `scope "profiles"`},
+		{model.Claim{Scope: "machines", Action: "action", Specific: ""}, "no specific"},
 		{model.Claim{Scope: "machines", Action: "", Specific: "*"}, `action ""`},
 		{model.Claim{Scope: "machines,runs", Action: "cancel", Specific: "*"}, `action "cancel" on machines`},
 		{model.Claim{Scope: "machines", Action: "action", Specific: " "}, "no specific"},
@@ -46,14 +58,20 @@ func TestDelegationsThatAreRefused(t *testing.T) {
 	claim := model.Claim{Scope: "machines", Action: "action", Specific: "*"}
 	for name, d := range map[string]*Delegation{
 		"none":     with(),
-		"too many": with(make([]model.Claim, maxClaims+1)...),
+		"too many": with(slices.Repeat([]model.Claim{claim}, maxClaims+1)...),
 		"user":     {Plugin: "p", Provider: "user", Claims: []model.Claim{claim}},
+		"uid":      {Plugin: "p", Provider: "uid", Claims: []model.Claim{claim}},
 		"plugin":   {Plugin: "p", Provider: "plugin", Claims: []model.Claim{claim}},
+		"system":   {Plugin: "p", Provider: "system", Claims: []model.Claim{claim}},
+		"local":    {Plugin: "p", Provider: "local", Claims: []model.Claim{claim}},
 		"nobody's": {Plugin: "p", Claims: []model.Claim{claim}},
 	} {
 		if err := d.Check(); model.KindOf(err) != model.Invalid {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if err := with(slices.Repeat([]model.Claim{claim}, maxClaims)...).Check(); err != nil {
+		t.Errorf("as many as there may be: %v", err)
 	}
 }
 
@@ -67,7 +85,10 @@ func TestGrant(t *testing.T) {
 		{Scope: "machines", Action: "override", Specific: "u1"}:        false,
 		{Scope: "machines", Action: "get", Specific: "u1"}:             false,
 		{Scope: "events", Action: "create"}:                            true,
-		auth.Everything():                                              false,
+		{Scope: "events", Action: "get"}:                               false,
+		{Scope: "events", Action: "list"}:                              false,
+		{Scope: "plugins", Action: "console", Specific: "slack"}:       false,
+		auth.Everything(): false,
 	} {
 		if g.Allow(need) != want {
 			t.Errorf("%s: %v", need, !want)
