@@ -84,7 +84,7 @@ func TestPeerReadsPosts(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := poster.New(poster.Options{URL: s.GetAPIURL(), Token: token, Client: client})
-	raw, err := json.Marshal(poster.Message{Text: "m1 is down", Color: "#cc0000", Blocks: json.RawMessage(`[{"type":"section","text":{"type":"mrkdwn","text":"*m1* is down"}}]`)})
+	raw, err := json.Marshal(poster.Message{Text: "m1 is down", Color: "#cc0000", Blocks: json.RawMessage(`[{"type":"section","text":{"type":"mrkdwn","text":"*m1* is down"}},{"type":"section","text":{"type":"mrkdwn","text":"since noon"}}]`)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestPeerReadsPosts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := json.Unmarshal(text, &m); err != nil || m.Channel != "C1" || len(m.Attachments) != 1 || m.Attachments[0].Color != "#cc0000" || len(m.Attachments[0].Blocks.BlockSet) != 1 {
+		if err := json.Unmarshal(text, &m); err != nil || m.Channel != "C1" || len(m.Attachments) != 1 || m.Attachments[0].Color != "#cc0000" || len(m.Attachments[0].Blocks.BlockSet) != 1 || len(m.Blocks.BlockSet) != 1 {
 			t.Errorf("slack-go read %s, %v", text, err)
 		}
 		threads[m.ThreadTimestamp]++

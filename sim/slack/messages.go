@@ -252,9 +252,27 @@ func (s *Server) update(form url.Values) map[string]any {
 	case m.Author != "":
 		return refuse("cant_update_message")
 	}
-	m.edit(next)
+	m.edit(m.retained(next))
 	s.changedNow()
 	return map[string]any{"ok": true, "channel": c.ID, "ts": m.TS, "text": m.Text}
+}
+
+// retained is next with what an edit leaves as it was because it says nothing of
+// it: attachments until an empty list comes for them, blocks unless there is a text
+// in their place.
+func (m *Message) retained(next Message) Message {
+	if next.Attachments == nil {
+		next.Attachments = m.Attachments
+	}
+	if next.Text == "" && next.Blocks == nil {
+		next.Blocks = m.Blocks
+	}
+	for _, list := range []*json.RawMessage{&next.Blocks, &next.Attachments} {
+		if string(*list) == "[]" {
+			*list = nil
+		}
+	}
+	return next
 }
 
 // edit has a message say what next says.

@@ -42,7 +42,8 @@ type Message struct {
 	// the layout is refused.
 	Text string `json:"text"`
 
-	// Color is that of the bar beside the blocks, as "#2eb886"; empty for none.
+	// Color is that of the bar beside the blocks after the first, as "#2eb886"; empty
+	// for none.
 	Color string `json:"color,omitempty"`
 
 	// Blocks is the layout, a list of Block Kit's blocks; empty for none.
@@ -120,17 +121,33 @@ func (p *Poster) options(method string, d outbox.Delivery, m Message) []api.MsgO
 	}
 	return append(out, api.UnsafeMsgOptionEndpoint(p.opts.URL+method, func(v url.Values) {
 		v.Set("client_msg_id", d.ID)
-		if d.Plain || len(m.Blocks) == 0 {
-			return
+		blocks, attachments := m.layout()
+		if d.Plain {
+			blocks, attachments = nil, nil
 		}
-		if m.Color == "" {
-			v.Set("blocks", string(m.Blocks))
-			return
+		if blocks != nil {
+			v.Set("blocks", string(blocks))
 		}
-		// Two strings and JSON that was valid: this encodes.
-		raw, _ := json.Marshal([]map[string]any{{"color": m.Color, "fallback": m.Text, "blocks": m.Blocks}})
-		v.Set("attachments", string(raw))
+		switch {
+		case attachments != nil:
+			v.Set("attachments", string(attachments))
+		case v.Get("ts") != "":
+			v.Set("attachments", "[]") // those of before stay otherwise
+		}
 	}))
+}
+
+// layout is the layout as Slack takes it. The first block stands by itself: Slack
+// shows the text of a message as well as its attachments, unless there are blocks
+// beside them. The others are behind the bar, where there is a color for one.
+func (m *Message) layout() (blocks, attachments json.RawMessage) {
+	var list []json.RawMessage
+	if m.Color == "" || model.Unmarshal(m.Blocks, &list) != nil || len(list) < 2 {
+		return m.Blocks, nil
+	}
+	blocks, _ = json.Marshal(list[:1]) // JSON that was valid, and strings: this encodes
+	attachments, _ = json.Marshal([]map[string]any{{"color": m.Color, "fallback": m.Text, "blocks": list[1:]}})
+	return blocks, attachments
 }
 
 // cut shortens a text to a number of characters.

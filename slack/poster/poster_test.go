@@ -57,11 +57,14 @@ func send(t *testing.T, p *Poster, d outbox.Delivery) string {
 
 const block = `[{"type":"section","text":{"type":"mrkdwn","text":"*down*"}}]`
 
+// two are that block and another.
+const two = `[{"type":"section","text":{"type":"mrkdwn","text":"*down*"}},{"type":"section","text":{"type":"mrkdwn","text":"since noon"}}]`
+
 func TestWhatGoesOut(t *testing.T) {
 	sim, p := desk(t, simslack.Options{Channels: []string{"C1"}})
-	root := send(t, p, entry(outbox.Post, "", Message{Text: "m1 is down &amp; out", Color: "#ff0000", Blocks: json.RawMessage(block)}))
+	root := send(t, p, entry(outbox.Post, "", Message{Text: "m1 is down &amp; out", Color: "#ff0000", Blocks: json.RawMessage(two)}))
 	send(t, p, entry(outbox.Reply, root, Message{Text: "why", Blocks: json.RawMessage(block)}))
-	if ts := send(t, p, entry(outbox.Update, root, Message{Text: "m1 is up", Color: "#00ff00", Blocks: json.RawMessage(block)})); ts != root {
+	if ts := send(t, p, entry(outbox.Update, root, Message{Text: "m1 is up", Color: "#00ff00", Blocks: json.RawMessage(two)})); ts != root {
 		t.Errorf("the edit is %s, the root %s", ts, root)
 	}
 	plain := entry(outbox.Update, "", Message{Text: strings.Repeat("x", 5000), Color: "#00ff00", Blocks: json.RawMessage(block)})
@@ -76,7 +79,8 @@ func TestWhatGoesOut(t *testing.T) {
 			t.Errorf("message %d is called %q, %s", i, m.ClientMsgID, m.Metadata)
 		}
 	}
-	if m := got[0]; m.Text != "m1 is up" || m.Edits != 1 || m.Blocks != nil || !strings.Contains(string(m.Attachments), `"color":"#00ff00"`) {
+	if m := got[0]; m.Text != "m1 is up" || m.Edits != 1 || string(m.Blocks) != block || !strings.Contains(string(m.Attachments), `"color":"#00ff00"`) ||
+		!strings.Contains(string(m.Attachments), "since noon") || strings.Contains(string(m.Attachments), "*down*") {
 		t.Errorf("the root is %+v", m)
 	}
 	if m := got[1]; m.ThreadTS != root || string(m.Blocks) != block || m.Attachments != nil {
@@ -84,6 +88,34 @@ func TestWhatGoesOut(t *testing.T) {
 	}
 	if m := got[2]; m.Blocks != nil || m.Attachments != nil || len([]rune(m.Text)) != maxPlain || m.ThreadTS != "" {
 		t.Errorf("the plain one is %+v", m)
+	}
+}
+
+// A message with attachments and without blocks of its own would show its text
+// beside them: people read each line once, in what is posted and in each edit of it.
+func TestNothingIsShownTwice(t *testing.T) {
+	sim, p := desk(t, simslack.Options{Channels: []string{"C1"}})
+	full := Message{Text: "*down*", Color: "#ff0000", Blocks: json.RawMessage(two)}
+	root := send(t, p, entry(outbox.Post, "", Message{Text: "soon down"}))
+	for i, step := range []struct {
+		message Message
+		plain   bool
+		want    string
+	}{
+		{full, false, "*down*\n    red | since noon\n"},
+		{Message{Text: "*down*", Color: "#ff0000", Blocks: json.RawMessage(block)}, false, "*down*\n"},
+		{full, false, "*down*\n    red | since noon\n"},
+		{full, true, "*down*\n"},
+		{full, false, "*down*\n    red | since noon\n"},
+		{Message{Text: "over"}, false, "over\n"},
+	} {
+		d := entry(outbox.Update, root, step.message)
+		d.Plain = step.plain
+		send(t, p, d)
+		_, shown, _ := strings.Cut(sim.Render(sim.Messages()[0]), "\n    ")
+		if shown != step.want {
+			t.Errorf("step %d shows %q, want %q", i, shown, step.want)
+		}
 	}
 }
 
