@@ -88,15 +88,31 @@ func (b *BMC) SetPower(on bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	m := b.machine(0)
-	m.plan = nil
-	m.turn(change{on: on})
+	m.plan = []change{{on: on}}
+	b.settleMachine(m)
 }
 
 // machine returns the i-th system as it is now. The lock is held.
 func (b *BMC) machine(i int) *machine {
 	m := &b.machines[i]
-	m.settle(b.fleet.opts.Clock.Now())
+	b.settleMachine(m)
 	return m
+}
+
+// settleMachine brings a system up to the present. One that has started boots a
+// virtual medium that is marked for it.
+func (b *BMC) settleMachine(m *machine) {
+	before := m.boots
+	m.settle(b.fleet.opts.Clock.Now())
+	if m.boots == before {
+		return
+	}
+	for id, medium := range b.media {
+		if medium.bootsNext {
+			m.booted, medium.bootsNext = "Cd", false
+			b.media[id] = medium
+		}
+	}
 }
 
 // Media returns the URL of the image in each virtual medium that has one, by the Id

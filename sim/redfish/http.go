@@ -75,7 +75,7 @@ func (x *exchange) answer() answer {
 // settle brings all up to the present.
 func (b *BMC) settle(now time.Time) {
 	for i := range b.machines {
-		b.machines[i].settle(now)
+		b.settleMachine(&b.machines[i])
 	}
 	b.expire(now)
 	b.settleTasks(now)

@@ -20,6 +20,7 @@ var (
 	msgWrongType    = message{"PropertyValueTypeError", "%1 is of the wrong type for %2.", "Warning", "Send a value of the right type."}
 	msgReadOnly     = message{"PropertyNotWritable", "%1 cannot be written.", "Warning", "Leave it out."}
 	msgUnknown      = message{"PropertyUnknown", "There is no property %1.", "Warning", "Leave it out."}
+	msgNothing      = message{"NoOperation", "The request changes nothing.", "Warning", "Send a property to change."}
 	msgWrongState   = message{"InvalidOperationForSystemState", "%1 is not possible in the present power state.", "Warning", "Look at the power state first."}
 	msgNoSession    = message{"NoValidSession", "There is no valid session.", "Critical", "Log in."}
 	msgBadLogin     = message{"ResourceAtUriUnauthorized", "User name or password is wrong.", "Critical", "Log in with others."}

@@ -102,8 +102,11 @@ func (x *exchange) patch() answer {
 		return *bad
 	}
 	tree := x.view().show(x.on, x.id)
-	e := x.newEdit()
-	for _, leaf := range leaves(nil, x.body, table.set) {
+	e, all := x.newEdit(), leaves(nil, x.body, table.set)
+	if len(all) == 0 {
+		return x.fail(http.StatusBadRequest, msgNothing)
+	}
+	for _, leaf := range all {
 		if bad := e.apply(leaf, table.set, tree); bad != nil {
 			return *bad
 		}
@@ -183,7 +186,7 @@ func leaves(above []string, body map[string]any, set map[string]setter) []leaf {
 		l := leaf{append(slices.Clone(above), key), body[key]}
 		inner, isObject := l.value.(map[string]any)
 		_, settable := set[l.name()]
-		if isObject && !settable && len(l.path) < maxDepth {
+		if isObject && len(inner) > 0 && !settable && len(l.path) < maxDepth {
 			all = append(all, leaves(l.path, inner, set)...)
 		} else {
 			all = append(all, l)

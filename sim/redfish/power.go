@@ -129,7 +129,7 @@ func (b *BMC) begin(m *machine, name string) {
 		m.plan = append(m.plan, change{at: at, on: on, start: on, rests: i > 0})
 		at = at.Add(o.CycleOff)
 	}
-	m.settle(o.Clock.Now())
+	b.settleMachine(m)
 }
 
 // resets lists the reset types that are allowed.

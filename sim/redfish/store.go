@@ -133,7 +133,7 @@ func (s *store) add(kind string, tree map[string]any) {
 		r.tree["@odata.id"], r.tree["Id"] = "$self", "$id"
 	}
 	s.resources[r.path] = r
-	s.addActions(r, r.tree["Actions"])
+	s.addActions(r, r.tree)
 }
 
 // collection reports whether r is a collection of resources.
@@ -208,9 +208,9 @@ func (s *store) href(p string) string {
 }
 
 // addActions takes in the targets of the actions of a resource, those of a vendor
-// included.
-func (s *store) addActions(r *resource, actions any) {
-	all, _ := actions.(map[string]any)
+// included, wherever they are in it.
+func (s *store) addActions(r *resource, tree any) {
+	all, _ := tree.(map[string]any)
 	for name, a := range all {
 		if !strings.HasPrefix(name, "#") {
 			s.addActions(r, a)
