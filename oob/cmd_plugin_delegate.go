@@ -41,9 +41,9 @@ func newPluginDelegateCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delegate NAME",
 		Short: "Let a plugin ask for actions in the names of people, or no longer",
-		Long: `Let a plugin ask for actions on machines in the names of people, as slack does for
-those who type /metal. The plugin decides who may ask for what, by its own params;
-what is given here is the most that it can grant.`,
+		Long: `Let a plugin ask for actions on machines in the names of people, as slack does
+for those who type /metal. The plugin decides who may ask for what, by its own
+params; what is given here is the most that it can grant.`,
 		Args: wants(1, 1, "the NAME of one plugin"),
 
 		ValidArgsFunction: a.completesOne(providerNames),

@@ -36,8 +36,8 @@ each is printed, one a line.
 
 Without --host all are on 127.0.0.1, each on its own port. With --host each has
 its own address, --host and the ones after it, and all share one port. Each has
-a certificate of its own; the authority that has issued all of them is written to
---ca-file.`,
+a certificate of its own; the authority that has issued all of them is written
+to --ca-file.`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.simRedfish(cmd.Context(), o) },
 	}

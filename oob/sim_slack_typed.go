@@ -31,7 +31,7 @@ func slackDoings() []slackDoing {
 		{"fault", "METHOD NAME", "have every call of a method fail so; NAME off ends it", (*slackDesk).fault},
 		{"disconnect", "[REASON]", "have the app connect anew (default refresh_requested)", (*slackDesk).disconnect},
 		{"drop", "", "break the app's connections", (*slackDesk).drop},
-		{"revoke", "[CODE]", "refuse the app token (default token_revoked); off ends it", (*slackDesk).revoke},
+		{"revoke", "[CODE]", "refuse the app token (as token_revoked); off ends it", (*slackDesk).revoke},
 		{"complaints", "", "print what the app did that Slack forbids", (*slackDesk).complaints},
 	}
 }
