@@ -2,6 +2,7 @@ package runs
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -92,6 +93,33 @@ func TestAQueueBesideAClockThatIsSet(t *testing.T) {
 		if run := r.wait(ticket); run.State != model.RunFailed || len(p.called) != 0 {
 			t.Errorf("it ended %s, %v, and was sent %d times", run.State, run.Error, len(p.called))
 		}
+	})
+}
+
+// A run that has waited for its plugin has all of its time from when it was sent, and
+// no more, whatever the clock was when it was made.
+func TestADeadlineAfterAQueue(t *testing.T) {
+	everyJump(t, func(t *testing.T, r *rig, j *jumpy, jump time.Duration) {
+		p := newPlugin()
+		var up atomic.Bool
+		q := request(model.PowerCycle, p)
+		q.Timeout, q.Ready = 5*time.Second, up.Load
+		ticket := r.submit(q)
+		j.pass(50 * time.Second)
+		j.set(jump)
+		up.Store(true)
+		r.tick()
+		p.reached(t)
+		j.pass(25 * time.Second)
+		r.tick()
+		r.state(ticket.ID(), model.RunSent)
+		j.pass(time.Second)
+		r.tick()
+		if run := r.wait(ticket); run.State != model.RunUnknown {
+			t.Errorf("it ended %s: %v", run.State, run.Error)
+		}
+		p.answers(`{}`)
+		r.eventually("the late answer", func() bool { return len(r.activeRuns()) == 0 })
 	})
 }
 
