@@ -292,10 +292,18 @@ func (x *Index[T]) build(field int, parts []part) {
 		x.buildWords(field, value)
 		return
 	}
-	groups := make(map[string][]uint32)
+	groups := make(map[string]*[]uint32)
+	var last *[]uint32 // the group of the slot before, which is mostly that of the next
+	var of []byte      // its value
 	for slot := range uint32(len(x.rows)) {
 		raw := value(slot)
-		groups[string(raw)] = append(groups[string(raw)], slot)
+		if last == nil || !bytes.Equal(raw, of) {
+			if last, of = groups[string(raw)], raw; last == nil {
+				last = new([]uint32)
+				groups[string(raw)] = last
+			}
+		}
+		*last = append(*last, slot)
 		if len(groups) > manyValues {
 			x.sorted[field] = x.sort(value)
 			return
@@ -363,7 +371,7 @@ func (k sortKey) compare(other sortKey) int {
 }
 
 // joined makes an order of the slots of each value.
-func joined(groups map[string][]uint32) order {
+func joined(groups map[string]*[]uint32) order {
 	type group struct {
 		raw   []byte
 		slots []uint32
@@ -371,8 +379,8 @@ func joined(groups map[string][]uint32) order {
 	all := make([]group, 0, len(groups))
 	n := 0
 	for raw, slots := range groups {
-		all = append(all, group{[]byte(raw), slots})
-		n += len(slots)
+		all = append(all, group{[]byte(raw), *slots})
+		n += len(*slots)
 	}
 	slices.SortFunc(all, func(a, b group) int { return compareRaw(a.raw, b.raw) })
 	out := make([]uint32, 0, n)
@@ -392,8 +400,12 @@ func joined(groups map[string][]uint32) order {
 func (x *Index[T]) buildWords(field int, value func(slot uint32) []byte) {
 	slots := map[string][]uint32{}
 	w := &x.words[field]
+	var of []byte // the value before
+	list := wordsOf(of)
 	for slot := range uint32(len(x.rows)) {
-		list := wordsOf(value(slot))
+		if raw := value(slot); !bytes.Equal(raw, of) {
+			list, of = wordsOf(raw), raw
+		}
 		if list == nil {
 			w.odd++
 		}

@@ -3,84 +3,12 @@ package store
 import (
 	"bytes"
 	"encoding/json"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	uniq "unique"
 
 	"provision-plugins/shared/model"
 )
-
-// decodeBatch is how many records of objects a decoder's goroutine takes at a time.
-const decodeBatch = 256
-
-// stored is the record of an object as the bucket has it.
-type stored struct {
-	key  string
-	data []byte
-	seq  uint64
-}
-
-// decoder decodes the records of objects while more of them come, on all
-// processors.
-type decoder struct {
-	batch []stored // those that wait to be handed on
-	queue chan []stored
-	work  sync.WaitGroup
-
-	mu    sync.Mutex // guards all below
-	items []*item
-	err   error // the first
-}
-
-// newDecoder returns a decoder, which ends with end.
-func newDecoder() *decoder {
-	n := runtime.GOMAXPROCS(0)
-	d := &decoder{queue: make(chan []stored, 2*n)}
-	for range n {
-		d.work.Go(d.run)
-	}
-	return d
-}
-
-// add has a record decoded. It is called by one goroutine.
-func (d *decoder) add(r stored) {
-	if d.batch = append(d.batch, r); len(d.batch) == decodeBatch {
-		d.queue <- d.batch
-		d.batch = nil
-	}
-}
-
-// run decodes what is handed on.
-func (d *decoder) run() {
-	for batch := range d.queue {
-		items := make([]*item, 0, len(batch))
-		var failed error
-		for _, r := range batch {
-			it, err := itemOf(r.key, r.data, r.seq)
-			if err != nil {
-				failed = err
-				break
-			}
-			items = append(items, it)
-		}
-		d.mu.Lock()
-		d.items = append(d.items, items...)
-		if d.err == nil {
-			d.err = failed
-		}
-		d.mu.Unlock()
-	}
-}
-
-// end returns the objects, in no order, once all are decoded.
-func (d *decoder) end() ([]*item, error) {
-	d.queue <- d.batch
-	close(d.queue)
-	d.work.Wait()
-	return d.items, d.err
-}
 
 // itemOf reads the stored object of a key. It keeps nothing of data.
 func itemOf(k string, data []byte, seq uint64) (*item, error) {
@@ -136,7 +64,10 @@ func splitEnvelope(data []byte) (e envelope, ok bool) {
 		rest = data[len(envelopeOnly)-1:]
 	case bytes.HasPrefix(data, envelopeUnique):
 		at := bytes.Index(data, envelopeValue)
-		if at < 0 || json.Unmarshal(data[len(envelopeUnique)-1:at+1], &e.Unique) != nil {
+		if at < 0 {
+			return e, false
+		}
+		if e.Unique = splitOne(data[len(envelopeUnique):at]); e.Unique == nil && json.Unmarshal(data[len(envelopeUnique)-1:at+1], &e.Unique) != nil {
 			return e, false
 		}
 		rest = data[at+len(envelopeValue)-1:]
@@ -153,6 +84,21 @@ func splitEnvelope(data []byte) (e envelope, ok bool) {
 	}
 	e.Value = rest[:at+1]
 	return e, json.Unmarshal(rest[at+len(envelopeKey)-1:len(rest)-1], &e.Key) == nil && json.Valid(e.Value)
+}
+
+// splitOne reads the one unique value that nearly every object has, "Name":"m1", of
+// plain characters. Of anything else it answers nil.
+func splitOne(members []byte) map[string]string {
+	parts := bytes.SplitN(members, []byte{'"'}, 6)
+	if len(parts) != 5 || len(parts[0]) > 0 || string(parts[2]) != ":" || len(parts[4]) > 0 {
+		return nil
+	}
+	for _, c := range members {
+		if c < ' ' || c == '\\' || c > '~' {
+			return nil
+		}
+	}
+	return map[string]string{string(parts[1]): string(parts[3])}
 }
 
 // decodeRecord decodes a stored value, naming its key if it cannot.

@@ -121,28 +121,6 @@ func TestItemsKeepNothingOfTheirRecord(t *testing.T) {
 	}
 }
 
-// TestDecoderTellsDamage has one record of many that cannot be read.
-func TestDecoderTellsDamage(t *testing.T) {
-	const n = 3*decodeBatch + 5
-	for _, bad := range []int{-1, 0, decodeBatch, n - 1} {
-		d := newDecoder()
-		for i := range n {
-			data := `{"v":{"a":1}}`
-			if i == bad {
-				data = `{"v":{"a":1}`
-			}
-			d.add(stored{fmt.Sprintf("machines.m%d", i), []byte(data), uint64(i)})
-		}
-		items, err := d.end()
-		if bad < 0 && (err != nil || len(items) != n) {
-			t.Errorf("%d objects: %v", len(items), err)
-		}
-		if bad >= 0 && (err == nil || !strings.Contains(err.Error(), fmt.Sprintf("machines.m%d is", bad))) {
-			t.Errorf("record %d is damaged: %v", bad, err)
-		}
-	}
-}
-
 func BenchmarkItemOf(b *testing.B) {
 	value, err := json.Marshal(map[string]any{"Name": "m1", "Params": map[string]any{"note": strings.Repeat("x", 1000)}})
 	must(b, err)

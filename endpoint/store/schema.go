@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"provision-plugins/shared/model"
 )
 
@@ -29,12 +27,6 @@ type schema struct {
 // cut off and is then done again.
 var upgrades = map[int]func(ctx context.Context, s *Store) error{
 	1: func(context.Context, *Store) error { return nil }, // the streams are as they have to be once they are open
-}
-
-// readSchema reads the record of the layout.
-func readSchema(msg jetstream.Msg, rev uint64) (*schema, error) {
-	found := &schema{rev: rev}
-	return found, decodeRecord(schemaKey, msg.Data(), found)
 }
 
 // checkSchema refuses a store that a later program made, and marks a new one.

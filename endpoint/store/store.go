@@ -139,7 +139,12 @@ func (s *Store) start(ctx context.Context) error {
 
 // startLoaded starts the engine, on files that are whole, and loads what it holds.
 func (s *Store) startLoaded(ctx context.Context) error {
-	if err := verify(s.opts.Dir); err != nil {
+	files, err := verify(s.opts.Dir)
+	if err != nil {
+		return err
+	}
+	found, err := files.contents()
+	if err != nil {
 		return err
 	}
 	if err := setInUse(s.opts.Dir); err != nil {
@@ -150,7 +155,7 @@ func (s *Store) startLoaded(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.load(ctx)
+	return s.load(ctx, found)
 }
 
 // Close stops the engine and gives the data directory up. What was acknowledged

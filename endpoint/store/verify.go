@@ -46,33 +46,43 @@ var headersEnd = []byte("\r\n\r\n")
 
 // verify looks at the records of all streams, and refuses damage. What follows the
 // last whole record of the newest file is what a crash has cut off while it was
-// written, before it was acknowledged, unless the store was closed in order.
-func verify(dir string) error {
+// written, before it was acknowledged, unless the store was closed in order. It tells
+// what stands in the files of the bucket.
+func verify(dir string) (*survey, error) {
 	_, err := os.Lstat(filepath.Join(dir, cleanName))
 	clean := err == nil
-	var room bytes.Buffer // of one file after the other
+	var all []block
+	var bucket *survey
 	for _, name := range streamNames {
 		files, err := blocks(streamDir(dir, name))
 		if err != nil {
-			return dirError(dir, err)
+			return nil, dirError(dir, err)
 		}
-		for i, file := range files {
-			torn := !clean && i == len(files)-1
-			if err := file.read(&room); err != nil {
-				return dirError(file.path, err)
-			}
-			if err := verifyBlock(file, room.Bytes(), torn); err != nil {
-				return err
-			}
+		if len(files) > 0 {
+			files[len(files)-1].torn = !clean
 		}
+		if name == bucketName { // the first
+			bucket = newSurvey(files)
+		}
+		all = append(all, files...)
 	}
-	return nil
+	return bucket, beside(len(all), func(i int, room *bytes.Buffer) error {
+		if err := all[i].read(room); err != nil {
+			return dirError(all[i].path, err)
+		}
+		whole, err := verifyBlock(all[i], room.Bytes())
+		if err == nil && i < len(bucket.files) {
+			bucket.take(i, room.Bytes()[:whole])
+		}
+		return err
+	})
 }
 
 // block is a file of records.
 type block struct {
 	stream, path string
 	number       int
+	torn         bool // its end may have been cut off
 }
 
 // read reads the file in the place of what is in the buffer.
@@ -100,62 +110,89 @@ func blocks(dir string) ([]block, error) {
 	for _, e := range entries {
 		text, found := strings.CutSuffix(e.Name(), blockEnding)
 		if n, err := strconv.Atoi(text); found && err == nil {
-			out = append(out, block{filepath.Base(dir), filepath.Join(dir, "msgs", e.Name()), n})
+			out = append(out, block{stream: filepath.Base(dir), path: filepath.Join(dir, "msgs", e.Name()), number: n})
 		}
 	}
 	slices.SortFunc(out, func(a, b block) int { return a.number - b.number })
 	return out, nil
 }
 
-// verifyBlock looks at the content of one file. Torn says that its end may have
-// been cut off.
-func verifyBlock(b block, raw []byte, torn bool) error {
+// verifyBlock looks at the content of one file, and returns how much of it is whole.
+func verifyBlock(b block, raw []byte) (whole int, err error) {
 	key := sha256.Sum256(fmt.Appendf(nil, "%s-%d", b.stream, b.number))
 	sum, err := highwayhash.New64(key[:])
 	if err != nil {
-		return err
+		return 0, err
 	}
-	for at := 0; at < len(raw); {
+	at := 0
+	for at < len(raw) {
 		n := wholeRecord(raw[at:], sum)
 		if n == 0 {
-			if torn && !anyRecord(raw[at+1:], sum) {
-				return nil
+			if b.torn && !anyRecord(raw[at+1:], sum) {
+				break
 			}
-			return model.Errorf(model.Internal, "cannot open the store: %s is damaged at byte %d; restore a snapshot (oob restore FILE)", b.path, at)
+			return 0, model.Errorf(model.Internal, "cannot open the store: %s is damaged at byte %d; restore a snapshot (oob restore FILE)", b.path, at)
 		}
 		at += n
 	}
-	return nil
+	return at, nil
+}
+
+// record is one of a file.
+type record struct {
+	length                 int
+	seq                    uint64
+	subject, headers, data []byte
+}
+
+// The engine tells by these bits of a sequence that the record is of a message that
+// was overwritten, or says that the one of that sequence was removed.
+const (
+	erasedBit  = 1 << 63
+	removedBit = 1 << 62
+)
+
+// removes reports whether a record says that a message was removed.
+func (r record) removes() bool { return r.seq&removedBit != 0 }
+
+// parseRecord returns the record that raw begins with, if its lengths are those of
+// one.
+func parseRecord(raw []byte) (record, bool) {
+	if len(raw) < recordHead+recordSum {
+		return record{}, false
+	}
+	length := binary.LittleEndian.Uint32(raw)
+	n := int(length &^ hasHeaders)
+	subject := recordHead + int(binary.LittleEndian.Uint16(raw[recordHead-2:]))
+	if n < recordHead+recordSum || n > len(raw) || n > maxRecord || subject > n-recordSum {
+		return record{}, false
+	}
+	r := record{length: n, seq: binary.LittleEndian.Uint64(raw[4:]), subject: raw[recordHead:subject], data: raw[subject : n-recordSum]}
+	if length&hasHeaders != 0 {
+		if !wholeHeaders(r.data) {
+			return record{}, false
+		}
+		end := 4 + int(binary.LittleEndian.Uint32(r.data))
+		r.headers, r.data = r.data[4:end], r.data[end:]
+	}
+	return r, true
 }
 
 // wholeRecord is the length of the record that raw begins with, 0 if there is none
 // or it is damaged.
 func wholeRecord(raw []byte, sum hash.Hash64) int {
-	if len(raw) < recordHead+recordSum {
+	r, ok := parseRecord(raw)
+	if !ok {
 		return 0
-	}
-	length := binary.LittleEndian.Uint32(raw)
-	headed := length&hasHeaders != 0
-	n := int(length &^ hasHeaders)
-	subject := recordHead + int(binary.LittleEndian.Uint16(raw[recordHead-2:]))
-	if n < recordHead+recordSum || n > len(raw) || n > maxRecord || subject > n-recordSum {
-		return 0
-	}
-	rest := raw[subject : n-recordSum]
-	if headed {
-		if !wholeHeaders(rest) {
-			return 0
-		}
-		rest = rest[4:]
 	}
 	sum.Reset()
-	for _, part := range [][]byte{raw[4 : recordHead-2], raw[recordHead:subject], rest} {
+	for _, part := range [][]byte{raw[4 : recordHead-2], r.subject, r.headers, r.data} {
 		_, _ = sum.Write(part) // a hash takes everything
 	}
-	if !bytes.Equal(sum.Sum(nil), raw[n-recordSum:n]) {
+	if !bytes.Equal(sum.Sum(nil), raw[r.length-recordSum:r.length]) {
 		return 0
 	}
-	return n
+	return r.length
 }
 
 // wholeHeaders reports whether the length of headers, which no checksum covers, is
