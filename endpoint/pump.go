@@ -27,6 +27,14 @@ const handTries = 3
 // seen to end.
 const endGrace = 500 * time.Millisecond
 
+// chosenQueue and chosenBytes bound what waits for a plugin that says which events
+// it wants: a bulk operation on thousands of machines comes at once, and each event
+// of it is to be told of.
+const (
+	chosenQueue = 32_768
+	chosenBytes = 64 << 20
+)
+
 // drainTime is how long an ending pump hands out what is queued.
 const drainTime = 3 * time.Second
 
@@ -46,6 +54,9 @@ func startPump(u *unit, p *model.PluginProvider) *pump {
 	if err != nil {
 		u.sup.log.Error("cannot subscribe plugin to events", "plugin", u.name, "error", err)
 		return nil
+	}
+	if again {
+		sub.Widen(chosenQueue, chosenBytes)
 	}
 	sub.OnMissed(func() { u.sup.count.EventDropped(u.name) })
 	u.mu.Lock()

@@ -1,7 +1,9 @@
 package endpoint
 
 import (
+	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 
 	"provision-plugins/shared/model"
@@ -47,5 +49,30 @@ func TestAWishThatIsNone(t *testing.T) {
 	}
 	if p := startPump(u, &model.PluginProvider{MetaData: model.MetaData{Meta: map[string]string{model.MetaEvents: `["nothing"]`}}}); p != nil {
 		t.Errorf("a pattern that is none gives %+v", p)
+	}
+}
+
+// What a bulk operation on thousands of machines tells waits for a plugin that
+// says which events it wants, also while the plugin is away.
+func TestABulkWaitsForAPlugin(t *testing.T) {
+	t.Parallel()
+	r := start(t, "toy")
+	sup := r.e.sup
+	u := &unit{name: "away", sup: sup, changed: make(chan struct{})}
+	p := startPump(u, &model.PluginProvider{MetaData: model.MetaData{Meta: map[string]string{model.MetaEvents: `["bulk.*.*"]`}}})
+	if p == nil {
+		t.Fatal("there is no pump")
+	}
+	defer p.stop()
+	const machines = 5_000
+	missed := 0
+	p.sub.OnMissed(func() { missed++ })
+	for range machines {
+		for _, action := range []string{"create", "update", "power"} {
+			sup.hub.Publish(&model.Event{Type: "bulk", Action: action, Object: json.RawMessage(`"` + strings.Repeat("x", 1500) + `"`)})
+		}
+	}
+	if waiting := p.sub.Waiting(); missed > 0 || waiting < 3*machines-1 {
+		t.Errorf("%d wait of %d, %d were missed", waiting, 3*machines, missed)
 	}
 }

@@ -117,7 +117,7 @@ func (h *Hub) Recent(limit int) []*model.Event {
 // Subscribe adds a subscriber of events that any of the patterns selects; it
 // may have none at first.
 func (h *Hub) Subscribe(patterns ...string) (*Subscription, error) {
-	s := &Subscription{hub: h, patterns: map[string][]Pattern{}, wake: make(chan struct{}, 1)}
+	s := &Subscription{hub: h, patterns: map[string][]Pattern{}, wake: make(chan struct{}, 1), most: h.options.Queue, bytes: h.options.QueueBytes}
 	for _, p := range patterns {
 		if err := s.Register(p); err != nil {
 			return nil, err
@@ -161,7 +161,17 @@ type Subscription struct {
 	queue    queue
 	missed   int
 	closed   bool
+	most     int    // how many events may wait
+	bytes    int    // how large they may be together
 	lost     func() // is told of each event that was missed; nil: nobody is
+}
+
+// Widen lets so many events wait, of so many bytes together, where that is more
+// than the hub's bounds.
+func (s *Subscription) Widen(events, bytes int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.most, s.bytes = max(s.most, events), max(s.bytes, bytes)
 }
 
 // OnMissed has lost called for each event that the subscriber misses. It must be
@@ -214,7 +224,7 @@ func (s *Subscription) Tell(list ...*model.Event) error {
 
 // tell is Tell; the caller holds the lock.
 func (s *Subscription) tell(list []*model.Event) error {
-	if waiting := len(s.queue.events); waiting+len(list) > s.hub.options.Queue+maxPatterns {
+	if waiting := len(s.queue.events); waiting+len(list) > s.most+maxPatterns {
 		return model.Errorf(model.RateLimited, "cannot answer: %d events wait to be read", waiting)
 	}
 	for _, e := range list {
@@ -248,8 +258,8 @@ func (s *Subscription) offer(e *model.Event) {
 // full reports whether there is no room for one more event. One alone has room
 // whatever its size.
 func (s *Subscription) full(e *model.Event) bool {
-	waiting, o := len(s.queue.events), s.hub.options
-	return waiting >= o.Queue || waiting > 0 && s.queue.bytes+size(e) > o.QueueBytes
+	waiting := len(s.queue.events)
+	return waiting >= s.most || waiting > 0 && s.queue.bytes+size(e) > s.bytes
 }
 
 // selects reports whether any pattern selects the event.

@@ -27,3 +27,38 @@ func TestWhatIsPublishedAndMissedIsTold(t *testing.T) {
 		t.Errorf("%d missed, %d wait, published %v", missed, slow.Waiting(), kinds)
 	}
 }
+
+// A subscriber that is given more room misses nothing that fits, and nobody has
+// less room for it.
+func TestMoreRoom(t *testing.T) {
+	t.Parallel()
+	h := New(Options{Queue: 2, QueueBytes: 10_000})
+	defer h.Close()
+	wide, err := h.Subscribe("*.*.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	usual, err := h.Subscribe("*.*.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wide.Widen(5, 100_000)
+	wide.Widen(1, 1)
+	for range 7 {
+		h.Publish(event("t", "a", "k"))
+	}
+	if wide.Waiting() != 5 || usual.Waiting() != 2 {
+		t.Errorf("%d and %d wait, want 5 and 2", wide.Waiting(), usual.Waiting())
+	}
+	bytes, err := h.Subscribe("*.*.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bytes.Widen(1_000, 0)
+	for range 100 {
+		h.Publish(event("t", "a", "k"))
+	}
+	if most := 10_000 / size(event("t", "a", "k")); bytes.Waiting() != most {
+		t.Errorf("%d wait, %d fit into the bytes", bytes.Waiting(), most)
+	}
+}

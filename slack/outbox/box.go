@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -139,7 +140,8 @@ type Box struct {
 	cancel  context.CancelFunc
 	workers sync.WaitGroup
 
-	puts sync.Mutex // one Put at a time decides what gives way
+	puts    sync.Mutex  // one Put at a time decides what gives way
+	tidying atomic.Bool // somebody rewrites the journal
 
 	mu       sync.Mutex // guards all below
 	channels map[string]*channel
@@ -240,10 +242,21 @@ func (b *Box) note(r record) error {
 	if err := b.journal.append(raw); err != nil {
 		return err
 	}
-	if b.journal.grown(rewriteAfter) {
-		b.tidy()
+	if b.journal.due() {
+		b.tidyOnce()
 	}
 	return nil
+}
+
+// tidyOnce tidies if nobody else does, or did.
+func (b *Box) tidyOnce() {
+	if !b.tidying.CompareAndSwap(false, true) {
+		return
+	}
+	defer b.tidying.Store(false)
+	if b.journal.due() {
+		b.tidy()
+	}
 }
 
 // tidy forgets what is old and rewrites the journal.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"provision-plugins/shared/model"
 )
@@ -56,6 +57,8 @@ type journal struct {
 	file  *os.File
 	size  int64
 	floor int64 // the size after the last rewrite
+
+	fat atomic.Bool // a rewrite is worth it; set with write held
 
 	mu      sync.Mutex // guards waiting and running
 	waiting []*pending
@@ -205,9 +208,14 @@ func (j *journal) writeGroup(group []*pending) {
 			j.ledger.apply(p.line[sumLen:len(p.line)-1], at+sumLen)
 			at += int64(len(p.line))
 		}
-		close(p.done)
 	}
 	j.size = at
+	if j.size > 2*j.floor && j.size-j.floor > rewriteAfter {
+		j.fat.Store(true)
+	}
+	for _, p := range group {
+		close(p.done)
+	}
 }
 
 // put writes data at the end and syncs it.
@@ -222,13 +230,9 @@ func (j *journal) put(data []byte) error {
 	return fmt.Errorf("cannot write the outbox: %w", errors.Join(err, j.file.Truncate(j.size)))
 }
 
-// grown tells whether a rewrite would be worth it: the file has doubled since
-// the last one, and grown by the given number of bytes.
-func (j *journal) grown(by int64) bool {
-	j.write.Lock()
-	defer j.write.Unlock()
-	return j.size > 2*j.floor && j.size-j.floor > by
-}
+// due tells whether a rewrite is worth it: the file has doubled since the last one,
+// and grown by rewriteAfter. It waits for nobody who writes.
+func (j *journal) due() bool { return j.fat.Load() }
 
 // rewrite replaces the file by one of the lines that still matter.
 func (j *journal) rewrite() error {
@@ -243,6 +247,7 @@ func (j *journal) rewrite() error {
 	}
 	old := j.file
 	j.file, j.size, j.floor = next, size, size
+	j.fat.Store(false)
 	j.ledger.moved(next, places)
 	return errors.Join(syncDir(filepath.Dir(j.path)), old.Close())
 }
