@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"provision-plugins/endpoint/backup"
 	"provision-plugins/shared/model"
 )
 
@@ -141,5 +142,5 @@ func writePrivate(path string, data []byte) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return nil
+	return backup.SyncDir(filepath.Dir(path))
 }

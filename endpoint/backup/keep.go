@@ -66,16 +66,18 @@ func (k *Keeper) Run(ctx context.Context) {
 	}
 }
 
-// due reports whether the newest snapshot is old, or of a time to come: then the
-// clock was put back.
+// due reports whether no snapshot is of about now. Those of a time to come do not
+// count: the clock was put back, and they may be old.
 func (k *Keeper) due() bool {
 	files, err := k.files()
-	if err != nil || len(files) == 0 {
+	if err != nil {
 		return true
 	}
-	at, err := time.Parse(filePrefix+fileTime+fileEnding, files[len(files)-1])
-	age := k.Source.Now().Sub(at)
-	return err != nil || age >= Every || age <= -Every
+	now := k.Source.Now()
+	return !slices.ContainsFunc(files, func(name string) bool {
+		at, err := time.Parse(filePrefix+fileTime+fileEnding, name)
+		return err == nil && now.Sub(at).Abs() < Every
+	})
 }
 
 // files lists the snapshots by name, oldest first.
@@ -124,13 +126,16 @@ func (k *Keeper) room() error {
 }
 
 // prune deletes the oldest snapshots but those that are kept, and what a crash left
-// half written. The one that was just taken stays, whatever the clock says.
+// half written. The one that was just taken stays, whatever the clock says, and what
+// seems to be newer is older: the clock was put back.
 func (k *Keeper) prune(newest string) error {
 	files, err := k.files()
 	if err != nil {
 		return model.Errorf(model.Internal, "cannot list %s: %w", k.Dir, cause(err))
 	}
 	files = slices.DeleteFunc(files, func(name string) bool { return name == newest })
+	at, _ := slices.BinarySearch(files, newest)
+	files = slices.Concat(files[at:], files[:at])
 	gone := files[:max(0, len(files)-k.Keep+1)]
 	half, err := filepath.Glob(filepath.Join(k.Dir, "."+filePrefix+"*"))
 	if err != nil {

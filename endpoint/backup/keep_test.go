@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -110,6 +111,59 @@ func TestKeeperTakesOneADay(t *testing.T) {
 	}
 	cancel()
 	running.Wait()
+}
+
+// A clock that was months ahead and is right again costs one snapshot and not one
+// with every look; those of the wrong time go first, and the others stay their days.
+func TestKeeperAfterAClockThatWasAhead(t *testing.T) {
+	k, c := newKeeper(t)
+	take := func() {
+		t.Helper()
+		if !k.due() {
+			t.Errorf("none is due at %s", c.Now())
+		}
+		_, err := k.Take(t.Context())
+		must(t, err)
+		if k.due() {
+			t.Errorf("another is due at %s", c.Now())
+		}
+	}
+	const months = 2000 * time.Hour
+	c.forward(months)
+	for range 3 {
+		take()
+		c.forward(Every)
+	}
+	c.forward(-3*Every - months)
+	for range 4 {
+		take()
+		c.forward(time.Minute)
+		if k.due() {
+			t.Errorf("another is due at %s", c.Now())
+		}
+		c.forward(Every - time.Minute)
+	}
+	want := []string{"oob-20260302T120000.000Z.snapshot", "oob-20260303T120000.000Z.snapshot", "oob-20260304T120000.000Z.snapshot"}
+	if got := k.kept(t); !slices.Equal(got, want) {
+		t.Errorf("kept: %v", got)
+	}
+}
+
+// What is called like a snapshot and is none is neither counted nor deleted.
+func TestKeeperBesideOtherNames(t *testing.T) {
+	k, _ := newKeeper(t)
+	for _, name := range []string{"oob-mine.snapshot", "oob-20260301T120000.000Z.snapshot"} {
+		must(t, os.MkdirAll(filepath.Join(k.Dir, name), 0o700))
+	}
+	if !k.due() {
+		t.Error("a folder is taken for a snapshot")
+	}
+	must(t, os.Remove(filepath.Join(k.Dir, "oob-20260301T120000.000Z.snapshot")))
+	_, err := k.Take(t.Context())
+	must(t, err)
+	if got := k.kept(t); len(got) != 1 {
+		t.Errorf("kept: %v", got)
+	}
 }
 
 func TestKeeperWithoutAFolder(t *testing.T) {

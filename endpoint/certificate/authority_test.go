@@ -19,6 +19,9 @@ func TestANewAuthority(t *testing.T) {
 	if ca.Equal(old) {
 		t.Error("the old CA is shown")
 	}
+	if !ca.MaxPathLenZero || leaf.IsCA {
+		t.Error("others could be CAs by it")
+	}
 	d.verify(leaf, ca, "localhost")
 	known, err := Describe(d.o.Dir)
 	if err != nil || known.Fingerprint != Fingerprint(ca) {

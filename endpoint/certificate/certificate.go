@@ -199,9 +199,10 @@ func made(cert *x509.Certificate) bool {
 // selfSigned reports whether a certificate is its own CA's.
 func selfSigned(cert *x509.Certificate) bool { return cert.Issuer.String() == cert.Subject.String() }
 
-// due reports whether a certificate ends soon.
+// due reports whether a certificate ends soon, or is of a time to come: it was made
+// while the clock was ahead, and clients whose clocks are right refuse it.
 func due(cert *x509.Certificate, now time.Time) bool {
-	return now.Add(renewBefore).After(cert.NotAfter)
+	return now.Add(renewBefore).After(cert.NotAfter) || now.Before(cert.NotBefore)
 }
 
 // covers reports whether a certificate is for all names of an address to listen

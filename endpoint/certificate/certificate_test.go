@@ -154,6 +154,28 @@ func TestTheClockJumpsBack(t *testing.T) {
 	}
 }
 
+// What was made while the clock was ahead is made again once it is right: at once,
+// for those whose clocks were right all the time refuse it.
+func TestTheClockWasAhead(t *testing.T) {
+	d := newDesk(t)
+	k := d.open()
+	_, ca := d.shown(k)
+	d.move(2 * 365 * 24 * time.Hour)
+	ahead, by := d.shown(k)
+	d.verify(ahead, by, "localhost")
+	d.move(-2 * 365 * 24 * time.Hour)
+	leaf, by := d.shown(k)
+	d.verify(leaf, by, "localhost")
+	if !by.Equal(ca) {
+		t.Error("by another CA")
+	}
+	d.move(2 * 365 * 24 * time.Hour)
+	d.open()
+	d.move(-2 * 365 * 24 * time.Hour)
+	leaf, by = d.shown(d.open()) // it was right again only while nothing ran
+	d.verify(leaf, by, "localhost")
+}
+
 // A start that was cut off between two files goes on.
 func TestCutOff(t *testing.T) {
 	for _, gone := range [][]string{{CertFile}, {CertFile, KeyFile}, {CertFile, KeyFile, CAFile}, {CertFile, CAFile}} {

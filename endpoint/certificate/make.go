@@ -185,7 +185,17 @@ func writePrivate(path string, data []byte) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return nil
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes the names in a directory durable: a CA that a power cut took would
+// lock out all who have pinned it.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // hostName is the machine's name, or a stand-in.
