@@ -76,11 +76,16 @@ func TestPluginIsKilledBetweenSendAndOutcome(t *testing.T) {
 	buildPlugin(t, filepath.Join(plugins, "ipmi"))
 	t.Parallel()
 	rows := killRows(seed, n)
+	worst := &killTimes{}
+	defer func() {
+		t.Logf("%d kills: an action ended %d ms after the kill at the latest, the plugin answered again after %d ms", n, worst.ended.Milliseconds(), worst.back.Milliseconds())
+	}()
 	for len(rows) > 0 {
 		some := rows[:min(perEndpoint, len(rows))]
 		rows = rows[len(some):]
 		t.Run("endpoint", func(t *testing.T) {
 			k := startKillRig(t, plugins, len(some), time.Hour) // the plugin looks out for on until it is killed
+			k.worst = worst
 			for i, row := range some {
 				t.Run(row.String(), func(t *testing.T) { k.kill(t, i, row) })
 			}
@@ -133,7 +138,12 @@ type killRig struct {
 	plugin string
 	fleet  *bmc.Fleet
 	api    *client.Client
+	worst  *killTimes
 }
+
+// killTimes are the longest times after a kill: until the action had ended, and until
+// the plugin answered again.
+type killTimes struct{ ended, back time.Duration }
 
 // startKillRig starts all that. It ends with the test. off is how long a cycle
 // is off.
@@ -243,14 +253,18 @@ func (k *killRig) kill(t *testing.T, i int, row killRow) {
 		return b.Executed(row.executed) > 0
 	})
 	k.until(t, "the state is read so often", func() bool { return b.Executed(bmc.ChassisStatus) >= reads+row.reads })
+	killed := time.Now()
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-ended; model.KindOf(err) != model.UnknownOutcome {
+	err := <-ended
+	k.worst.ended = max(k.worst.ended, time.Since(killed))
+	if model.KindOf(err) != model.UnknownOutcome {
 		t.Errorf("the action answers %v, want %s", err, model.UnknownOutcome)
 	}
 	b.SetFaults(bmc.Faults{})
 	k.checkUnknown(t, i, row)
+	k.worst.back = max(k.worst.back, time.Since(killed)) // it was asked for the state, and for more
 	if n := b.Executed(row.executed); n != 1 {
 		t.Errorf("the BMC executed %s %d times, want 1", row.executed, n)
 	}
