@@ -1,0 +1,1 @@
+'{{ . | toString | replace "'" "'\\''" }}'{{- /* a value as one word of a shell, whatever is in it */ -}}
