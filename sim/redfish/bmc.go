@@ -15,8 +15,6 @@ type BMC struct {
 	index int
 	addr  netip.AddrPort
 
-	handlers sync.WaitGroup // requests under way
-
 	mu       sync.Mutex // guards all below
 	cert     *tls.Certificate
 	certs    uint16 // how many were made

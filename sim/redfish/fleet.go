@@ -25,6 +25,7 @@ type Fleet struct {
 	byAddr  map[netip.AddrPort]*BMC // read only once New has returned
 	server  *http.Server
 	wg      sync.WaitGroup // the goroutine of each listener
+	conns   sync.WaitGroup // connections that are served; only listeners add to it
 	done    chan struct{}  // closed by Close; ends what takes long
 
 	closeOnce sync.Once
@@ -82,6 +83,14 @@ func (f *Fleet) serve(listeners []net.Listener) {
 		ErrorLog:          log.New(io.Discard, "", 0), // of clients that break off
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, bmcKey{}, f.at(c))
+		},
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			switch state {
+			case http.StateNew:
+				f.conns.Add(1)
+			case http.StateClosed, http.StateHijacked:
+				f.conns.Done()
+			}
 		},
 	}
 	conf := &tls.Config{
@@ -141,9 +150,7 @@ func (f *Fleet) Close() error {
 		close(f.done)
 		f.closeErr = f.server.Close()
 		f.wg.Wait()
-		for i := range f.bmcs {
-			f.bmcs[i].handlers.Wait()
-		}
+		f.conns.Wait()
 	})
 	return f.closeErr
 }

@@ -89,7 +89,7 @@ func TestGofishReads(t *testing.T) {
 		if s.ID != b.SystemID(0) || s.PowerState != schemas.OnPowerState || s.UUID == "" || s.SerialNumber == "" {
 			t.Errorf("system: %s %s %q %q", s.ID, s.PowerState, s.UUID, s.SerialNumber)
 		}
-		if s.Status.Health != schemas.OKHealth || s.MemorySummary.Status.Health != schemas.OKHealth || s.ProcessorSummary.Status.Health != schemas.OKHealth {
+		if s.Status.Health != schemas.OKHealth || s.Status.HealthRollup != schemas.OKHealth {
 			t.Errorf("health: %+v", s.Status)
 		}
 		cpus, err := s.Processors()

@@ -18,8 +18,6 @@ func (f *Fleet) handle(w http.ResponseWriter, r *http.Request) {
 		hangUp(w)
 		return
 	}
-	b.handlers.Add(1)
-	defer b.handlers.Done()
 	x := &exchange{b: b, r: r}
 	x.readBody()
 	a := x.answer()

@@ -11,7 +11,6 @@ type message struct{ id, text, severity, resolution string }
 // The messages there are. "%1" and "%2" stand for their arguments.
 var (
 	msgSuccess      = message{"Success", "Done.", "OK", "None."}
-	msgCreated      = message{"Created", "The resource was created.", "OK", "None."}
 	msgMalformed    = message{"MalformedJSON", "The body of the request is no JSON object that can be read.", "Critical", "Send a JSON object."}
 	msgNotFound     = message{"ResourceMissingAtURI", "Nothing is at %1.", "Critical", "Ask for what the service links to."}
 	msgNotSupported = message{"ActionNotSupported", "%1 is not supported here.", "Critical", "Ask for what the resource lists."}

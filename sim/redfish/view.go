@@ -1,6 +1,7 @@
 package redfish
 
 import (
+	"encoding/json"
 	"maps"
 	"strconv"
 	"strings"
@@ -203,11 +204,18 @@ func (b *BMC) canonical(p string) (string, int) {
 	return p, 0
 }
 
-// keep remembers properties that were patched and mean nothing to the simulator.
+// keep remembers properties that were patched and mean nothing to the simulator. When
+// they have become too much, those from before are forgotten.
 func (b *BMC) keep(kind string, props map[string]any) {
+	if len(props) == 0 {
+		return
+	}
 	if b.settings == nil {
 		b.settings = map[string]map[string]any{}
 	}
 	merged, _ := merge(maps.Clone(b.settings[kind]), props).(map[string]any)
+	if raw, err := json.Marshal(merged); err != nil || len(raw) > maxBody {
+		merged = props
+	}
 	b.settings[kind] = merged
 }
