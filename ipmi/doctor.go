@@ -76,12 +76,16 @@ const rungBound = 15 * time.Second
 // at all with a login that the BMC has refused before, unless the request itself
 // asks for it.
 func (d *ipmiDriver) Doctor(ctx context.Context, t *driver.Target) (*model.Checkup, error) {
-	if err := checkMode(t.Params); err != nil {
+	m, err := modeOf(t.Params)
+	if err != nil {
 		return nil, err
 	}
 	b, err := parseBoard(t.Params)
 	if err != nil {
 		return nil, err
+	}
+	if m == modeRedfish {
+		return d.doctorRedfish(ctx, t, b), nil
 	}
 	pin, err := t.Params.String(model.ParamIdentity, "")
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"provision-plugins/ipmi/broker"
 	"provision-plugins/ipmi/quirks"
+	"provision-plugins/ipmi/redfish"
 	"provision-plugins/shared/driver"
 	"provision-plugins/shared/model"
 )
@@ -18,11 +19,14 @@ import (
 type ipmiDriver struct {
 	broker  *broker.Broker
 	devices *devices
+	pool    *redfish.Pool
+	spoken  spoken
 }
 
 // newDriver returns the driver with a broker of those options. It holds nothing until a session is opened.
 func newDriver(o broker.Options) *ipmiDriver {
-	return &ipmiDriver{broker: broker.New(o), devices: newDevices()}
+	b := broker.New(o)
+	return &ipmiDriver{broker: b, devices: newDevices(), pool: newPool(b)}
 }
 
 // mode is one value of ipmi/mode.
@@ -35,9 +39,9 @@ type mode struct {
 
 // modes is every mode, the default first.
 var modes = []mode{
-	{name: "ipmitool", session: (*session)(nil)},
-	{name: "redfish", instead: "Redfish is not there yet; use ipmitool"},
-	{name: "auto", instead: "choosing by itself is not there yet; use ipmitool"},
+	{name: modeIPMI, session: (*session)(nil)},
+	{name: modeRedfish, session: redfishSession},
+	{name: modeAuto, session: redfishSession},
 	{name: "racadm", instead: "racadm is not driven by this software; use ipmitool, which an iDRAC speaks too once IPMI over LAN is enabled"},
 	{name: "racadmn", instead: "racadm is not driven by this software; use ipmitool, which an iDRAC speaks too once IPMI over LAN is enabled"},
 	{name: "lpar", instead: "logical partitions are not driven by this software; use the management console (HMC) itself"},
@@ -58,7 +62,7 @@ func (*ipmiDriver) Modes() []driver.Mode {
 // ActionParams returns what the actions need.
 func (*ipmiDriver) ActionParams(command string) (required, optional []string) {
 	required = []string{paramAddress, paramUsername, paramPassword}
-	optional = []string{paramMode, paramPort, paramKg, paramPreferV6, paramInterval, paramQuirks}
+	optional = append([]string{paramMode, paramPort, paramKg, paramPreferV6, paramInterval, paramQuirks}, redfishParams...)
 	switch {
 	case command == model.Doctor:
 		optional = append(optional, paramTryAgain)
@@ -77,13 +81,25 @@ func (*ipmiDriver) IdentifyDuration(p model.Params) (time.Duration, error) {
 
 // Open returns a session for the machine's BMC.
 func (d *ipmiDriver) Open(ctx context.Context, t *driver.Target) (driver.Session, error) {
-	if err := checkMode(t.Params); err != nil {
+	m, err := modeOf(t.Params)
+	if err != nil {
 		return nil, err
 	}
 	b, err := parseBoard(t.Params)
 	if err != nil {
 		return nil, err
 	}
+	switch m {
+	case modeRedfish:
+		return d.openRedfish(ctx, t, b)
+	case modeAuto:
+		return d.openAuto(ctx, t, b)
+	}
+	return d.openIPMI(ctx, t, b)
+}
+
+// openIPMI opens a session of mode ipmitool.
+func (d *ipmiDriver) openIPMI(ctx context.Context, _ *driver.Target, b *board) (driver.Session, error) {
 	peer, err := b.resolve(ctx)
 	if err != nil {
 		return nil, err
@@ -113,14 +129,14 @@ func (d *ipmiDriver) session(h *broker.Handle, peer netip.AddrPort, b *board) *s
 	}
 }
 
-// checkMode refuses the modes that cannot be driven.
-func checkMode(p model.Params) error {
-	want, err := p.String(paramMode, modes[0].name)
+// modeOf reads the mode, and refuses those that cannot be driven.
+func modeOf(p model.Params) (string, error) {
+	want, err := p.String(paramMode, "")
 	if err != nil {
-		return err
+		return "", err
 	}
 	if want == "" {
-		return nil
+		return modes[0].name, nil
 	}
 	names := make([]string, 0, len(modes))
 	for _, m := range modes {
@@ -129,16 +145,16 @@ func checkMode(p model.Params) error {
 			continue
 		}
 		if m.session == nil {
-			return model.Errorf(model.Unsupported, "param %s is %s: %s", paramMode, want, m.instead)
+			return "", model.Errorf(model.Unsupported, "param %s is %s: %s", paramMode, want, m.instead)
 		}
-		return nil
+		return m.name, nil
 	}
-	return model.Errorf(model.Invalid, "param %s: %.80q is none of %s", paramMode, want, strings.Join(names, ", "))
+	return "", model.Errorf(model.Invalid, "param %s: %.80q is none of %s", paramMode, want, strings.Join(names, ", "))
 }
 
 // Stop closes all sessions.
-func (d *ipmiDriver) Stop(context.Context) error {
-	if err := errors.Join(d.broker.Close(), d.devices.close()); err != nil {
+func (d *ipmiDriver) Stop(ctx context.Context) error {
+	if err := errors.Join(d.pool.Stop(ctx), d.broker.Close(), d.devices.close()); err != nil {
 		return fmt.Errorf("cannot close the sockets: %w", err)
 	}
 	return nil

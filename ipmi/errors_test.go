@@ -99,14 +99,14 @@ func TestCodes(t *testing.T) {
 	}
 }
 
-func TestCheckMode(t *testing.T) {
+func TestModeOf(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[any]model.Kind{
 		nil: "", "": "", "ipmitool": "", 5: model.Invalid, "telnet": model.Invalid,
-		"redfish": model.Unsupported, "auto": model.Unsupported, "racadm": model.Unsupported,
+		"redfish": "", "auto": "", "racadm": model.Unsupported,
 		"racadmn": model.Unsupported, "lpar": model.Unsupported,
 	} {
-		err := checkMode(model.Params{paramMode: in})
+		_, err := modeOf(model.Params{paramMode: in})
 		if (err == nil) != (want == "") || err != nil && model.KindOf(err) != want {
 			t.Errorf("%v: %v, want %q", in, err, want)
 		}

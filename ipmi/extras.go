@@ -31,7 +31,7 @@ const (
 type (
 	// infoReader tells what the BMC is.
 	infoReader interface {
-		info(ctx context.Context) (*info, error)
+		Info(ctx context.Context) (any, error)
 	}
 	// sensorReader tells the sensors and what they measure.
 	sensorReader interface {
@@ -87,8 +87,8 @@ const readTime = time.Minute
 
 // extras is every action outside the vocabulary.
 func extras() []extra {
-	return []extra{
-		reads(getInfo, 0, func(ctx context.Context, s infoReader) (any, error) { return s.info(ctx) }),
+	return append([]extra{
+		reads(getInfo, 0, func(ctx context.Context, s infoReader) (any, error) { return s.Info(ctx) }),
 		reads(getSensors, readTime, func(ctx context.Context, s sensorReader) (any, error) { return s.sensors(ctx) }),
 		reads(getSel, readTime, func(ctx context.Context, s logReader) (any, error) { return s.events(ctx) }),
 		changes(model.Once, clearSel, func(ctx context.Context, s logClearer, _ *driver.Target) (any, error) {
@@ -103,7 +103,7 @@ func extras() []extra {
 			return s.setRestorePolicy(ctx, policy)
 		}).wants(paramRestore),
 		reads(getPowerReading, 0, func(ctx context.Context, s powerMeter) (any, error) { return s.power(ctx) }),
-	}
+	}, redfishExtras()...)
 }
 
 // reads is an action that changes nothing.
@@ -190,7 +190,7 @@ func (d *ipmiDriver) Extras() []driver.Extra {
 			},
 		})
 	}
-	return out
+	return append(out, d.pinExtra())
 }
 
 // runExtra opens a session for an action, and gives it back.

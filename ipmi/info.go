@@ -34,6 +34,9 @@ type info struct {
 	Untold map[string]string `json:"untold,omitempty"`
 }
 
+// Info is the answer of getInfo.
+func (s *session) Info(ctx context.Context) (any, error) { return s.info(ctx) }
+
 // info reads what the BMC is (IPMI 2.0 §20.1), and what not every BMC tells: who it
 // is, and what its machine takes.
 func (s *session) info(ctx context.Context) (*info, error) {

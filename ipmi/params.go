@@ -37,7 +37,7 @@ const (
 // say where the password is sent.
 var metaTable = map[string]string{
 	model.MetaColumns: `{"address":"ipmi/address","port":"ipmi/port-ipmitool","username":"ipmi/username","password":"ipmi/password"}`,
-	model.MetaTargets: `{"ipmi/password":["ipmi/address","ipmi/port-ipmitool"],"ipmi/kg":["ipmi/address","ipmi/port-ipmitool"]}`,
+	model.MetaTargets: `{"ipmi/password":["ipmi/address","ipmi/port-ipmitool","ipmi/port-redfish","ipmi/tls","ipmi/tls-pin"],"ipmi/kg":["ipmi/address","ipmi/port-ipmitool"]}`,
 }
 
 // defaultPort is IPMI's (IPMI 2.0 §13.1.2).

@@ -32,7 +32,6 @@ func TestTargetsAreDeclared(t *testing.T) {
 		"ipmi/gateway-v6":            seen,
 		"ipmi/port-lpar":             unused,
 		"ipmi/port-racadm":           unused,
-		"ipmi/port-redfish":          unused,
 		"ipmi/virtual-media-url":     media,
 	})
 }
