@@ -61,6 +61,10 @@ const heapSpare = 50
 // reads of a small fleet leave.
 const heapRoom = 16 << 20
 
+// startRoom is the same for the time of the start, at whose end a large fleet is in
+// use and nothing of what it was made from.
+const startRoom = 128 << 20
+
 // stopBound bounds an orderly stop: plugins have 15 s to finish, then SIGTERM
 // and SIGKILL 10 s apart.
 const stopBound = 45 * time.Second
@@ -97,8 +101,13 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
+	started := func() {}
 	if a.getenv("GOGC") == "" {
-		garbage.Keep(heapSpare, heapRoom)
+		stop := garbage.Keep(heapSpare, startRoom)
+		started = func() {
+			stop()
+			garbage.Keep(heapSpare, heapRoom)
+		}
 	}
 	opts, err := a.endpointOptions(o)
 	if err != nil {
@@ -115,6 +124,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	if err := e.Start(ctx); err != nil {
 		return err
 	}
+	started()
 	err = a.announce(ctx, e, opts)
 	if err == nil {
 		a.notify(ctx, logger, notifyReady)
