@@ -378,3 +378,26 @@ func TestDefinition(t *testing.T) {
 		t.Errorf("defined %+v", d)
 	}
 }
+
+// A channel may be given by its name, also while Slack is down; the name is looked
+// up when there is something to post.
+func TestChannelByNameWhileSlackIsDown(t *testing.T) {
+	sim, err := simslack.New(simslack.Options{Token: token, Channels: []string{"C1=lab", "C2=ops"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sim.Close()
+	must(t, sim.Down())
+	n := newNotifier()
+	n.pace, n.rest = time.Millisecond, 20*time.Millisecond
+	p := params(t, sim.URL())
+	p[paramChannel] = "#ops"
+	must(t, n.Config(t.Context(), nil, p))
+	must(t, n.Publish(t.Context(), &model.Event{Type: "machines", Action: "create", Key: "m1", Object: model.NewMachine("m1")}))
+	must(t, sim.Up())
+	posts(t, sim, 1)
+	must(t, stop(t, n))
+	if m := sim.Messages()[0]; m.Channel != "C2" || !strings.Contains(m.Text, "m1") {
+		t.Errorf("posted %+v", m)
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	api "github.com/slack-go/slack"
@@ -70,11 +71,14 @@ type Options struct {
 type Poster struct {
 	opts Options
 	api  *api.Client
+
+	mu  sync.Mutex        // guards ids
+	ids map[string]string // of channels that are given by their names
 }
 
 // New returns a poster. Nothing is called.
 func New(o Options) *Poster {
-	return &Poster{opts: o, api: api.New(o.Token, api.OptionAPIURL(o.URL), api.OptionHTTPClient(o.Client))}
+	return &Poster{opts: o, api: api.New(o.Token, api.OptionAPIURL(o.URL), api.OptionHTTPClient(o.Client)), ids: map[string]string{}}
 }
 
 // Send posts a message, or edits the root of its incident.
@@ -85,11 +89,14 @@ func (p *Poster) Send(ctx context.Context, d outbox.Delivery) (string, error) {
 	if err := model.Unmarshal(d.Message, &m); err != nil {
 		return "", &outbox.Failure{Verdict: outbox.Never, Err: fmt.Errorf("cannot read the message: %w", err)}
 	}
+	var err error
+	if d.Channel, err = p.channel(ctx, d.Channel); err != nil {
+		return "", err
+	}
 	if m.File != nil && !d.Plain {
 		return p.upload(ctx, d, m.File)
 	}
 	var ts string
-	var err error
 	if d.Kind == outbox.Update && d.Root != "" {
 		_, ts, _, err = p.api.UpdateMessageContext(ctx, d.Channel, d.Root, p.options("chat.update", d, m)...)
 	} else {
@@ -165,6 +172,13 @@ func (p *Poster) Find(ctx context.Context, d outbox.Delivery) (string, error) {
 	file := ""
 	if model.Unmarshal(d.Message, &m) == nil && m.File != nil {
 		file = m.File.name(d.ID)
+	}
+	var f *outbox.Failure
+	var err error
+	if d.Channel, err = p.channel(ctx, d.Channel); errors.As(err, &f) && f.Verdict == outbox.NoChannel {
+		return "", fmt.Errorf("cannot look for a message (%s): %w", f, outbox.ErrBlind)
+	} else if err != nil {
+		return "", err
 	}
 	oldest := strconv.FormatInt(d.Since.Add(-skew).Unix(), 10) + ".000000"
 	cursor := ""

@@ -12,6 +12,7 @@ import (
 	api "github.com/slack-go/slack"
 
 	"provision-plugins/shared/model"
+	"provision-plugins/slack/channels"
 )
 
 // callTimeout bounds one call of the check.
@@ -150,10 +151,21 @@ func (c *checker) channel(ctx context.Context) {
 	what := "channel " + c.o.Channel
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	ch, err := c.bot.GetConversationInfoContext(ctx, &api.GetConversationInfoInput{ChannelID: c.o.Channel})
+	id, err := c.o.Channel, error(nil)
+	if channels.Named(id) {
+		id, err = channels.Find(ctx, c.bot, id)
+	}
+	var ch *api.Channel
+	if err == nil {
+		ch, err = c.bot.GetConversationInfoContext(ctx, &api.GetConversationInfoInput{ChannelID: id})
+	}
 	switch {
+	case channels.Named(c.o.Channel) && err != nil && code(err) == "missing_scope":
+		c.find(what, Fails, "it cannot be found by its name without channels:read: give its ID")
 	case err != nil && code(err) == "missing_scope":
 		c.find(what, Lacks, "it cannot be asked for without channels:read or groups:read")
+	case model.KindOf(err) == model.NotFound:
+		c.find(what, Fails, "there is none of that name that the bot can see: /invite it there, or give the channel's ID")
 	case err != nil:
 		c.find(what, Fails, "%s: give its ID, as at the end of the channel's details, and invite the bot to it", c.clean(err))
 	case ch.IsArchived:

@@ -120,6 +120,19 @@ func TestWhatIsMissing(t *testing.T) {
 	}
 }
 
+// A channel may be given by its name, where the app may look for it.
+func TestChannelByName(t *testing.T) {
+	named := func(o *Options) { o.Channel = "#ops" }
+	got := check(t, simslack.Options{Channels: []string{"C1=lab", "C2=ops"}}, named, nil)
+	want(t, got, "channel #ops", OK, "#ops")
+	got = check(t, simslack.Options{Channels: []string{"C1=lab"}}, named, nil)
+	want(t, got, "channel #ops", Fails, "none of that name")
+	got = check(t, simslack.Options{Channels: []string{"C2=ops"}, Scopes: []string{"chat:write"}}, named, nil)
+	want(t, got, "channel #ops", Fails, "without channels:read")
+	got = check(t, simslack.Options{Channels: []string{"C2=ops"}}, named, map[string]simslack.Fault{"conversations.info": {Error: "internal_error"}})
+	want(t, got, "channel #ops", Fails, "internal_error")
+}
+
 func TestTokensAreRefused(t *testing.T) {
 	got := check(t, simslack.Options{}, func(o *Options) { o.Bot = "xoxb-bad" }, nil)
 	want(t, got, "bot token", Fails, "invalid_auth")
