@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"provision-plugins/ipmi/broker"
+	"provision-plugins/ipmi/journal"
 	"provision-plugins/ipmi/quirks"
 	"provision-plugins/ipmi/redfish"
 	"provision-plugins/shared/driver"
@@ -19,6 +20,7 @@ import (
 type ipmiDriver struct {
 	broker  *broker.Broker
 	devices *devices
+	journal journal.Journal
 	pool    *redfish.Pool
 	spoken  spoken
 }
@@ -126,6 +128,7 @@ func (d *ipmiDriver) reach(peer netip.AddrPort, b *board) broker.Target {
 func (d *ipmiDriver) session(h *broker.Handle, peer netip.AddrPort, b *board) *session {
 	return &session{
 		handle: h, peer: peer, uefi: b.uefi, told: b.told, override: b.override, devices: d.devices,
+		driver: d, board: b,
 	}
 }
 

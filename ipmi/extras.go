@@ -57,6 +57,10 @@ type (
 	userReader interface {
 		users(ctx context.Context) (*facts.Users, error)
 	}
+	// passwordSetter changes the password of an account.
+	passwordSetter interface {
+		setPassword(ctx context.Context, c *passwordChange) (model.Result, error)
+	}
 	// bmcResetter restarts the BMC, and not the machine. It is sent once.
 	bmcResetter interface {
 		resetBMC(ctx context.Context, kind string) (model.Result, error)
@@ -78,12 +82,15 @@ type extra struct {
 	run func(ctx context.Context, s driver.Session, t *driver.Target) (any, error)
 	// admit, if set, refuses a request before anything is sent.
 	admit func(t *driver.Target) error
-	// administrator tells that it takes that privilege.
-	administrator bool
+	// early, if set, may do it without a session that was opened as usual.
+	early func(d *ipmiDriver, ctx context.Context, t *driver.Target) (out any, done bool, err error)
 }
 
-// readTime is the default of oob/timeout for reads of many commands.
-const readTime = time.Minute
+// The defaults of oob/timeout for reads of many commands, and for a BMC that restarts.
+const (
+	readTime  = time.Minute
+	resetTime = 5 * time.Minute
+)
 
 // extras is every action outside the vocabulary.
 func extras() []extra {
@@ -102,6 +109,21 @@ func extras() []extra {
 			}
 			return s.setRestorePolicy(ctx, policy)
 		}).wants(paramRestore),
+		reads(getUsers, readTime, func(ctx context.Context, s userReader) (any, error) { return s.users(ctx) }),
+		changes(model.Idempotent, setUserPassword, func(ctx context.Context, s passwordSetter, t *driver.Target) (any, error) {
+			c, err := passwordParams(t)
+			if err != nil {
+				return nil, err
+			}
+			return s.setPassword(ctx, c)
+		}).wants(paramNewPassword).may(paramChangeUser, paramConfirm).before((*ipmiDriver).finishPassword),
+		changes(model.Once, bmcReset, func(ctx context.Context, s bmcResetter, t *driver.Target) (any, error) {
+			kind, err := resetParam(t.Params)
+			if err != nil {
+				return nil, err
+			}
+			return s.resetBMC(ctx, kind)
+		}).may(paramReset).within(resetTime).confirmed("it restarts the BMC"),
 		reads(getPowerReading, 0, func(ctx context.Context, s powerMeter) (any, error) { return s.power(ctx) }),
 	}, redfishExtras()...)
 }
@@ -146,6 +168,33 @@ func (e extra) confirmed(why string) extra {
 func (e extra) wants(params ...string) extra {
 	e.required = append(e.required, params...)
 	return e
+}
+
+// may makes the action take params.
+func (e extra) may(params ...string) extra {
+	e.optional = append(e.optional, params...)
+	return e
+}
+
+// before has something tried first.
+func (e extra) before(early func(*ipmiDriver, context.Context, *driver.Target) (any, bool, error)) extra {
+	e.early = early
+	return e
+}
+
+// within gives the action a default of oob/timeout.
+func (e extra) within(d time.Duration) extra {
+	e.timeout = d
+	return e
+}
+
+// resetParam reads how the BMC is to restart.
+func resetParam(p model.Params) (string, error) {
+	kind, err := p.String(paramReset, "cold")
+	if err == nil && resets[kind].Name == "" {
+		err = model.Errorf(model.Invalid, "param %s: %.40q is none of cold, warm", paramReset, kind)
+	}
+	return kind, err
 }
 
 // restoreParam reads what the machine is to do when mains power comes back.
@@ -198,6 +247,11 @@ func (d *ipmiDriver) runExtra(ctx context.Context, e extra, t *driver.Target) (a
 	if e.admit != nil {
 		if err := e.admit(t); err != nil {
 			return nil, err
+		}
+	}
+	if e.early != nil {
+		if out, done, err := e.early(d, ctx, t); done {
+			return out, err
 		}
 	}
 	s, err := d.Open(ctx, t)

@@ -42,7 +42,7 @@ func (i *impl) SetLogger(log *slog.Logger) {
 func (i *impl) Config(_ context.Context, _ *client.Client, params model.Params) error {
 	dir, err := plugin.StateDir(name, params)
 	if err == nil {
-		err = errors.Join(i.driver.broker.Remember(dir, i.log), i.driver.devices.remember(dir, i.log))
+		err = errors.Join(i.driver.broker.Remember(dir, i.log), i.driver.devices.remember(dir, i.log), i.driver.journal.Open(dir))
 	}
 	if err != nil {
 		i.log.Warn("what was learnt of BMCs, refused logins above all, is forgotten when the plugin ends", "error", err)

@@ -30,7 +30,11 @@ const (
 	paramStateDir = "ipmi/state-dir" // of the plugin; read by plugin.StateDir
 	paramTryAgain = "ipmi/try-again" // of a request alone
 	paramRestore  = "ipmi/power-restore-policy"
-	paramConfirm  = "oob/confirm" // of a request alone
+	paramReset    = "ipmi/bmc-reset"
+	// The user whose password is changed, and to what.
+	paramChangeUser  = "ipmi/change-user"
+	paramNewPassword = "ipmi/new-password" // of a request alone
+	paramConfirm     = "oob/confirm"       // of a request alone
 )
 
 // metaTable says what the columns of an inventory mean here, and which params

@@ -49,7 +49,7 @@ type inventory struct {
 	ask    func(context.Context, types.Request, types.Response) error
 	device uint8
 	size   int
-	unit    int // 2 if offsets and counts are of words (IPMI 2.0 Table 34-2)
+	unit   int // 2 if offsets and counts are of words (IPMI 2.0 Table 34-2)
 }
 
 // chunk is what one Read FRU Data asks for: any BMC has room for so much in an

@@ -28,6 +28,9 @@ type session struct {
 	// of them.
 	override quirks.Override
 	devices  *devices
+	// driver and board are what another session with the same BMC is opened by.
+	driver *ipmiDriver
+	board  *board
 	// only is the session whose other end told its identity; 0 if nobody was
 	// asked. Nothing is done in another: who is at the address may have changed.
 	only broker.SessionID

@@ -101,7 +101,8 @@ func unsent(err error) error {
 	return err
 }
 
-// raise makes the session run at OPERATOR, if needed. It is harmless to ask
+// raise makes the session run at OPERATOR, or at ADMINISTRATOR where the login asks
+// for that, if needed. It is harmless to ask
 // again, and an answer proves that the session lives.
 func (o *owner) raise(ctx context.Context, p *place, needed bool) error {
 	if !needed {
@@ -111,8 +112,12 @@ func (o *owner) raise(ctx context.Context, p *place, needed bool) error {
 	if !o.session.MayControl() {
 		return &rmcp.Error{Reason: rmcp.Privilege, Step: step}
 	}
+	level := types.PrivilegeLevelOperator
+	if o.login.Administrator {
+		level = types.PrivilegeLevelAdministrator
+	}
 	err := o.command(ctx, p, &rmcp.Call{
-		Request:   &app.SetSessionPrivilegeLevelRequest{PrivilegeLevel: types.PrivilegeLevelOperator},
+		Request:   &app.SetSessionPrivilegeLevelRequest{PrivilegeLevel: level},
 		Class:     model.Read,
 		OnSilence: p.silent,
 	})

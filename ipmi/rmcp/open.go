@@ -17,6 +17,9 @@ type Login struct {
 	Password model.Secret // 20 bytes at most
 	Kg       model.Secret // the BMC key, 20 bytes at most; empty if it has none
 	Ways     Ways
+	// Administrator asks for that privilege, and for nothing less, in place of
+	// OPERATOR.
+	Administrator bool
 }
 
 // Ways are ways of a BMC that differ from IPMI 2.0, to be met from the first
@@ -152,7 +155,10 @@ func newPlan(target *Target, firstTry time.Duration) *plan {
 		refusals:  target.Refusals,
 	}
 	p.proven = p.suites[0].id == k.Suite
-	if k.UserOnly {
+	switch {
+	case target.Login.Administrator:
+		p.privilege = uint8(types.PrivilegeLevelAdministrator)
+	case k.UserOnly:
 		p.privilege = uint8(types.PrivilegeLevelUser)
 	}
 	return p
@@ -214,7 +220,7 @@ func (p *plan) nextSuite() bool {
 
 // lower asks for USER instead of OPERATOR.
 func (p *plan) lower() bool {
-	if p.privilege == uint8(types.PrivilegeLevelUser) {
+	if p.privilege != uint8(types.PrivilegeLevelOperator) {
 		return false
 	}
 	p.privilege = uint8(types.PrivilegeLevelUser)

@@ -44,6 +44,14 @@ func (b *BMC) Password() string {
 	return b.password()
 }
 
+// GivePassword gives the account of Options another password, as if by magic.
+func (b *BMC) GivePassword(password string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.secret = password
+	b.setAccount(b.password(), true)
+}
+
 // setUserPassword is Set User Password (IPMI 2.0 §22.30), by go-ipmi's own handler.
 // What it sets for the account outlives SetFaults.
 func setUserPassword(next handler) handler {
