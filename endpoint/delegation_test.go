@@ -1,11 +1,15 @@
 package endpoint
 
 import (
+	"context"
+	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"provision-plugins/endpoint/audit"
+	"provision-plugins/endpoint/auth"
 	"provision-plugins/endpoint/delegate"
 	"provision-plugins/shared/model"
 )
@@ -163,4 +167,104 @@ func TestDelegationsOverTheAPI(t *testing.T) {
 	r.wantStatus(404, "PUT", "/plugins/nosuch/delegation", r.e.token, `{"Claims":`+mayPower+`}`)
 	r.again() // it is durable
 	r.wantStatus(200, "GET", "/plugins/toy/delegation", r.e.token, "")
+}
+
+// A person who has all that can be delegated may go nowhere else, whatever the plugin
+// itself may: on every route.
+func TestAPersonOnEveryRoute(t *testing.T) {
+	t.Parallel()
+	r := start(t, "toy")
+	plugin := r.e.sup.tokens.issue("toy", auth.AllGrant()) // of a provider that is trusted
+	r.delegated(`[{"scope":"machines","action":"action,override","specific":"*"},{"scope":"runs","action":"cancel","specific":"*"}]`)
+	open := []string{
+		"GET /info", "GET /ipmi", "POST /reads", // the last two need a claim for each machine
+		"POST /machines/{key}/actions/{command}", "POST /runs/{key}/cancel", "DELETE /runs/{key}", "POST /events",
+	}
+	for _, pattern := range r.routePatterns() {
+		method, path := requestOf(pattern)
+		req, err := http.NewRequestWithContext(t.Context(), method, "https://"+r.e.Addr()+path, strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set(delegate.Header, "U1")
+		resp, raw := r.do(req, plugin)
+		refused := resp.StatusCode == http.StatusForbidden && strings.Contains(string(raw), "toy:U1 may not")
+		if refused == slices.Contains(open, pattern) {
+			t.Errorf("%s: %d: %s", pattern, resp.StatusCode, raw)
+		}
+	}
+}
+
+// Nobody but a plugin is believed about persons, on no route and by no way in; and of
+// a plugin nothing that could be read as another's name.
+func TestPersonsThatAreForged(t *testing.T) {
+	t.Parallel()
+	r := start(t, "toy")
+	r.delegated(mayPower)
+	r.user("olga", "operator")
+	operator, plugin := r.login("olga", ""), r.e.sup.tokens.issue("toy", readerGrant())
+	for _, pattern := range r.routePatterns() {
+		method, path := requestOf(pattern)
+		for name, token := range map[string]string{"an admin": r.e.token, "an operator": operator} {
+			req, err := http.NewRequestWithContext(t.Context(), method, "https://"+r.e.Addr()+path, strings.NewReader("{}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set(delegate.Header, "U1")
+			if resp, raw := r.do(req, token); resp.StatusCode != http.StatusForbidden || !strings.Contains(string(raw), "may not act for others") {
+				t.Errorf("%s by %s: %d: %s", pattern, name, resp.StatusCode, raw)
+			}
+		}
+	}
+	for name, values := range map[string][]string{
+		"two": {"U1", "U2"}, "a list": {"U1,U2"}, "none": {""}, "long": {strings.Repeat("U", 65)}, "a principal": {"user:root"},
+		"two words": {"U1 U2"}, "a tab": {"U1\tU2"}, "another alphabet": {"Ü1"}, "one byte of it": {"U\xff"}, "a path": {"../U1"},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), "POST", "https://"+r.e.Addr()+apiRoot+"/events", strings.NewReader(`{"Type":"toy"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header[delegate.Header] = values
+		if resp, raw := r.do(req, plugin); resp.StatusCode != http.StatusBadRequest || !strings.Contains(string(raw), delegate.Header) || len(raw) > 1000 {
+			t.Errorf("%s: %d: %s", name, resp.StatusCode, raw)
+		}
+	}
+	// At the socket, where everybody who gets in is an admin.
+	socket := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", r.e.opts.Socket)
+	}}}
+	for _, token := range []string{"", r.e.token, plugin} {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", "http://socket"+apiRoot+"/machines", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set(delegate.Header, "U1")
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := socket.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _ = resp.Body.Close(); resp.StatusCode != http.StatusForbidden {
+			t.Errorf("at the socket: %d", resp.StatusCode)
+		}
+	}
+}
+
+// A token that is void names nobody: that of a plugin's earlier process, and that of
+// one which is gone.
+func TestPersonsOfVoidTokens(t *testing.T) {
+	t.Parallel()
+	r := start(t, "toy")
+	uuid := r.machine("m1", nil)
+	r.delegated(mayPower)
+	r.put("state", "on")
+	read := "/machines/" + uuid + "/actions/powerstatus"
+	first := r.e.sup.tokens.issue("toy", readerGrant())
+	r.forPerson(200, "POST", read, first, "U1", "{}")
+	second := r.e.sup.tokens.issue("toy", readerGrant())
+	r.forPerson(401, "POST", read, first, "U1", "{}")
+	r.forPerson(200, "POST", read, second, "U1", "{}")
+	r.wantStatus(200, "DELETE", "/plugins/toy", r.e.token, "")
+	eventually(t, "the end of the plugin", func() bool { return r.holders() == "[]" })
+	r.forPerson(401, "POST", read, second, "U1", "{}")
 }
