@@ -205,7 +205,7 @@ func (d *desk) root(p *place, r *route.Rule, n *notice.Notice) (now *layout.Inci
 	before := p.remembered(p.channelOf(r), n.Incident)
 	now = layout.Told(n, d.line(r, n))
 	now.Machine = d.secret.Text(n.Machine)
-	now.Buttons, now.Changes, now.At = p.buttons, d.changes(n), d.now().UTC()
+	now.Buttons, now.Changes, now.At = p.buttons, d.changes(n, before), d.now().UTC()
 	carry(now, before, now.At)
 	e = edited(p.channelOf(r), now)
 	e.NotBefore = r.NotBefore(n, d.now())
@@ -223,29 +223,37 @@ func (d *desk) incident(p *place, r *route.Rule, n *notice.Notice, open bool) []
 	}
 	reply := d.entry(p, r, n)
 	reply.Kind, reply.Incident, reply.Last, reply.Message = outbox.Reply, n.Incident, n.Resolved, layout.Reply(n, d.line(r, n))
+	out := []outbox.Entry{root, reply}
 	switch {
 	case open && r.Mode == route.Thread && now.Acked != nil:
 		return nil
 	case open && r.Mode == route.Thread:
 		reply.Note = root.Note
-		return []outbox.Entry{reply}
+		out = []outbox.Entry{reply}
 	case now.Changes > 0, now.Acked != nil, !open && n.Detail == "":
 		return []outbox.Entry{root}
 	}
-	out := []outbox.Entry{root, reply}
 	if log := layout.Log(n); log != nil {
 		file := d.entry(p, r, n)
 		file.Kind, file.Incident, file.Message = outbox.Reply, n.Incident, log
+		before := &out[len(out)-1] // what comes after the last of an incident is not of its thread
+		before.Last, file.Last = false, before.Last
 		out = append(out, file)
 	}
 	return out
 }
 
-// changes counts the changes of a notice's incident when it flaps, else 0.
-func (d *desk) changes(n *notice.Notice) int {
+// changes counts the changes of a notice's incident when it flaps, else 0. One that
+// flapped before the plugin was started anew still does.
+func (d *desk) changes(n *notice.Notice, before *layout.Incident) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	times := append(recent(d.flaps[n.Incident], d.now().Add(-flapWindow)), d.now())
+	since := d.now().Add(-flapWindow)
+	times := recent(d.flaps[n.Incident], since)
+	if len(times) == 0 && before != nil && before.Changes > 0 && before.At.After(since) {
+		times = slices.Repeat([]time.Time{before.At}, before.Changes)
+	}
+	times = append(times, d.now())
 	if len(d.flaps) >= maxFlaps {
 		clear(d.flaps)
 	}

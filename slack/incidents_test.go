@@ -7,6 +7,8 @@ import (
 
 	"provision-plugins/shared/model"
 	simslack "provision-plugins/sim/slack"
+	"provision-plugins/slack/notice"
+	"provision-plugins/slack/outbox"
 	"provision-plugins/slack/silence"
 )
 
@@ -336,4 +338,73 @@ func TestConfiguredSilence(t *testing.T) {
 		t.Errorf("ended: %v", err)
 	}
 	wantTold(t, sim, n, ":electric_plug: m1 is on", ":rotating_light: plugin packet-ipmi: crashed")
+}
+
+// A log that is longer than a message is a file of the thread in either mode, also
+// with what ends the incident.
+func TestLongLogsInThreads(t *testing.T) {
+	for _, mode := range []string{"update", "thread"} {
+		t.Run(mode, func(t *testing.T) {
+			sim, n := office(t, `[{"mode":"`+mode+`","min_severity":"warning"}]`)
+			log := strings.Repeat("get chassis status: no reply\n", 300)
+			n.place.log = func(string) string { return log }
+			runs(t, n, model.RunFailed, "m1", "m1")
+			settle(t, n)
+			if err := stop(t, n); err != nil {
+				t.Fatal(err)
+			}
+			files := 0
+			messages := sim.Messages()
+			for _, m := range messages {
+				if len(m.Files) == 1 && m.ThreadTS == messages[0].TS && m.Files[0].Content == strings.TrimSpace(log)+"\n" {
+					files++
+				}
+			}
+			if files != 2 {
+				t.Errorf("%d files in the thread of\n%s", files, told(sim))
+			}
+		})
+	}
+}
+
+// The file of what ends an incident is in its thread, and the last of it.
+func TestLogOfAnEnd(t *testing.T) {
+	_, n := office(t, `[{"mode":"update"}]`)
+	defer func() { must(t, stop(t, n)) }()
+	p, r := n.place, n.config.routes.Match(&notice.Notice{}, n.place)[0]
+	over := &notice.Notice{Incident: "machine:u1", Machine: "m1", Resolved: true, Detail: strings.Repeat("line\n", 2000)}
+	out := n.desk.incident(p, r, over, true)
+	if len(out) != 3 || out[0].Last || out[1].Last || !out[2].Last || out[2].Kind != outbox.Reply {
+		t.Errorf("told %+v", out)
+	}
+}
+
+// An incident that flapped before the plugin was started anew still does: its
+// thread stays quiet. One that flapped long ago does not.
+func TestFlappingOverARestart(t *testing.T) {
+	for _, c := range []struct {
+		away  time.Duration
+		quiet bool
+	}{{0, true}, {2 * flapWindow, false}} {
+		sim, n := office(t, "")
+		for range flapChanges {
+			runs(t, n, model.RunFailed, "m1")
+			settle(t, n)
+		}
+		before := len(sim.Messages())
+		p := params(t, sim.URL())
+		p[paramDir] = n.config.dir
+		must(t, stop(t, n))
+		n = newNotifier()
+		n.pace, n.desk.now = time.Millisecond, func() time.Time { return time.Now().Add(c.away) }
+		must(t, n.Config(t.Context(), nil, p))
+		runs(t, n, model.RunFailed, "m1")
+		must(t, stop(t, n))
+		if more := len(sim.Messages()) - before; (more == 0) != c.quiet {
+			t.Errorf("after %v: %d more messages, want quiet: %v\n%s", c.away, more, c.quiet, told(sim))
+		}
+		if got := root(sim); strings.Contains(got, "flapping: 6 changes") != c.quiet {
+			t.Errorf("after %v: %s", c.away, got)
+		}
+	}
 }
