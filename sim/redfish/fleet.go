@@ -139,7 +139,7 @@ func (f *Fleet) Authority() *x509.Certificate { return f.issuer.cert }
 // clients that verify.
 func (f *Fleet) Roots() *x509.CertPool {
 	pool := x509.NewCertPool()
-	pool.AddCert(f.issuer.cert)
+	pool.AddCert(f.Authority())
 	return pool
 }
 

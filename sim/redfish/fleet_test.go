@@ -245,7 +245,7 @@ func TestCloseTwice(t *testing.T) {
 
 // TestMemory: many BMCs, each of which has answered and has a session, fit.
 func TestMemory(t *testing.T) {
-	count, bound := 300, 40
+	count, bound := 100, 40
 	if os.Getenv("OOB_NIGHTLY") != "" {
 		count, bound = 10_000, 300
 	}

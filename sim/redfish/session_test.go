@@ -274,3 +274,25 @@ func TestAnothersSession(t *testing.T) {
 		t.Errorf("%d sessions", b.Sessions())
 	}
 }
+
+// TestAccountsAreNamedByTheirUsers: an OpenBMC has no numbers for accounts.
+func TestAccountsAreNamedByTheirUsers(t *testing.T) {
+	t.Parallel()
+	_, p, _ := one(t, redfish.Options{Dialect: "openbmc", Username: "root"})
+	p.name = "root"
+	r := p.want(http.StatusCreated, http.MethodPost, accounts, object{"UserName": "ann", "Password": "x", "RoleId": "ReadOnly"})
+	if r.header.Get("Location") != accounts+"/ann" {
+		t.Errorf("Location %q", r.header.Get("Location"))
+	}
+	if got := members(t, p.get(accounts)); len(got) != 2 || got[0] != accounts+"/ann" || got[1] != accounts+"/root" {
+		t.Errorf("accounts: %v", got)
+	}
+	p.want(http.StatusNoContent, http.MethodPatch, accounts+"/ann", object{"RoleId": "Operator"})
+	p.want(http.StatusBadRequest, http.MethodPatch, accounts+"/ann", object{"RoleId": "root"})
+	role := link(t, p.get(accounts+"/ann"), "Links", "Role")
+	if got := p.get(role)["RoleId"]; got != "Operator" {
+		t.Errorf("role %s: %v", role, got)
+	}
+	p.want(http.StatusMethodNotAllowed, http.MethodPost, "/redfish/v1/AccountService/Roles", object{})
+	p.want(http.StatusMethodNotAllowed, http.MethodDelete, role, nil)
+}
