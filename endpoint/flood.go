@@ -1,9 +1,11 @@
 package endpoint
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"golang.org/x/time/rate"
 )
@@ -15,6 +17,11 @@ const (
 	lineRate, lineBurst       = 200, 1_000
 	runLineRate, runLineBurst = 2_000, 10_000
 	eventRate, eventBurst     = 500, 5_000
+	// Log lines that are dropped cost their sender and the endpoint about as much as
+	// those that are taken. Beyond so many the answer is held back: the plugin sends
+	// one line at a time, and drops by itself what it has no room for.
+	heldRate, heldBurst = 500, 5_000
+	longestHold         = time.Second
 )
 
 // flood bounds what one plugin sends of one sort. It says so once when it begins
@@ -31,6 +38,25 @@ type flood struct {
 // newFlood bounds what a plugin sends; lost is told of each that is dropped.
 func newFlood(what string, perSecond float64, burst int, lost func()) *flood {
 	return &flood{what: what, limit: rate.NewLimiter(rate.Limit(perSecond), burst), lost: lost}
+}
+
+// hold waits, until ctx ends, while more is dropped than may be in a second.
+func hold(ctx context.Context, limit *rate.Limiter) {
+	wait := limit.Reserve()
+	d := wait.Delay()
+	if d <= 0 {
+		return
+	}
+	if d > longestHold { // many senders at once must not wait for each other for ever
+		wait.Cancel()
+		d = longestHold
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // allow reports whether one more is taken.

@@ -1,13 +1,16 @@
 package endpoint
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"log/slog"
+	"golang.org/x/time/rate"
 
 	"provision-plugins/shared/model"
 )
@@ -87,6 +90,46 @@ func TestAPluginThatFloods(t *testing.T) {
 	if _, err := r.act("m1", "poweron", nil); err != nil {
 		t.Error(err)
 	}
+}
+
+// Who sends what is dropped, without end, is answered more slowly, until its plugin
+// is to end; never for long, however many send at once.
+func TestAFloodIsHeldBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		limit := rate.NewLimiter(heldRate, heldBurst)
+		began := time.Now()
+		for range heldBurst {
+			hold(ctx, limit)
+		}
+		if got := time.Since(began); got != 0 {
+			t.Errorf("the first %d were held for %s", heldBurst, got)
+		}
+		for range heldRate {
+			hold(ctx, limit)
+		}
+		if got := time.Since(began).Round(10 * time.Millisecond); got != time.Second {
+			t.Errorf("%d more were held for %s", heldRate, got)
+		}
+		began = time.Now()
+		var all sync.WaitGroup
+		for range 10 * heldRate {
+			all.Go(func() { hold(ctx, limit) })
+		}
+		all.Wait()
+		if got := time.Since(began); got > longestHold {
+			t.Errorf("one of many was held for %s", got)
+		}
+		began = time.Now()
+		cancel()
+		for range 10 * heldRate {
+			hold(ctx, limit)
+		}
+		if got := time.Since(began); got != 0 {
+			t.Errorf("at the end: held for %s", got)
+		}
+	})
 }
 
 // The secrets of a machine are kept out of what plugins log, print and publish, for

@@ -58,6 +58,7 @@ func (h *handler) Log(line *model.Line) {
 	h.mu.Unlock()
 	logged, kept := h.unit.lines.allow(h.log), l != nil && h.unit.runLines.allow(h.log)
 	if !logged && !kept {
+		hold(h.unit.ctx, h.unit.held)
 		return
 	}
 	if len(text) > maxLine {

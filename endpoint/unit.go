@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 
+	"golang.org/x/time/rate"
+
 	"provision-plugins/shared/model"
 	"provision-plugins/shared/plugin"
 )
@@ -40,6 +42,7 @@ type unit struct {
 	// lines and events bound what its processes send of their own accord, runLines
 	// what is kept with their runs of it.
 	lines, runLines, events *flood
+	held                    *rate.Limiter // of log lines that are dropped
 
 	wake chan struct{} // holds a token when the loop should look again
 	done chan struct{} // closed when the loop has ended and no process is left
@@ -66,6 +69,7 @@ func newUnit(sup *supervisor, name string, want *desired) *unit {
 		// What is too much for a run was too much for the log, and is counted there.
 		runLines: newFlood("log lines about runs", runLineRate, runLineBurst, func() {}),
 		events:   newFlood("events", eventRate, eventBurst, func() { sup.count.EventDropped(name) }),
+		held:     rate.NewLimiter(heldRate, heldBurst),
 		wake:     make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{}),
 	}
 	sup.count.Plugin(name)
