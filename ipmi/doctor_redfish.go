@@ -61,7 +61,7 @@ func (d *ipmiDriver) lookSystem(ctx context.Context, target *redfish.Target) (st
 	if err != nil {
 		return "", err
 	}
-	defer s.Close(ctx)
+	defer func() { _ = s.Close(ctx) }() // never fails
 	reader, ok := s.(driver.PowerReader)
 	if !ok {
 		return "", model.Errorf(model.Internal, "the session reads no power state")

@@ -214,3 +214,32 @@ func TestRedfishDoctor(t *testing.T) {
 		}
 	}
 }
+
+// TestSpoken: what worked is remembered, also that a login was refused; what does not
+// answer any more is asked again; and it stays within bounds.
+func TestSpoken(t *testing.T) {
+	t.Parallel()
+	var s spoken
+	for _, step := range []struct {
+		mode string
+		err  error
+		want string
+	}{
+		{modeRedfish, nil, modeRedfish},
+		{modeIPMI, model.Errorf(model.Busy, "busy"), modeRedfish},
+		{modeIPMI, model.Errorf(model.Unreachable, "gone"), ""},
+		{modeIPMI, model.Errorf(model.DeviceAuth, "refused"), modeIPMI},
+		{modeIPMI, model.Errorf(model.Conflict, "another certificate"), ""},
+	} {
+		s.learn("m", step.mode, step.err)
+		if got := s.mode("m"); got != step.want {
+			t.Errorf("after %s, %v: %q, want %q", step.mode, step.err, got, step.want)
+		}
+	}
+	for i := range maxSpoken + 10 {
+		s.learn(strings.Repeat("x", i%7)+netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}).String(), modeIPMI, nil)
+	}
+	if len(s.modes) > maxSpoken {
+		t.Errorf("%d machines are remembered", len(s.modes))
+	}
+}

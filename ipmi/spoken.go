@@ -27,9 +27,9 @@ func (s *spoken) mode(machine string) string {
 func (s *spoken) learn(machine, mode string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch model.KindOf(err) {
-	case "", model.DeviceAuth:
-	case model.Unreachable, model.Timeout, model.Conflict:
+	switch kind := model.KindOf(err); {
+	case err == nil, kind == model.DeviceAuth:
+	case kind == model.Unreachable, kind == model.Timeout, kind == model.Conflict:
 		delete(s.modes, machine)
 		return
 	default:

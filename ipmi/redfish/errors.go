@@ -145,7 +145,7 @@ func (e *statusError) doubtful() bool {
 
 // meaning is what the answer means.
 func (e *statusError) meaning() meaning {
-	if m, ok := byMessage[e.id]; ok && e.status != http.StatusUnauthorized {
+	if m, ok := byMessage[e.id]; ok && e.status != http.StatusUnauthorized && e.status != http.StatusTooManyRequests {
 		return m
 	}
 	if m, ok := byStatus[e.status]; ok {

@@ -136,7 +136,7 @@ func settleBody(res *http.Response) error {
 		return fmt.Errorf("%w: longer than %d bytes", errBody, maxBody)
 	}
 	raw = bytes.TrimSpace(raw)
-	if len(raw) > 0 {
+	if len(raw) > 0 || res.Request.Method == http.MethodGet && res.StatusCode == http.StatusOK {
 		if err := checkJSON(res, raw); err != nil {
 			return err
 		}
@@ -153,6 +153,8 @@ var errBody = errors.New("its answer is not Redfish")
 // checkJSON refuses what is no JSON object.
 func checkJSON(res *http.Response, raw []byte) error {
 	switch {
+	case len(raw) == 0:
+		return fmt.Errorf("%w: nothing in it", errBody)
 	case raw[0] == '{' && json.Valid(raw):
 		return nil
 	case raw[0] == '<' || strings.HasPrefix(res.Header.Get("Content-Type"), "text/html"):
