@@ -197,7 +197,7 @@ func TestConfigureUser(t *testing.T) {
 		if r.param("ipmi/username") != "root" || r.param("ipmi/password") != password {
 			t.Errorf("the machine has %v", r.param("ipmi/username"))
 		}
-		if modes := r.read("modes"); strings.Trim(modes, "600\n") != "" {
+		if modes := r.read("modes"); strings.Trim(modes, "60\n") != "" {
 			t.Errorf("files with a secret have modes %q", modes)
 		}
 		// Once more: the password is tested, and not set again.

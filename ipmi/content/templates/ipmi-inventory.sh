@@ -27,12 +27,15 @@ choose() {
 	done
 }
 
-# put_all SUFFIX sets the params of one protocol.
+# put_all PROTOCOL SUFFIX sets the params of one protocol. ipmi/address-v6 has the
+# prefix length in it.
 put_all() {
 	local -n found=$1
-	local key
+	local key value
 	for key in address netmask gateway ipsrc; do
-		if [[ -n ${found[$key]:-} ]]; then put "ipmi/$key$2" "${found[$key]}"; fi
+		value=${found[$key]:-}
+		if [[ $key$2 == address-v6 ]]; then value+=/${found[netmask]}; fi
+		if [[ -n $value ]]; then put "ipmi/$key$2" "$value"; fi
 	done
 }
 
@@ -64,7 +67,6 @@ if [[ -n ${v4[macaddr]} ]]; then put ipmi/macaddr "${v4[macaddr]}"; fi
 put_all v4 -v4
 if [[ -n ${v6[address]:-} ]]; then
 	put_all v6 -v6
-	put ipmi/address-v6 "${v6[address]}/${v6[netmask]}"
 fi
 protocol=$(choose)
 [[ -n $protocol ]] || fail "use the BMC: it has no${force_protocol:+ $force_protocol} address; see ipmi/configure/network"
