@@ -127,9 +127,10 @@ func (e *engine) openStreams(ctx context.Context, found map[string]bool) error {
 	return nil
 }
 
-// openStage has batches gathered in memory, as far as that can be.
-func (e *engine) openStage(left []string, log *slog.Logger) {
-	for _, dir := range left {
+// openStage has batches gathered in memory, as far as that can be, and removes what
+// processes that were killed have left there, whatever became of their data.
+func (e *engine) openStage(log *slog.Logger) {
+	for _, dir := range stagesIn(memoryDir) {
 		if err := removeLeft(dir); err != nil {
 			log.Debug("cannot remove what a process before has left", "err", err)
 		}

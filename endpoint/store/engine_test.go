@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -132,6 +133,33 @@ func TestNothingAcknowledgedIsLostByClosingUnderLoad(t *testing.T) {
 	}
 	if n < 8*20 {
 		t.Errorf("only %d writes", n)
+	}
+}
+
+// Who writes when a store is closed is waited for, and not for ever.
+func TestCloseWaitsForWriters(t *testing.T) {
+	s := open(t, t.TempDir())
+	s.gate.RLock()
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }() // ends with the writer, or its bound
+	<-s.closed
+	select {
+	case err := <-closed:
+		t.Errorf("it is closed while somebody writes: %v", err)
+	default:
+	}
+	s.gate.RUnlock()
+	must(t, <-closed)
+
+	s = open(t, t.TempDir())
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	go func() { closed <- s.Close() }() // likewise
+	select {
+	case err := <-closed:
+		must(t, err)
+	case <-time.After(patience):
+		t.Error("it waits for ever")
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 )
 
@@ -36,38 +35,73 @@ type stage struct {
 	lock *os.File
 }
 
-// leftStages are the folders in memory that a process before has left. It must be
-// called before the engine starts, which removes the links to them.
-func leftStages(dir string) []string {
+// stagesIn are the folders of stages in a file system in memory that are this user's,
+// of processes that live and of such that were killed.
+func stagesIn(memory string) []string {
+	named, _ := filepath.Glob(filepath.Join(memory, stagePrefix+"*")) // it fails for bad patterns alone
 	var out []string
-	for _, name := range streamNames {
-		target, err := os.Readlink(filepath.Join(streamDir(dir, name), batchesName))
-		if err == nil && strings.HasPrefix(target, filepath.Join(memoryDir, stagePrefix)) {
-			out = append(out, filepath.Dir(target))
+	for _, dir := range named {
+		info, err := os.Lstat(dir)
+		if err != nil || !info.IsDir() {
+			continue
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) == os.Getuid() {
+			out = append(out, dir)
 		}
 	}
 	return out
 }
 
+// stageClaims is how often a folder is made anew that another process took for one that
+// was left: each time it has to look between its making and its locking.
+const stageClaims = 10
+
+// claimStage makes a folder in memory and locks it.
+func claimStage(memory string) (*stage, error) {
+	var err error
+	for range stageClaims {
+		st := &stage{}
+		if st.dir, err = os.MkdirTemp(memory, stagePrefix); err != nil {
+			return nil, err
+		}
+		st.lock, err = lockIn(st.dir)
+		if err == nil && st.held() {
+			return st, nil
+		}
+		if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, fs.ErrNotExist) || err == nil {
+			err = errors.Join(fmt.Errorf("%s was removed at once", st.dir), unlock(st.lock))
+			continue
+		}
+		return nil, errors.Join(err, os.RemoveAll(st.dir))
+	}
+	return nil, err
+}
+
+// held reports whether the lock is still that of the folder.
+func (st *stage) held() bool {
+	mine, err := st.lock.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(filepath.Join(st.dir, lockFileName))
+	return err == nil && os.SameFile(mine, there)
+}
+
 // newStage has batches gathered in memory, where there is a file system of that
 // kind. Without one it returns nil: they are then gathered on the disk.
 func newStage(dir, memory string, space func(dir string) (Space, error)) (*stage, error) {
-	made, err := os.MkdirTemp(memory, stagePrefix)
+	st, err := claimStage(memory)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	st := &stage{dir: made}
-	if st.lock, err = lockIn(made); err != nil {
-		return nil, errors.Join(err, st.remove(dir))
-	}
 	if room, err := space(memory); err != nil || room.Free < stageRoom {
 		return nil, errors.Join(fmt.Errorf("%s has %d MiB left, want %d", memory, room.Free>>20, stageRoom>>20), err, st.remove(dir))
 	}
 	for _, name := range []string{bucketName, recordsName} {
-		link, target := filepath.Join(streamDir(dir, name), batchesName), filepath.Join(made, name)
+		link, target := filepath.Join(streamDir(dir, name), batchesName), filepath.Join(st.dir, name)
 		err := os.Mkdir(target, 0o700)
 		if err == nil {
 			err = os.RemoveAll(link)
@@ -97,19 +131,28 @@ func (st *stage) remove(dir string) error {
 			errs = append(errs, err)
 		}
 	}
-	errs = append(errs, os.RemoveAll(st.dir), unlock(st.lock))
+	errs = append(errs, removeStage(st.dir), unlock(st.lock))
 	st.lock = nil // an engine may be stopped twice
 	return errors.Join(errs...)
 }
 
 // removeLeft removes a folder in memory, unless its process lives.
 func removeLeft(dir string) error {
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	lock, err := lockIn(dir)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return errors.Join(err, os.RemoveAll(dir), unlock(lock))
+	if err != nil {
+		return err
+	}
+	return errors.Join(removeStage(dir), unlock(lock))
+}
+
+// removeStage removes a folder by who has its lock. Once the lock is removed another
+// may take the rest for what was left: it is he who removes it then.
+func removeStage(dir string) error {
+	if err := os.RemoveAll(dir); !errors.Is(err, syscall.ENOTEMPTY) {
+		return err
+	}
+	return nil
 }

@@ -11,7 +11,16 @@ import (
 )
 
 // stagesOf are the folders in memory that a directory's streams point to.
-func stagesOf(dir string) []string { return leftStages(dir) }
+func stagesOf(dir string) []string {
+	var out []string
+	for _, name := range streamNames {
+		target, err := os.Readlink(filepath.Join(streamDir(dir, name), batchesName))
+		if err == nil && strings.HasPrefix(target, filepath.Join(memoryDir, stagePrefix)) {
+			out = append(out, filepath.Dir(target))
+		}
+	}
+	return out
+}
 
 // Batches are gathered in memory while a store is open, nothing of that stays, and
 // what a killed process has left goes with the next start.
@@ -181,4 +190,88 @@ func TestLeftFoldersAreRemoved(t *testing.T) {
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("a left folder is still there")
 	}
+}
+
+// Of what is in memory the folders of stages are looked at that are this user's, and
+// nothing that only bears such a name.
+func TestStagesInMemory(t *testing.T) {
+	memory := t.TempDir()
+	want := filepath.Join(memory, stagePrefix+"1")
+	must(t, os.Mkdir(want, 0o700))
+	must(t, os.Mkdir(filepath.Join(memory, "other"), 0o700))
+	must(t, os.WriteFile(filepath.Join(memory, stagePrefix+"2"), nil, 0o600))
+	must(t, os.Symlink(t.TempDir(), filepath.Join(memory, stagePrefix+"3")))
+	if os.Getuid() == 0 {
+		theirs := filepath.Join(memory, stagePrefix+"4")
+		must(t, os.Mkdir(theirs, 0o700))
+		must(t, os.Chown(theirs, 65534, 65534))
+	}
+	if got := stagesIn(memory); len(got) != 1 || got[0] != want {
+		t.Errorf("%v, want %s", got, want)
+	}
+	if got := stagesIn(filepath.Join(memory, "none")); len(got) != 0 {
+		t.Errorf("%v are in a folder that is none", got)
+	}
+}
+
+// What a killed process left whose data are gone, too, goes with the next start of
+// any store.
+func TestStagesOfDataThatAreGone(t *testing.T) {
+	if _, err := os.Stat(memoryDir); err != nil {
+		t.Logf("nothing is shown: there is no file system in memory: %v", err)
+		return
+	}
+	left, err := claimStage(memoryDir)
+	must(t, err)
+	must(t, os.Mkdir(filepath.Join(left.dir, bucketName), 0o700))
+	s := open(t, t.TempDir())
+	if _, err := os.Stat(left.dir); err != nil {
+		t.Errorf("that of a process that lives is gone: %v", err)
+	}
+	must(t, unlock(left.lock))
+	s = reopen(t, s, s.opts.Dir)
+	if _, err := os.Stat(left.dir); err == nil {
+		t.Error("it is still there")
+	}
+}
+
+// Others look for what was left while folders are made: nobody loses theirs.
+func TestStagesAreMadeWhileOthersAreRemoved(t *testing.T) {
+	memory := t.TempDir()
+	stop := make(chan struct{})
+	var cleaners, makers sync.WaitGroup
+	for range 2 {
+		cleaners.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				for _, dir := range stagesIn(memory) {
+					_ = removeLeft(dir) // another may remove it at the same time
+				}
+			}
+		})
+	}
+	for range 4 {
+		makers.Go(func() {
+			for range 50 {
+				st, err := claimStage(memory)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := os.Mkdir(filepath.Join(st.dir, bucketName), 0o700); err != nil || !st.held() {
+					t.Errorf("a folder in use was removed: %v", err)
+				}
+				if err := st.remove(memory); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	makers.Wait()
+	close(stop)
+	cleaners.Wait()
 }

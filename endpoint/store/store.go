@@ -164,6 +164,7 @@ func (s *Store) startLoaded(ctx context.Context) error {
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		close(s.closed)
+		s.waitForWriters()
 		s.dog.end()
 		s.closeErr = s.engine().stop()
 		if s.closeErr == nil && s.loaded {
@@ -173,6 +174,26 @@ func (s *Store) Close() error {
 		s.closeErr = errors.Join(s.closeErr, s.lock.release())
 	})
 	return s.closeErr
+}
+
+// writersTimeout is how long those who write at the end are waited for. An engine
+// that answers takes milliseconds.
+const writersTimeout = time.Second
+
+// waitForWriters waits until those are done who were writing when the store was
+// closed, within bounds: an engine that is stopped in the middle of a batch may begin
+// to gather it while it ends, and leaves the goroutines of that behind.
+func (s *Store) waitForWriters() {
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for bound := time.After(writersTimeout); !s.gate.TryLock(); {
+		select {
+		case <-ticker.C:
+		case <-bound:
+			return
+		}
+	}
+	s.gate.Unlock()
 }
 
 // stopServer shuts the engine down and waits for it, within bounds.

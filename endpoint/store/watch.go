@@ -257,7 +257,7 @@ const restartTimeout = 60 * time.Second
 // newEngine starts an engine and opens its streams. With an error too, it may
 // have to be stopped.
 func (s *Store) newEngine(ctx context.Context) (*engine, error) {
-	found, left := streamsOnDisk(s.opts.Dir), leftStages(s.opts.Dir)
+	found := streamsOnDisk(s.opts.Dir)
 	e, err := startEngine(s.opts, s.dog.ill)
 	if err != nil {
 		return e, err
@@ -265,7 +265,7 @@ func (s *Store) newEngine(ctx context.Context) (*engine, error) {
 	if err := e.openStreams(ctx, found); err != nil {
 		return e, err
 	}
-	e.openStage(left, s.log)
+	e.openStage(s.log)
 	return e, nil
 }
 
