@@ -5,6 +5,7 @@ package delegate
 
 import (
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -43,6 +44,10 @@ var may = map[string][]string{
 	"runs":     {"cancel"},
 }
 
+// named is what an action is called: a claim on anything else would allow nothing,
+// while who gives it believes that it does.
+var named = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*$`)
+
 // Check refuses claims that cannot be delegated. Each names what it allows: a *
 // would grow with the endpoint.
 func (d *Delegation) Check() error {
@@ -71,8 +76,12 @@ func check(c model.Claim) error {
 			return model.Errorf(model.Invalid, "scope %q is none of machines and runs", scope)
 		}
 		for action := range strings.SplitSeq(c.Action, ",") {
-			if whole, _, _ := strings.Cut(strings.TrimSpace(action), ":"); !slices.Contains(actions, whole) {
+			whole, part, divided := strings.Cut(strings.TrimSpace(action), ":")
+			switch {
+			case !slices.Contains(actions, whole):
 				return model.Errorf(model.Invalid, "action %q on %s is none of %s", action, scope, strings.Join(actions, " and "))
+			case divided && !named.MatchString(part):
+				return model.Errorf(model.Invalid, "action %q on %s names no action: want action:poweron, say, or action for all", action, scope)
 			}
 		}
 	}

@@ -185,6 +185,10 @@ type Result struct {
 // Change takes a data directory, whose endpoint must not run, to a new master key.
 // It is safe to run again after it was cut off.
 func Change(ctx context.Context, o Options) (*Result, error) {
+	// Elsewhere a key would be made, and somebody believe that the endpoint has it.
+	if _, err := os.Stat(filepath.Join(o.Dir, "lock")); errors.Is(err, fs.ErrNotExist) {
+		return nil, model.Errorf(model.NotFound, "cannot change the master key: no endpoint has stored anything in %s; name its directory with --data-dir", o.Dir)
+	}
 	old, err := secret.LoadMaster(o.Dir, o.Getenv)
 	if err != nil {
 		return nil, err

@@ -349,6 +349,20 @@ func TestWhileTheEndpointRuns(t *testing.T) {
 	}
 }
 
+// Where no endpoint has stored anything there is no key to change: nothing is made
+// there, and nobody told that it was changed.
+func TestWhereNoEndpointIs(t *testing.T) {
+	for _, dir := range []string{t.TempDir(), filepath.Join(t.TempDir(), "none")} {
+		_, err := Change(t.Context(), options(dir))
+		if model.KindOf(err) != model.NotFound || !strings.Contains(err.Error(), dir) {
+			t.Errorf("%v", err)
+		}
+		if made, err := os.ReadDir(dir); err == nil && len(made) > 0 {
+			t.Errorf("made %v", made)
+		}
+	}
+}
+
 // made puts an object with a key of its own into a store.
 func made(t *testing.T, s *store.Store, m *secret.Master, prefix, id string) {
 	t.Helper()
