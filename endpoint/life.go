@@ -29,6 +29,7 @@ type life struct {
 	tries   int       // failures since the last success, for the backoff
 	next    time.Time // not before then
 	open    string    // the revision at which the circuit opened, or ""
+	refused string    // the revision that the child refused last, or ""
 	faulty  bool      // a fault was told, and not its end
 }
 
@@ -89,6 +90,10 @@ func (l *life) step(want *desired) time.Duration {
 	}
 	if l.open != "" && l.open != want.revision {
 		l.crashes, l.open, l.tries, l.next = nil, "", 0, time.Time{}
+	}
+	if l.refused != "" && l.refused != want.revision { // what it refused is not what it gets now
+		l.refused, l.tries, l.next = "", 0, time.Time{}
+		l.become(starting, nil, "its params have changed")
 	}
 	switch {
 	case want.problem != "":
@@ -213,9 +218,11 @@ func (l *life) configure(want *desired) time.Duration {
 		why := "it refused its config: " + model.Redact(model.AsError(err).Text(), secrets)
 		l.sup.log.Error("plugin refused its config", "plugin", l.name, "error", why)
 		l.failed()
+		l.refused = want.revision
 		l.become(broken, nil, why)
 		return l.pause()
 	}
+	l.refused = ""
 	l.tries, l.next, l.config = 0, time.Time{}, want.revision
 	l.become(ready, l.child, "")
 	if l.faulty {

@@ -103,6 +103,28 @@ func TestARefusedConfigIsTriedAgain(t *testing.T) {
 	r.ready("refusing")
 }
 
+// Other params are taken at once, however long a plugin that refused its params
+// would have been left alone.
+func TestOtherParamsAreTakenAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "refusing")
+	r.build()
+	r.e.timing.backoffMin, r.e.timing.backoffMax = time.Hour, time.Hour
+	if err := r.e.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.connect()
+	t.Cleanup(r.stop)
+	eventually(t, "refused", func() bool {
+		return strings.Contains(r.pluginErrors("refusing"), "it refused its config: cannot log in")
+	})
+	r.put("accept", "")
+	if err := r.c.Post(t.Context(), "plugins/refusing/params/some%2Fpassword", "hunter22", nil); err != nil {
+		t.Fatal(err)
+	}
+	r.ready("refusing")
+}
+
 func TestConfigHasTheParamsInClear(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "needy")
