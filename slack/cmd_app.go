@@ -88,7 +88,7 @@ func newCheckCommand(client *http.Client) *cobra.Command {
 	cmd.Flags().StringVar(&botFile, "bot-token-file", "", "`file` with the bot token")
 	cmd.Flags().StringVar(&appFile, "app-token-file", "", "`file` with the app-level token")
 	cmd.Flags().StringVar(&address, "api-url", "", "base `URL` of the Web API")
-	cmd.Flags().StringVar(&channel, "channel", "", "`ID` of the channel to post to")
+	cmd.Flags().StringVar(&channel, "channel", "", "`channel` to post to, by its ID or as #NAME")
 	return cmd
 }
 
