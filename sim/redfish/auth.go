@@ -32,10 +32,10 @@ func (f *Fleet) firstAccount() string {
 	return "1"
 }
 
-// open reports whether a request needs no login: the root, and the login itself
-// (DSP0266 §13.3).
+// open reports whether a request needs no login: the versions, the root, and the
+// login itself (DSP0266 §13.3).
 func (x *exchange) open() bool {
-	return x.path == root && x.reads() || x.op == "session open"
+	return (x.path == root || x.path == versions) && x.reads() || x.op == "session open"
 }
 
 // reads reports whether a request changes nothing.

@@ -72,6 +72,7 @@ func (w *writer) endless([]byte) {
 		}
 		w.flush()
 	}
+	hangUp(w.w) // in place of an end
 }
 
 // drip writes the body byte by byte.
@@ -82,6 +83,7 @@ func (w *writer) drip(body []byte) {
 	for i := range body {
 		w.f.pause(w.x.r, delay)
 		if w.ended() {
+			hangUp(w.w)
 			return
 		}
 		if _, err := w.w.Write(body[i : i+1]); err != nil {

@@ -103,6 +103,9 @@ func (r *resource) noun() string {
 	if r.item != "" {
 		return r.item
 	}
+	if r.path == versions {
+		return r.kind
+	}
 	name, _ := r.tree["@odata.type"].(string)
 	name = name[strings.LastIndex(name, ".")+1:]
 	name, many := strings.CutSuffix(name, "Collection")

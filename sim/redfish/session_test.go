@@ -17,6 +17,9 @@ func TestRootNeedsNoLogin(t *testing.T) {
 	t.Parallel()
 	_, p, _ := one(t, redfish.Options{})
 	p.basic = false
+	if tree := p.get("/redfish"); tree["v1"] != "/redfish/v1/" {
+		t.Errorf("versions: %v", tree)
+	}
 	for _, path := range []string{"/redfish/v1", "/redfish/v1/"} {
 		if tree := p.get(path); link(t, tree, "Systems") != "/redfish/v1/Systems" {
 			t.Errorf("%s: %v", path, tree)

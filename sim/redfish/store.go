@@ -12,6 +12,9 @@ import (
 // root is the path of the service root (DSP0266 §6.4).
 const root = "/redfish/v1"
 
+// versions is the path of the list of protocol versions (DSP0266 §6.3).
+const versions = "/redfish"
+
 // data holds the templates of resources; data/README.md says how they are written.
 //
 //go:embed data/*.json
@@ -63,6 +66,7 @@ func newStore(d *dialect) (*store, error) {
 		}
 		s.add(kind, t)
 	}
+	s.resources[versions] = &resource{kind: "versions", path: versions, tree: map[string]any{"v1": root + "/"}}
 	s.link()
 	return s, nil
 }
