@@ -113,7 +113,9 @@ func startSim(t *testing.T, dir string, files func(dir string, addr netip.AddrPo
 	// An address of its own: tests run side by side.
 	addr := drivertest.FreeAddr(t, "udp", netip.AddrFrom4([4]byte{127, byte(64 + rand.IntN(64)), byte(rand.IntN(256)), byte(1 + rand.IntN(250))}))
 	all := files(dir, addr)
-	all["sim.emu"] = simCommands
+	if all["sim.emu"] == "" {
+		all["sim.emu"] = simCommands
+	}
 	for name, text := range all {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
 			t.Fatal(err)

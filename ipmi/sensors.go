@@ -134,7 +134,7 @@ func (in *recordReader) record(ctx context.Context, id uint16) (data []byte, nex
 	}
 	size, err := sdr.Length(head)
 	if err != nil {
-		return head, next, nil // Parse says so again
+		return head, next, nil //nolint:nilerr // Parse says so of what came
 	}
 	data = head[:sdr.HeaderSize]
 	for len(data) < size {
@@ -221,7 +221,7 @@ func (s *session) sensor(ctx context.Context, r *sdr.Record) (facts.Sensor, erro
 	reading, err := sdr.ParseReading(data)
 	if err != nil {
 		out.Unavailable = err.Error()
-		return out, nil
+		return out, nil //nolint:nilerr // it is told in the answer
 	}
 	by := r.Factors()
 	if !r.Linear() && r.Analog() && reading.Lacking == "" {
@@ -231,7 +231,7 @@ func (s *session) sensor(ctx context.Context, r *sdr.Record) (facts.Sensor, erro
 		}
 		if by, err = sdr.ParseFactors(data); err != nil {
 			out.Unavailable = err.Error()
-			return out, nil
+			return out, nil //nolint:nilerr // it is told in the answer
 		}
 	}
 	return r.Tell(reading, by), nil
