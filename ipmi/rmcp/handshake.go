@@ -16,8 +16,9 @@ type step struct {
 	name   string
 	send   payloadType
 	want   payloadType
-	minLen int // of an answer without error
-	tries  int // 0: until the time is up
+	minLen int           // of an answer without error
+	tries  int           // 0: until the time is up
+	most   time.Duration // between two copies
 	// newest takes the answer to the newest transmission only. A BMC draws a
 	// new random number for each RAKP 1, so an answer to an earlier one no
 	// longer holds.
@@ -29,9 +30,9 @@ type step struct {
 
 // The steps (IPMI 2.0 §13.17 to §13.23).
 var (
-	stepOpen  = &step{"Open Session", payloadOpenRequest, payloadOpenResponse, 36, 0, false, false}
-	stepRAKP1 = &step{"RAKP 1", payloadRAKP1, payloadRAKP2, 40, 4, true, false}
-	stepRAKP3 = &step{"RAKP 3", payloadRAKP3, payloadRAKP4, 8, 4, false, true}
+	stepOpen  = &step{"Open Session", payloadOpenRequest, payloadOpenResponse, 36, 0, maxOpenTry, false, false}
+	stepRAKP1 = &step{"RAKP 1", payloadRAKP1, payloadRAKP2, 40, 4, maxTry, true, false}
+	stepRAKP3 = &step{"RAKP 3", payloadRAKP3, payloadRAKP4, 8, 4, maxTry, false, true}
 )
 
 // setupMax is the longest answer of session setup: RAKP 2 with a SHA-256 code.
@@ -209,7 +210,7 @@ func (h *handshake) negotiate(ctx context.Context) (*Session, *Error) {
 	}
 	if err := h.rakp12(ctx); err != nil {
 		// The BMC holds a slot for a session that will not be: tell it.
-		h.abandon(err.Reason)
+		h.abandon(h.keys.managedID, err.Reason)
 		return nil, err
 	}
 	return h.rakp34(ctx)
@@ -284,19 +285,40 @@ func (h *handshake) rakp34(ctx context.Context) (*Session, *Error) {
 	return s, nil
 }
 
-// abandon tells the BMC in a RAKP 3 that this session will not be (IPMI 2.0
-// §13.22), and why: only a proof that does not match is a login that failed, such
-// as a BMC may count. Nothing is waited for.
-func (h *handshake) abandon(why Reason) {
-	code := statusIllegal
+// abandon tells the BMC in a RAKP 3 that a session will not be (IPMI 2.0 §13.22),
+// and why: only a proof that does not match is a login that failed, such as a BMC
+// may count. Nothing is waited for.
+func (h *handshake) abandon(managedID uint32, why Reason) {
+	code, copies := statusIllegal, courtesies(h.lossy)
 	if why.RefusesLogin() {
-		code = statusBadIntegrity
+		code, copies = statusBadIntegrity, 1
 	}
-	h.tag++
 	b := appendHeader(make([]byte, 0, headerLen+8), uint8(payloadRAKP3), 0, 0, 8)
-	b = append(b, h.tag, uint8(code), 0, 0)
-	b = binary.LittleEndian.AppendUint32(b, h.keys.managedID)
-	_ = h.t.send(b, h.target.Peer) // a courtesy: the BMC times it out too
+	b = append(b, h.tag^0x80, uint8(code), 0, 0) // a tag that answers nothing: the handshake may go on
+	b = binary.LittleEndian.AppendUint32(b, managedID)
+	for range copies {
+		_ = h.t.send(b, h.target.Peer) // a courtesy: the BMC times it out too
+	}
+}
+
+// courtesies is how often a BMC is told that a session ends. Nobody hears whether it
+// arrives, and where it does not the BMC keeps one of its few slots for a minute.
+func courtesies(lossy bool) int {
+	if lossy {
+		return 3
+	}
+	return 1
+}
+
+// spare gives back the session of another answer to Open Session than the one that
+// was taken: the BMC makes one of each copy, and has few slots.
+func (h *handshake) spare(a *setupAnswer) {
+	if a.kind != payloadOpenResponse || a.status() != statusOK || a.n < stepOpen.minLen || h.keys.managedID == 0 {
+		return
+	}
+	if id := binary.LittleEndian.Uint32(a.data[8:]); id != 0 && id != h.keys.managedID {
+		h.abandon(id, LostSession)
+	}
 }
 
 // exchange sends a message, again after each silence, and returns the answer.
@@ -342,7 +364,7 @@ func (h *handshake) exchange(ctx context.Context, st *step, body func([]byte) []
 			h.target.silent()
 		}
 		if !h.lossy {
-			wait = longer(wait)
+			wait = longerTo(st.most, wait)
 		}
 	}
 	return nil, fail(Silent, st.name, unanswered(len(out)))
@@ -391,7 +413,9 @@ func (h *handshake) await(ctx context.Context, st *step, out []sent, timer *time
 			if fits(a, st, out) {
 				return judge(a, st)
 			}
-			h.crossed = h.crossed || a.kind == payloadRAKP2
+			// Two answers to one Open Session mean that more may come twice.
+			h.crossed = h.crossed || a.kind == payloadRAKP2 || a.kind == payloadOpenResponse
+			h.spare(a)
 			h.t.drop(DropUnexpected)
 		case <-timer.C:
 			return nil, nil

@@ -85,16 +85,32 @@ func (h *handshake) doubt(ctx context.Context, st *step, refusal *Error, check f
 	}
 }
 
-// newestRAKP2 waits for further answers with the same tag, where an earlier try
-// made that advisable: a network that doubles RAKP 1 makes the BMC draw another
+// firstLinger bounds the look out of a first handshake where nothing came twice yet.
+const firstLinger = 300 * time.Millisecond
+
+// lookout is how long to wait for a second RAKP 2. A first handshake waits for one
+// round trip more: to cross there and once again is two failed logins, after which
+// none is tried for long. Where something came twice already it waits for longer.
+func (h *handshake) lookout() time.Duration {
+	switch {
+	case h.linger > 0 || !h.wary: // who cannot begin anew gains nothing by a second answer
+		return h.linger
+	case h.crossed:
+		return max(2*h.rtt, minLinger)
+	}
+	return min(h.rtt, firstLinger)
+}
+
+// newestRAKP2 waits for further answers with the same tag: a network that doubles RAKP 1 makes the BMC draw another
 // random number. Which of two it drew last cannot be told from the order in which
 // they come: a handshake that is wary begins anew, which is no failed login, and
 // any other believes the order.
 func (h *handshake) newestRAKP2(ctx context.Context) *Error {
-	if h.linger == 0 {
+	wait := h.lookout()
+	if wait == 0 {
 		return nil
 	}
-	timer := time.NewTimer(h.linger)
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
 		a, err := h.await(ctx, stepRAKP1, []sent{{h.tag, time.Now()}}, timer)

@@ -400,9 +400,12 @@ func (s *Session) Close() {
 	s.closed = true
 	id := binary.LittleEndian.AppendUint32(nil, s.managedID)
 	b := s.seal(nil, types.CommandCloseSession, id)
+	copies := courtesies(s.lossy)
 	s.mu.Unlock()
 	s.t.unregister(s.peer, s.consoleID, s)
-	_ = s.t.send(b, s.peer) // a courtesy: the BMC times it out too
+	for range copies {
+		_ = s.t.send(b, s.peer) // a courtesy: the BMC times it out too
+	}
 }
 
 // Discard closes the session and waits for the BMC to confirm, so that nothing

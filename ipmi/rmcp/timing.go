@@ -6,6 +6,11 @@ import "time"
 const (
 	firstTry = 350 * time.Millisecond // before anything is known of a BMC
 	maxTry   = 4 * time.Second
+	// maxOpenTry is the longest wait between two copies of an Open Session by a BMC
+	// that was not heard yet. It is one small datagram; were the waits to double
+	// further, a network that loses every third one would get so few tries in half a
+	// minute that now and then all of them are lost.
+	maxOpenTry = 1400 * time.Millisecond
 	// openLimit ends the opening of a session with a silent BMC, even where the
 	// caller would wait longer.
 	openLimit = 20 * time.Second
@@ -38,7 +43,10 @@ func lossyTry(least, rtt time.Duration) time.Duration {
 }
 
 // longer is how long the try after one of wait is.
-func longer(wait time.Duration) time.Duration { return max(wait, min(2*wait, maxTry)) }
+func longer(wait time.Duration) time.Duration { return longerTo(maxTry, wait) }
+
+// longerTo is longer with a bound of its own.
+func longerTo(most, wait time.Duration) time.Duration { return max(wait, min(2*wait, most)) }
 
 // onceFor is how long to wait for the answer of a command sent once.
 func onceFor(least, rtt time.Duration) time.Duration {
