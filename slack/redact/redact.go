@@ -4,6 +4,7 @@ package redact
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"sync"
 
@@ -102,6 +103,9 @@ func (r *Redactor) Learn(e *model.Event, secure func(name string) bool) {
 				continue
 			}
 		}
+		if e.Type == "runs" {
+			plain = keyless(plain)
+		}
 		found = append(found, model.SecretValues(plain, secure)...)
 	}
 	if len(found) == 0 {
@@ -118,6 +122,17 @@ func (r *Redactor) Learn(e *model.Event, secure func(name string) bool) {
 			r.values.Add([]string{v})
 		}
 	}
+}
+
+// keyless is a run without its Key and that of its error: they name what it acts on,
+// and are no secrets.
+func keyless(run map[string]any) map[string]any {
+	run = maps.Clone(run)
+	delete(run, "Key")
+	if fault, ok := run["Error"].(map[string]any); ok {
+		run["Error"] = keyless(fault)
+	}
+	return run
 }
 
 // Text masks what is secret in a text. Of one that is very long the end is kept.

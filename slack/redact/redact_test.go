@@ -113,3 +113,23 @@ func FuzzText(f *testing.F) {
 		}
 	})
 }
+
+// The key of a run names what it acts on: it is no secret, whatever it is called,
+// and what is secret beside it still is.
+func TestKeysOfRuns(t *testing.T) {
+	r := New()
+	run := model.Run{Key: "slack", Name: "slack", Prefix: "plugins", Error: model.Errorf(model.Invalid, "no").On("plugins", "slack")}
+	r.Learn(&model.Event{Type: "runs", Object: run}, nil)
+	plain := map[string]any{"Key": "rack1n07", "Params": map[string]any{"a/key": "the-secret"}}
+	r.Learn(&model.Event{Type: "runs", Object: plain}, nil)
+	if got := r.Text("slack rack1n07 the-secret"); got != "slack rack1n07 "+model.Masked {
+		t.Errorf("%s", got)
+	}
+	if plain["Key"] != "rack1n07" {
+		t.Errorf("the event was changed: %v", plain)
+	}
+	r.Learn(&model.Event{Type: "others", Object: map[string]any{"Key": "another-secret"}}, nil)
+	if got := r.Text("another-secret"); got != model.Masked {
+		t.Errorf("%s", got)
+	}
+}
