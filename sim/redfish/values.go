@@ -190,7 +190,7 @@ func (v *view) taskMessages() []any {
 // mac is a hardware address of the BMC's, of a range for local use.
 func (v *view) mac(n int) string {
 	i := v.b.index*maxSystems + v.system
-	return fmt.Sprintf("02:52:46:%02x:%02x:%02x", i>>12&0xff, i>>4&0xff, i&0xf<<4|n)
+	return fmt.Sprintf("02:52:%02x:%02x:%02x:%02x", 0x46+i>>20, i>>12&0xff, i>>4&0xff, i&0xf<<4|n)
 }
 
 // uuid is the UUID of a system.
