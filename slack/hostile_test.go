@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -123,5 +124,25 @@ func wantHarmless(t *testing.T, secret, text string) {
 		t.Errorf("the secret in %.200q", text)
 	case utf8.RuneCountInString(text) > 4000:
 		t.Errorf("%d characters", utf8.RuneCountInString(text))
+	}
+}
+
+// The plugin's own token is masked wherever an event brings it.
+func TestOwnTokenIsMasked(t *testing.T) {
+	sim, n := office(t, "")
+	r := model.Run{
+		ID: "r1", Key: "u1", Prefix: "machines", Name: "m1", Command: "powercycle", Principal: "ada", Reason: "rotated " + token,
+		State: model.RunFailed, Error: model.Errorf(model.Unreachable, "no reply to %s", token),
+	}
+	must(t, n.Publish(t.Context(), runEvent(r)))
+	must(t, stop(t, n))
+	messages := sim.Messages()
+	if len(messages) == 0 {
+		t.Fatal("nothing was told")
+	}
+	for _, m := range messages {
+		if raw := fmt.Sprintf("%s%s%s", m.Text, m.Blocks, m.Attachments); strings.Contains(raw, token) || !strings.Contains(raw, model.Masked) {
+			t.Errorf("told %s", raw)
+		}
 	}
 }

@@ -342,3 +342,21 @@ func TestFileVerdicts(t *testing.T) {
 		})
 	}
 }
+
+// Where metadata is not told, a message is known by what it was called when it was
+// posted.
+func TestFindWithoutMetadata(t *testing.T) {
+	sim, p := desk(t, simslack.Options{Scopes: []string{"chat:write", "channels:history", "groups:history"}})
+	d := entry(outbox.Post, "", Message{Text: "x"})
+	sim.Fail("chat.postMessage", simslack.Fault{Cut: true, Posted: true})
+	if _, err := p.Send(t.Context(), d); err == nil {
+		t.Fatal("a cut connection is no error")
+	}
+	if ts, err := p.Find(t.Context(), d); err != nil || ts == "" || ts != sim.Messages()[0].TS {
+		t.Errorf("found %q, %v", ts, err)
+	}
+	d.ID = "8c6f3c54-9d5a-4b41-8f0e-000000000009"
+	if ts, err := p.Find(t.Context(), d); err != nil || ts != "" {
+		t.Errorf("found another: %q, %v", ts, err)
+	}
+}
