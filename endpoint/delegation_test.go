@@ -268,3 +268,33 @@ func TestPersonsOfVoidTokens(t *testing.T) {
 	eventually(t, "the end of the plugin", func() bool { return r.holders() == "[]" })
 	r.forPerson(401, "POST", read, second, "U1", "{}")
 }
+
+// What is given to a plugin while it is being removed is not there for the next one
+// of its name.
+func TestADelegationWaitsForARemoval(t *testing.T) {
+	t.Parallel()
+	r := start(t, "toy")
+	r.plain("plugins", "second", `{"Name":"second","Provider":"absent"}`)
+	o := r.e.api.objects
+	unlock := o.locks.lock("plugins", "second", "the test") // as a removal does
+	given := make(chan int, 1)
+	go func() {
+		resp, _ := r.ask("PUT", apiRoot+"/plugins/second/delegation", r.e.token, `{"Claims":`+mayPower+`}`)
+		given <- resp.StatusCode
+	}()
+	eventually(t, "it waits", func() bool {
+		o.locks.mu.Lock()
+		defer o.locks.mu.Unlock()
+		return o.locks.held["plugins.second"].users == 2 || len(given) > 0
+	})
+	if _, err := o.store.Delete(t.Context(), "plugins", "second", 0); err != nil {
+		t.Error(err)
+	}
+	unlock()
+	if status := <-given; status != http.StatusNotFound {
+		t.Errorf("given: %d", status)
+	}
+	if _, err := o.store.Get(delegationsPrefix, "second"); model.KindOf(err) != model.NotFound {
+		t.Errorf("it is there: %v", err)
+	}
+}

@@ -183,3 +183,25 @@ func benchmarkPatches(b *testing.B, audited bool) {
 	wg.Wait()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "patches/s")
 }
+
+// Who logs in by the address of a stream is on record, as one who asks for a change,
+// and the token is not.
+func TestLoginsByAnAddressAreOnRecord(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	r.user("alice", "viewer")
+	token := r.login("alice", "")
+	r.wantStatus(400, "GET", "/ws?token="+token, "", "") // it is no websocket
+	r.wantStatus(200, "GET", "/machines", token, "")
+	raw := string(r.wantStatus(200, "GET", "/audit?limit=100", r.e.token, ""))
+	var trail []audit.Record
+	if err := model.Unmarshal([]byte(raw), &trail); err != nil || len(trail) == 0 {
+		t.Fatal(err, raw)
+	}
+	if got := trail[0]; got.Path != apiRoot+"/ws" || got.Who != "user:alice" || got.Method != "GET" {
+		t.Errorf("%+v", got)
+	}
+	if strings.Contains(raw, token) {
+		t.Error("the token is in the trail")
+	}
+}
