@@ -44,6 +44,10 @@ func debianVersion(version string) (string, error) {
 	return out + strings.Replace(m[3], "+", ".", 1), nil
 }
 
+// maintainer is who the package says made it. The domain is one that there never is:
+// who wants to write finds the way in the documentation.
+const maintainer = "The provision-plugins authors <maintainers@provision-plugins.invalid>"
+
 // scripts are those of the package.
 var scripts = []string{"postinst", "prerm", "postrm"}
 
@@ -52,7 +56,7 @@ func (c control) text(size int64) string {
 	return fmt.Sprintf(`Package: oob
 Version: %s
 Architecture: %s
-Maintainer: The provision-plugins authors <oob@localhost.localdomain>
+Maintainer: %s
 Installed-Size: %d
 Recommends: systemd
 Section: admin
@@ -62,7 +66,7 @@ Description: power, boot and watch machines out of band
  machines when their operating system is dead: through a BMC, a metal cloud
  or a hypervisor. What must not happen twice is sent once, and done says what
  was seen.
-`, c.version, c.arch, (size+1023)/1024)
+`, c.version, c.arch, maintainer, (size+1023)/1024)
 }
 
 // debian packs the package: an ar of a version, a control and a data archive.
@@ -143,8 +147,8 @@ func (c control) changelog(at time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(zip, "oob (%s) stable; urgency=medium\n\n  * Built from %s; its history tells what has changed.\n\n -- The provision-plugins authors <oob@localhost.localdomain>  %s\n",
-		c.version, c.commit, at.Format(time.RFC1123Z))
+	fmt.Fprintf(zip, "oob (%s) stable; urgency=medium\n\n  * Built from %s; its history tells what has changed.\n\n -- %s  %s\n",
+		c.version, c.commit, maintainer, at.Format(time.RFC1123Z))
 	err = zip.Close()
 	return out.Bytes(), err
 }
