@@ -55,8 +55,8 @@ func (*Session) BootDevices(persistent bool) []model.BootDevice {
 	return []model.BootDevice{model.BootPXE, model.BootDisk, model.BootCD, model.BootBIOS}
 }
 
-// SetBoot sets the override, with the mode where it is known which one the machine's
-// firmware has and the BMC does not say so already.
+// SetBoot sets the override, with the mode of the machine's firmware, or the one that
+// is set where nobody knows that: some BMCs fall back to another one without it.
 func (s *Session) SetBoot(ctx context.Context, device model.BootDevice, persistent bool) error {
 	sys, read, err := s.system(ctx)
 	if err != nil {
@@ -75,19 +75,29 @@ func (s *Session) SetBoot(ctx context.Context, device model.BootDevice, persiste
 	if persistent {
 		set["BootSourceOverrideEnabled"] = always
 	}
-	if s.target.Told && sys.Boot.Mode != nil {
-		set["BootSourceOverrideMode"] = modeName(s.target.UEFI)
-	}
-	err = s.bmc.patch(ctx, s.path, read, map[string]any{"Boot": set})
-	if _, moded := set["BootSourceOverrideMode"]; moded && model.KindOf(err) == model.Unsupported && *sys.Boot.Mode == modeName(s.target.UEFI) {
-		// It is in that mode, and will not have it set.
-		delete(set, "BootSourceOverrideMode")
-		_, read, err = s.system(ctx)
-		if err == nil {
-			err = s.bmc.patch(ctx, s.path, read, map[string]any{"Boot": set})
+	s.uefi = s.target.UEFI
+	if sys.Boot.Mode != nil {
+		if !s.target.Told {
+			s.uefi = *sys.Boot.Mode == modeUEFI
 		}
+		set["BootSourceOverrideMode"] = modeName(s.uefi)
 	}
-	return err
+	return s.setBoot(ctx, read, sys.Boot.Mode, set)
+}
+
+// setBoot sends the override. A BMC that is in the mode, and will not have it set, gets
+// it without.
+func (s *Session) setBoot(ctx context.Context, read *answer, mode *string, set map[string]any) error {
+	err := s.bmc.patch(ctx, s.path, read, map[string]any{"Boot": set})
+	if mode == nil || *mode != set["BootSourceOverrideMode"] || model.KindOf(err) != model.Unsupported {
+		return err
+	}
+	delete(set, "BootSourceOverrideMode")
+	_, read, err = s.system(ctx)
+	if err != nil {
+		return err
+	}
+	return s.bmc.patch(ctx, s.path, read, map[string]any{"Boot": set})
 }
 
 // modeName is the mode of a kind of firmware.
@@ -128,4 +138,4 @@ func (s *Session) Boot(ctx context.Context) (model.BootOverride, error) {
 }
 
 // BootUEFI reports how SetBoot sets the mode.
-func (s *Session) BootUEFI() (uefi, told bool) { return s.target.UEFI, s.target.Told }
+func (s *Session) BootUEFI() (uefi, told bool) { return s.uefi, s.target.Told }

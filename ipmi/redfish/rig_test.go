@@ -3,8 +3,11 @@ package redfish
 import (
 	"context"
 	"errors"
+	"flag"
+	"fmt"
 	"log/slog"
 	"maps"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -29,7 +32,15 @@ const (
 	paramPort     = "test/port"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets more tests run side by side than there are processors: they wait for
+// BMCs, and compute little.
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "10"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // startBMC runs one simulated BMC until the test ends.
 func startBMC(tb testing.TB, o redfish.Options) (*redfish.Fleet, *redfish.BMC) {
@@ -222,6 +233,7 @@ func TestConformance(t *testing.T) {
 				New: func(tb testing.TB, _ *slog.Logger) *drivertest.Rig {
 					return rigOf(tb, redfish.Options{Dialect: dialect})
 				},
+				Short: 2 * time.Second, Told: 10 * time.Second, // a login is several round trips of TLS
 				Without: map[string]string{
 					model.Doctor: "the doctor is the plugin's",
 				},

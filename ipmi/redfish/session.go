@@ -17,6 +17,7 @@ type Session struct {
 	target *Target
 	path   string // of the system
 	resets []string
+	uefi   bool // how SetBoot set the mode
 }
 
 // Cycling is a Session of a system that cycles by itself; others are switched off
@@ -53,7 +54,7 @@ func (p *Pool) open(ctx context.Context, t *Target) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{bmc: b, target: t}
+	s := &Session{bmc: b, target: t, uefi: t.UEFI}
 	if err := s.find(ctx); err != nil {
 		p.give(b)
 		return nil, err

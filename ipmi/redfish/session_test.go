@@ -230,3 +230,30 @@ func TestMedia(t *testing.T) {
 		}
 	}
 }
+
+// TestBootMode: the mode is set where the firmware is known, and left as it is where
+// it is not, in each dialect.
+func TestBootMode(t *testing.T) {
+	for _, dialect := range redfish.Dialects() {
+		f, b := startBMC(t, redfish.Options{Dialect: dialect, On: true})
+		p := poolOf(t, f)
+		was := b.System(0).BootMode
+		s := mustOpen(t, p, targetOf(b))
+		if err := s.SetBoot(t.Context(), model.BootPXE, false); err != nil {
+			t.Fatalf("%s: %v", dialect, err)
+		}
+		uefi, told := s.BootUEFI()
+		if now := b.System(0).BootMode; now != was || told || uefi != (was == modeUEFI) {
+			t.Errorf("%s: the mode was %s and is %s", dialect, was, now)
+		}
+		target := targetOf(b)
+		target.UEFI, target.Told = true, true
+		s = mustOpen(t, p, target)
+		if err := s.SetBoot(t.Context(), model.BootDisk, true); err != nil {
+			t.Fatalf("%s: %v", dialect, err)
+		}
+		if got, err := s.Boot(t.Context()); err != nil || !got.UEFI || !got.Persistent || got.Device != model.BootDisk || b.System(0).BootMode != modeUEFI {
+			t.Errorf("%s: %+v, %v", dialect, got, err)
+		}
+	}
+}
