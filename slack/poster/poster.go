@@ -176,7 +176,7 @@ func (p *Poster) Find(ctx context.Context, d outbox.Delivery) (string, error) {
 	var f *outbox.Failure
 	var err error
 	if d.Channel, err = p.channel(ctx, d.Channel); errors.As(err, &f) && f.Verdict == outbox.NoChannel {
-		return "", fmt.Errorf("cannot look for a message (%s): %w", f, outbox.ErrBlind)
+		return "", fmt.Errorf("cannot look for a message (%w): %w", f, outbox.ErrBlind)
 	} else if err != nil {
 		return "", err
 	}
