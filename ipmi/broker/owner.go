@@ -229,6 +229,7 @@ func (o *owner) ensure(ctx context.Context, login rmcp.Login, p *place, operator
 	s, err := o.open(ctx, p, leave, &rmcp.Target{
 		Peer: o.peer, Login: login, Known: known,
 		Probe: leave.probe || p.once, OnRefusal: leave.refused, Proved: leave.was.reason == rmcp.Crossed,
+		OnFailure: o.failed,
 	})
 	leave.settle(err)
 	if err != nil {
@@ -239,6 +240,13 @@ func (o *owner) ensure(ctx context.Context, login rmcp.Login, p *place, operator
 	o.b.opened++
 	o.session, o.id, o.login, o.known, o.raised = s, o.b.opened, login, s.Known(), false
 	return true, nil
+}
+
+// failed keeps what an Open that failed saw of the way to the BMC, for the next.
+func (o *owner) failed(rtt time.Duration, lossy bool) {
+	o.b.mu.Lock()
+	defer o.b.mu.Unlock()
+	o.known.RTT, o.known.Lossy = max(o.known.RTT, rtt), lossy
 }
 
 // Waits between tries for a session slot.

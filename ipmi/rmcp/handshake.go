@@ -112,10 +112,13 @@ type handshake struct {
 	// explanation than wrong credentials, or a network that doubles.
 	single bool
 	// lossy tells that some message was lost, and is not only slow to be answered:
-	// it is sent again as soon, and more often.
-	lossy   bool
-	answers chan *setupAnswer
-	out     [headerLen + setupRequestMax]byte // scratch of transmit
+	// it is sent again as soon, and more often. lost tells that it was seen in this
+	// Open, and is not only known of earlier ones.
+	lossy, lost bool
+	// overtaken tells that a RAKP 2 came that answers an earlier RAKP 1 than the newest.
+	overtaken bool
+	answers   chan *setupAnswer
+	out       [headerLen + setupRequestMax]byte // scratch of transmit
 }
 
 // newHandshake prepares a try with a fresh session id and random number.
@@ -124,6 +127,7 @@ func (t *Transport) newHandshake(p *plan) *handshake {
 		t: t, target: p.target, deadline: p.deadline, wait: p.wait, rtt: p.rtt, linger: p.linger,
 		single:  p.refusals > 0,
 		lossy:   p.lossy,
+		lost:    p.lost,
 		wary:    p.doubled < maxWary && !p.target.Probe,
 		answers: make(chan *setupAnswer, answersAtOnce),
 	}
@@ -355,7 +359,8 @@ func (h *handshake) exchange(ctx context.Context, st *step, body func([]byte) []
 		a, err := h.await(ctx, st, out, timer)
 		if a != nil && (n == 0 || !st.same) { // else it may answer any of the copies
 			h.learn(a.took)
-			h.lossy = h.lossy || lostBefore(out, a.tag(), a.took)
+			h.lost = h.lost || lostBefore(out, a.tag(), a.took)
+			h.lossy = h.lossy || h.lost
 		}
 		if a != nil || err != nil {
 			return a, err
@@ -414,6 +419,7 @@ func (h *handshake) await(ctx context.Context, st *step, out []sent, timer *time
 				return judge(a, st)
 			}
 			// Two answers to one Open Session mean that more may come twice.
+			h.overtaken = h.overtaken || st == stepRAKP1 && a.kind == payloadRAKP2
 			h.crossed = h.crossed || a.kind == payloadRAKP2 || a.kind == payloadOpenResponse
 			h.spare(a)
 			h.t.drop(DropUnexpected)

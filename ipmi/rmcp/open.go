@@ -40,6 +40,8 @@ type Ways struct {
 type Known struct {
 	Suite uint8         // the cipher suite that worked
 	RTT   time.Duration // the round trip
+	// Lossy tells that datagrams were lost on the way.
+	Lossy bool
 	// UserOnly tells that the login does not get OPERATOR.
 	UserOnly bool
 }
@@ -59,6 +61,9 @@ type Target struct {
 	Probe bool
 	// OnSilence, if set, is called when a first try was not answered.
 	OnSilence func()
+	// OnFailure, if set, is called with the round trip that an Open which failed has
+	// seen, 0 if it heard nothing, and with whether it saw datagrams lost.
+	OnFailure func(rtt time.Duration, lossy bool)
 	// OnRefusal, if set, is called for each handshake that was refused, before
 	// the next one begins.
 	OnRefusal func(Reason)
@@ -108,6 +113,7 @@ type plan struct {
 	tries     int
 	doubled   int  // handshakes that ended because RAKP 1 was doubled
 	lossy     bool // see handshake
+	lost      bool
 }
 
 // maxWary is how many handshakes end for that. A network that doubles every
@@ -137,6 +143,9 @@ func (t *Transport) Open(ctx context.Context, target Target) (*Session, error) {
 		}
 		t.countFailure(ctx, err)
 		if !p.again(h, err) {
+			if target.OnFailure != nil {
+				target.OnFailure(p.rtt, p.lost)
+			}
 			return nil, p.failure(err)
 		}
 	}
@@ -152,6 +161,7 @@ func newPlan(target *Target, firstTry time.Duration) *plan {
 		deadline:  time.Now().Add(openLimit),
 		wait:      tryFor(firstTry, k.RTT),
 		rtt:       k.RTT,
+		lossy:     k.Lossy,
 		refusals:  target.Refusals,
 	}
 	p.proven = p.suites[0].id == k.Suite
@@ -167,7 +177,7 @@ func newPlan(target *Target, firstTry time.Duration) *plan {
 // again prepares the next try after a failure, and reports whether there is one.
 func (p *plan) again(h *handshake, err *Error) bool {
 	p.tries++
-	p.rtt, p.wait, p.lossy = h.rtt, h.wait, h.lossy
+	p.rtt, p.wait, p.lossy, p.lost = h.rtt, h.wait, h.lossy, h.lost
 	if h.crossed || h.proved {
 		p.linger = max(p.linger, 2*h.rtt, minLinger)
 	}
@@ -278,5 +288,5 @@ func (p *plan) failure(last *Error) *Error {
 
 // known is what a session teaches.
 func (s *Session) known() Known {
-	return Known{Suite: s.suite, RTT: s.rtt, UserOnly: s.privilege < uint8(types.PrivilegeLevelOperator)}
+	return Known{Suite: s.suite, RTT: s.rtt, Lossy: s.lossy, UserOnly: s.privilege < uint8(types.PrivilegeLevelOperator)}
 }

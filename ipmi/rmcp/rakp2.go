@@ -110,6 +110,7 @@ func (h *handshake) newestRAKP2(ctx context.Context) *Error {
 	if wait == 0 {
 		return nil
 	}
+	h.overtaken = false
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
@@ -122,6 +123,10 @@ func (h *handshake) newestRAKP2(ctx context.Context) *Error {
 				h.doubled = true
 				return fail(LostSession, stepRAKP1.name, errDoubled)
 			}
+		case err == nil && h.overtaken && h.wary:
+			// An earlier RAKP 1 was answered after the newest: maybe it came after it.
+			h.doubled = true
+			return fail(LostSession, stepRAKP1.name, errDoubled)
 		case err == nil:
 			return nil
 		case !err.Reason.RefusesLogin():

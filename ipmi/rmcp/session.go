@@ -86,7 +86,7 @@ func newSession(h *handshake, k *keys) *Session {
 		t: h.t, peer: h.target.Peer,
 		consoleID: h.keys.consoleID, managedID: h.keys.managedID,
 		suite: h.keys.suite.id, privilege: h.keys.role &^ nameOnlyLookup,
-		lenient: h.target.Login.Ways.NoChecksum, lossy: h.lossy,
+		lenient: h.target.Login.Ways.NoChecksum, lossy: h.lost,
 		wake: make(chan struct{}, 1),
 		keys: k,
 		out:  make([]byte, 0, 128),
