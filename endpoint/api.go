@@ -246,7 +246,7 @@ func unshowable(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode
 // wrap makes an HTTP handler.
 func (a *api) wrap(h handle) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if err := readBody(w, r); err != nil {
+		if err := readBody(w, r, boundOf(r.Pattern)); err != nil {
 			a.write(w, r, failure(err))
 			return
 		}
@@ -261,9 +261,9 @@ func (a *api) wrap(h handle) http.HandlerFunc {
 	}
 }
 
-// readBody reads the whole body, within its bounds, before the handler runs: a
-// slow client must not hold an action.
-func readBody(w http.ResponseWriter, r *http.Request) error {
+// readBody reads the whole body, of at most bound bytes and within its other bounds,
+// before the handler runs: a slow client must not hold an action.
+func readBody(w http.ResponseWriter, r *http.Request, bound int64) error {
 	if _, read := r.Body.(*readAlready); read {
 		return nil
 	}
@@ -273,15 +273,13 @@ func readBody(w http.ResponseWriter, r *http.Request) error {
 	}
 	var raw []byte
 	var err error
-	large := r.ContentLength > model.MaxBody
+	large := r.ContentLength > bound
 	if !large { // else it is not even read
-		raw, err = io.ReadAll(http.MaxBytesReader(w, r.Body, model.MaxBody))
+		raw, err = io.ReadAll(http.MaxBytesReader(w, r.Body, bound))
 	}
-	var tooLarge *http.MaxBytesError
-	if large || errors.As(err, &tooLarge) {
-		e := model.Errorf(model.Invalid, "cannot read body: larger than %d bytes", model.MaxBody)
-		e.Code = http.StatusRequestEntityTooLarge
-		return e
+	var passed *http.MaxBytesError
+	if large || errors.As(err, &passed) {
+		return tooLarge(bound)
 	}
 	if err != nil {
 		return model.Errorf(model.Invalid, "cannot read body: %w", err)

@@ -161,7 +161,7 @@ func TestSealedValuesStayWhereTheyAre(t *testing.T) {
 			}
 		}
 	}
-	huge := `{"Key":"ihSy8DLuH25l7pJIOKWeHys+2FwLdiTF84tJAn2b2hw=","Nonce":"3PT2lzSNn91yUzway0OlaZzcdA00TfYB","Payload":"` + strings.Repeat("A", 4<<20) + `"}`
+	huge := `{"Key":"ihSy8DLuH25l7pJIOKWeHys+2FwLdiTF84tJAn2b2hw=","Nonce":"3PT2lzSNn91yUzway0OlaZzcdA00TfYB","Payload":"` + strings.Repeat("A", 1<<19) + `"}`
 	for _, body := range []string{
 		huge, `{"Key":"","Nonce":"","Payload":""}`, `{"Key":5,"Nonce":null,"Payload":[]}`, `{"Key":"ihSy8DLuH25l7pJIOKWeHys+2FwLdiTF84tJAn2b2hw=","Nonce":"3PT2lzSNn91yUzway0OlaZzcdA00TfYB","Payload":"AAAA"}`,
 		`{"Key":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","Nonce":"3PT2lzSNn91yUzway0OlaZzcdA00TfYB","Payload":"hYyEfaSNuyynuaR+q2ASMGShiQD6LGmAUQ=="}`,

@@ -122,7 +122,7 @@ func (a *api) readTargets(r *http.Request, in *reads) ([]readTarget, error) {
 // readMachines answers a line for each of many machines, as they come. Each is
 // asked as a single action is, and needs the same claim.
 func (a *api) readMachines(w http.ResponseWriter, r *http.Request) {
-	err := readBody(w, r)
+	err := readBody(w, r, boundOf(readsPattern))
 	var in *reads
 	if err == nil {
 		in, err = parseReads(body(r))

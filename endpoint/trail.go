@@ -57,7 +57,7 @@ func (a *api) recorded(w http.ResponseWriter, r *http.Request, who caller, denie
 		rec.Needs = append(rec.Needs, oneLine(n.String()))
 	}
 	if denied == nil && isJSON(r, pattern) {
-		if err := readBody(w, r); err != nil {
+		if err := readBody(w, r, boundOf(pattern)); err != nil {
 			return err
 		}
 		raw := body(r)

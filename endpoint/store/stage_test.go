@@ -229,7 +229,7 @@ func TestStagesOfDataThatAreGone(t *testing.T) {
 		t.Errorf("that of a process that lives is gone: %v", err)
 	}
 	must(t, unlock(left.lock))
-	s = reopen(t, s, s.opts.Dir)
+	reopen(t, s, s.opts.Dir)
 	if _, err := os.Stat(left.dir); err == nil {
 		t.Error("it is still there")
 	}
