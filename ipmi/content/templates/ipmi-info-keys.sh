@@ -9,23 +9,32 @@ declare -A info_keys=(
 
 # lan_channel prints the LAN channel to use.
 lan_channel() {
-	local n all
+	local n
 	if [[ -n $force_channel ]]; then
 		say "$force_channel"
 		return
 	fi
-	all=$(lan_channels)
-	n=${all%%$'\n'*}
-	[[ -n $n ]] || return 1
-	say "$n"
+	for n in 1 2 3 4 5 6 7 8 9 10 11; do
+		if is_lan "$n"; then
+			say "$n"
+			return
+		fi
+	done
+	return 1
+}
+
+# is_lan CHANNEL tells whether a channel is a LAN's.
+is_lan() {
+	local info
+	info=$(ipmitool channel info "$1" 2>/dev/null) || return 1
+	[[ $info == *"802.3 LAN"* ]]
 }
 
 # lan_channels prints every channel that is a LAN's.
 lan_channels() {
-	local n info
+	local n
 	for n in 1 2 3 4 5 6 7 8 9 10 11; do
-		info=$(ipmitool channel info "$n" 2>/dev/null) || continue
-		if [[ $info == *"802.3 LAN"* ]]; then say "$n"; fi
+		if is_lan "$n"; then say "$n"; fi
 	done
 }
 

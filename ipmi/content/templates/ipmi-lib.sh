@@ -47,8 +47,8 @@ read_param() {
 # put_json NAME JSON sets a param, unless it is so already.
 put_json() {
 	local now
-	now=$(get "$1") || fail "read $1: the endpoint does not tell it"
-	if [[ $now == "$(jq -r . <<<"$2")" ]]; then
+	now=$(drpcli machines get "$machine" param "$1" --aggregate --decode) || fail "read $1: the endpoint does not tell it"
+	if [[ $now == "$2" ]]; then
 		return
 	fi
 	drpcli machines set "$machine" param "$1" to - <<<"$2" >/dev/null || fail "set $1: the endpoint refused"
