@@ -31,6 +31,7 @@ const (
 type (
 	// infoReader tells what the BMC is.
 	infoReader interface {
+		// Info is the answer of getInfo. It may be retried.
 		Info(ctx context.Context) (any, error)
 	}
 	// sensorReader tells the sensors and what they measure.

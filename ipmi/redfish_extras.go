@@ -27,15 +27,20 @@ const (
 type (
 	// resourceReader tells a part of the machine.
 	resourceReader interface {
+		// Resource reads what a getX action tells. It may be retried.
 		Resource(ctx context.Context, command string) (any, error)
 	}
 	// mediaReader tells what is in the virtual CD.
 	mediaReader interface {
+		// Media reads what is in. It may be retried.
 		Media(ctx context.Context) (*redfish.Media, error)
 	}
 	// mediaChanger puts an image in, and takes it out.
 	mediaChanger interface {
+		// Mount puts an image in and reads it back. It is idempotent; another image in
+		// there is a conflict.
 		Mount(ctx context.Context, image string, boot bool) (*redfish.Media, error)
+		// Unmount takes it out and reads that back. It is idempotent.
 		Unmount(ctx context.Context) (*redfish.Media, error)
 	}
 )
