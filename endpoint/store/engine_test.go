@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -137,24 +138,33 @@ func TestNothingAcknowledgedIsLostByClosingUnderLoad(t *testing.T) {
 }
 
 // Who writes when a store is closed is waited for, and not for ever.
-func TestCloseWaitsForWriters(t *testing.T) {
+func TestWritersAreWaitedFor(t *testing.T) {
+	for write, want := range map[time.Duration]time.Duration{0: 0, 300 * time.Millisecond: 300 * time.Millisecond, time.Hour: writersTimeout} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &Store{}
+			began := time.Now()
+			if write > 0 {
+				s.gate.RLock()
+				time.AfterFunc(write, s.gate.RUnlock)
+			}
+			s.waitForWriters()
+			if took := time.Since(began); took < want || took > want+2*time.Millisecond {
+				t.Errorf("who writes for %s is waited for %s", write, took)
+			}
+			if write < writersTimeout && !s.gate.TryLock() {
+				t.Error("the writers to come would wait for ever")
+			}
+		})
+	}
+}
+
+// A writer that does not end does not keep a store open.
+func TestCloseDoesNotWaitForEver(t *testing.T) {
 	s := open(t, t.TempDir())
 	s.gate.RLock()
-	closed := make(chan error, 1)
-	go func() { closed <- s.Close() }() // ends with the writer, or its bound
-	<-s.closed
-	select {
-	case err := <-closed:
-		t.Errorf("it is closed while somebody writes: %v", err)
-	default:
-	}
-	s.gate.RUnlock()
-	must(t, <-closed)
-
-	s = open(t, t.TempDir())
-	s.gate.RLock()
 	defer s.gate.RUnlock()
-	go func() { closed <- s.Close() }() // likewise
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }() // ends with its bound
 	select {
 	case err := <-closed:
 		must(t, err)
