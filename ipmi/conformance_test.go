@@ -12,10 +12,7 @@ import (
 // TestConformance judges the driver by the suite that all drivers pass.
 func TestConformance(t *testing.T) {
 	drivertest.Run(t, drivertest.Config{
-		New: newRig,
-		Without: map[string]string{
-			model.Status: "the health of sensors is not read yet",
-		},
+		New:     newRig,
 		NoFault: map[drivertest.Fault]string{drivertest.Strange: "the state is one bit on the wire"},
 	})
 }
