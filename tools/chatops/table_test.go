@@ -204,6 +204,12 @@ func secondPerson() []row {
 		{"another approves", []string{"prod2"}, func(w *world, _ []string) { w.click("U6", ask(w, "prod2"), confirm, "") }, []string{"poweroff prod2"}, []string{"confirmed U6", "done U5", "requested U5"}},
 		{"who may not approves", []string{"prod3"}, func(w *world, _ []string) { w.click("U4", ask(w, "prod3"), confirm, "") }, nil, []string{"refused U4", "requested U5"}},
 		{"who may not on these machines approves", []string{"prod4"}, func(w *world, _ []string) { w.click("U1", ask(w, "prod4"), confirm, "") }, nil, []string{"refused U1", "requested U5"}},
+		{"who asked may not any more", []string{"prod5"}, func(w *world, _ []string) {
+			q := ask(w, "prod5")
+			w.policy = strings.Replace(policy, `["U5","U6"]`, `["U6"]`, 1)
+			w.again()
+			w.click("U6", q, confirm, "")
+		}, nil, []string{"refused U6", "requested U5"}},
 		{"an admin overrides", []string{"rf9!"}, func(w *world, _ []string) {
 			w.slash("U7", "C1", "power off --override-protected rf9")
 			w.click("U7", w.question("rf9"), confirm, "")
