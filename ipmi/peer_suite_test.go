@@ -18,7 +18,7 @@ import (
 func TestPeerConformance(t *testing.T) {
 	drivertest.Run(t, drivertest.Config{
 		New: newPeerRig, Skip: peerSkips(),
-		Short:   3 * time.Second, // a refused login takes it two handshakes, in each of two suites
+		Short: 3 * time.Second, // a refused login takes it two handshakes, in each of two suites
 		NoFault: map[drivertest.Fault]string{
 			drivertest.Strange:     "the state is one bit on the wire",
 			drivertest.LoseRequest: "commands are encrypted: what stands between cannot tell one from another before it is executed",
