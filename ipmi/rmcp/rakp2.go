@@ -96,7 +96,7 @@ func (h *handshake) lookout() time.Duration {
 	case h.linger > 0 || !h.wary: // who cannot begin anew gains nothing by a second answer
 		return h.linger
 	case h.crossed:
-		return max(2*h.rtt, minLinger)
+		return min(max(2*h.rtt, minLinger), lastLinger) // a slow BMC is sent copies too
 	}
 	return min(h.rtt, firstLinger)
 }
