@@ -36,38 +36,49 @@ type (
 	}
 	// sensorReader tells the sensors and what they measure.
 	sensorReader interface {
+		// sensors is the answer of getSensors. It may be retried.
 		sensors(ctx context.Context) (*facts.Sensors, error)
 	}
 	// logReader tells the events.
 	logReader interface {
+		// events is the answer of getSel. It may be retried.
 		events(ctx context.Context) (*facts.Log, error)
 	}
 	// logClearer erases the events. It is sent once.
 	logClearer interface {
+		// clearEvents is the answer of clearSel. It is not to be repeated: what has
+		// come since would be lost.
 		clearEvents(ctx context.Context) (model.Result, error)
 	}
 	// inventoryReader tells the parts.
 	inventoryReader interface {
+		// inventories is the answer of getFru. It may be retried.
 		inventories(ctx context.Context) (*facts.Inventory, error)
 	}
 	// powerMeter tells what the machine takes.
 	powerMeter interface {
+		// power is the answer of getPowerReading. It may be retried.
 		power(ctx context.Context) (*facts.Power, error)
 	}
 	// userReader tells the accounts.
 	userReader interface {
+		// users is the answer of getUsers. It may be retried.
 		users(ctx context.Context) (*facts.Users, error)
 	}
 	// passwordSetter changes the password of an account.
 	passwordSetter interface {
+		// setPassword is the answer of setUserPassword. It may be repeated with the same
+		// password, and then goes on where the one before was cut short.
 		setPassword(ctx context.Context, c *passwordChange) (model.Result, error)
 	}
 	// bmcResetter restarts the BMC, and not the machine. It is sent once.
 	bmcResetter interface {
+		// resetBMC is the answer of bmcReset. It is not to be repeated.
 		resetBMC(ctx context.Context, kind string) (model.Result, error)
 	}
 	// restorer says what the machine does when mains power comes back.
 	restorer interface {
+		// setRestorePolicy is the answer of setPowerRestorePolicy. It may be repeated.
 		setRestorePolicy(ctx context.Context, policy string) (model.Result, error)
 	}
 )
