@@ -53,10 +53,11 @@ func collectUntil(t *testing.T, what string, ok func(uint64) bool) {
 func TestKeepFollowsTheHeap(t *testing.T) {
 	stop := Keep(50, 16<<20)
 	collectUntil(t, "a small heap", func(p uint64) bool { return p > 50 })
-	ballast := make([]byte, 64<<20)
-	collectUntil(t, "a large heap", func(p uint64) bool { return p == 50 })
-	runtime.KeepAlive(ballast)
-	ballast = nil
+	func() {
+		ballast := make([]byte, 64<<20)
+		defer runtime.KeepAlive(ballast)
+		collectUntil(t, "a large heap", func(p uint64) bool { return p == 50 })
+	}()
 	collectUntil(t, "a small heap again", func(p uint64) bool { return p > 50 })
 
 	stop()
