@@ -7,6 +7,7 @@ import (
 
 	"provision-plugins/shared/model"
 	"provision-plugins/slack/chat/grant"
+	"provision-plugins/slack/outbox"
 	"provision-plugins/slack/redact"
 	"provision-plugins/slack/route"
 	"provision-plugins/slack/silence"
@@ -22,6 +23,7 @@ const (
 	paramSilence = "slack/silences"
 	paramRedact  = "slack/redact"
 	paramBudget  = "slack/messages-per-minute"
+	paramDoubt   = "slack/in-doubt"
 	paramDir     = pluginName + "/state-dir"
 )
 
@@ -42,7 +44,8 @@ type config struct {
 	silences []silence.Silence
 	patterns redact.Patterns
 
-	perMinute int // the budget of the workspace, 0 for the outbox's own
+	perMinute int           // the budget of the workspace, 0 for the outbox's own
+	doubt     outbox.Policy // of messages of which nobody can tell
 
 	app    string        // the app token, empty for no commands
 	policy *grant.Policy // of commands
@@ -87,12 +90,15 @@ func parseConfig(params model.Params) (config, error) {
 	if c.perMinute, err = budget(params); err != nil {
 		return c, err
 	}
+	if c.doubt, err = inDoubt(params); err != nil {
+		return c, err
+	}
 	policy, err := grant.Parse(params[paramCommands])
 	if err != nil {
 		return c, model.Errorf(model.Invalid, "param %s: %s", paramCommands, model.AsError(err).Text())
 	}
 	return config{token: cmp.Or(token, key), url: address, channel: texts[paramChannel], routes: routes, silences: silences, patterns: patterns,
-		app: texts[paramApp], policy: policy, perMinute: c.perMinute}, nil
+		app: texts[paramApp], policy: policy, perMinute: c.perMinute, doubt: c.doubt}, nil
 }
 
 // maxPerMinute is the most messages that a workspace is given in a minute.
@@ -103,6 +109,20 @@ const maxPerMinute = 1000
 func budget(params model.Params) (int, error) {
 	n, err := params.Int(paramBudget, 0, 0, maxPerMinute)
 	return int(n), err
+}
+
+// inDoubt reads what becomes of a message that may have been posted where that
+// cannot be looked up.
+func inDoubt(params model.Params) (outbox.Policy, error) {
+	text, err := params.String(paramDoubt, string(outbox.AtLeastOnce))
+	if err != nil {
+		return "", err
+	}
+	switch p := outbox.Policy(text); p {
+	case outbox.AtLeastOnce, outbox.AtMostOnce:
+		return p, nil
+	}
+	return "", model.Errorf(model.Invalid, "param %s: %.80q is neither %s nor %s", paramDoubt, text, outbox.AtLeastOnce, outbox.AtMostOnce)
 }
 
 // apiURL normalises the API's address. Plain http is for loopback only: the

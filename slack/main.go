@@ -29,7 +29,7 @@ func definition() *model.PluginProvider {
 		Version:        version,
 		PluginVersion:  model.PluginVersion,
 		HasPublish:     true,
-		OptionalParams: []string{paramToken, paramKey, paramURL, paramChannel, paramRoutes, paramSilence, paramRedact, paramBudget, paramApp, paramCommands, paramDir},
+		OptionalParams: []string{paramToken, paramKey, paramURL, paramChannel, paramRoutes, paramSilence, paramRedact, paramBudget, paramDoubt, paramApp, paramCommands, paramDir},
 		AvailableActions: []model.AvailableAction{
 			{Provider: pluginName, Model: "plugins", Command: actionStatus},
 			{Provider: pluginName, Model: "plugins", Command: actionRetry},

@@ -165,7 +165,7 @@ func (n *notifier) configure(ctx context.Context, c *client.Client, params model
 // mu held.
 func (n *notifier) open(ctx context.Context, next config) (*outbox.Box, error) {
 	if p := n.place; p != nil {
-		if n.config.dir == next.dir && n.config.channel == next.channel && n.config.perMinute == next.perMinute {
+		if n.config.dir == next.dir && n.config.channel == next.channel && n.config.perMinute == next.perMinute && n.config.doubt == next.doubt {
 			p.box.Resume() // another token, perhaps
 			return p.box, nil
 		}
@@ -178,7 +178,7 @@ func (n *notifier) open(ctx context.Context, next config) (*outbox.Box, error) {
 	}
 	return outbox.Open(ctx, outbox.Options{
 		Dir: next.dir, Sender: &n.sender, Fallback: next.channel, Join: layout.Join, Dropped: layout.Dropped, Logger: n.log,
-		PerChannel: n.pace, MaxPause: n.rest, PerMinute: cmp.Or(n.perMinute, next.perMinute),
+		PerChannel: n.pace, MaxPause: n.rest, PerMinute: cmp.Or(n.perMinute, next.perMinute), Policy: next.doubt,
 	})
 }
 

@@ -236,6 +236,7 @@ func TestConfig(t *testing.T) {
 		"no channel":    {func(p model.Params) { delete(p, paramChannel) }, "set param slack/default-channel"},
 		"token type":    {func(p model.Params) { p[paramToken] = 5 }, "must be a string"},
 		"budget":        {func(p model.Params) { p[paramBudget] = 5000 }, "slack/messages-per-minute"},
+		"in doubt":      {func(p model.Params) { p[paramDoubt] = "perhaps" }, `"perhaps" is neither at-least-once nor at-most-once`},
 		"redact":        {func(p model.Params) { p[paramRedact] = []any{"("} }, "param slack/redact: pattern 1"},
 		"address":       {func(p model.Params) { p[paramURL] = "slack" }, "is not an address"},
 		"plain http":    {func(p model.Params) { p[paramURL] = "http://slack.example/api/" }, "must be https"},
