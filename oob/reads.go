@@ -34,18 +34,34 @@ func askAll(ctx context.Context, a *app, c *client.Client, inv invocation, longe
 	s.all = &allMachines{filters: filters, count: make(chan int, 1), seen: map[string]bool{}}
 	s.longest = longest
 	defer s.begin(ctx, c)()
-	select {
-	case n := <-s.all.count:
-		if n == 0 {
-			return true, errNoMatch()
-		}
-		r := inv.report(a, n)
-		s.take(r)
-		s.all.name(ctx, s, c, r)
-		s.give(r, <-s.ended)
-		return true, r.finish()
-	case err := <-s.ended:
+	n, err := s.counted()
+	switch {
+	case err != nil:
 		return !client.CannotReadMany(err), err
+	case n == 0:
+		return true, errNoMatch()
+	}
+	r := inv.report(a, n)
+	s.take(r)
+	s.all.name(ctx, s, c, r)
+	s.give(r, <-s.ended)
+	return true, r.finish()
+}
+
+// counted waits until it is known how many machines will be answered; the error is
+// that of a request which ended before.
+func (s *sweep) counted() (n int, err error) {
+	select {
+	case n = <-s.all.count:
+		return n, nil
+	case err = <-s.ended:
+	}
+	select {
+	case n = <-s.all.count: // all the answers are there already
+		s.ended <- err
+		return n, nil
+	default:
+		return 0, err
 	}
 }
 
