@@ -25,8 +25,9 @@ const (
 	// defaultReads and maxReads bound how many of them are asked at once.
 	defaultReads, maxReads = 64, 4096
 	// silentAfter is when a machine gives up its place among those at work: one
-	// that answers does so sooner.
-	silentAfter = 100 * time.Millisecond
+	// that answers from near by does so sooner, also to a login, and those behind
+	// a tenth that is silent are not to wait for it.
+	silentAfter = 40 * time.Millisecond
 	// lineDelay is how long a line may wait for those that come after it, to be
 	// sent with them.
 	lineDelay = 3 * time.Millisecond
