@@ -92,14 +92,9 @@ func newBMC(o *Options, i int, conn *net.UDPConn, registry *handlers.Registry) *
 	b.ipmi = ipmibmc.New(info, guid(o.Seed, i), hardware{b},
 		ipmibmc.WithKG(o.Kg), ipmibmc.WithV15Disabled(), ipmibmc.WithCipherSuites(o.suites()),
 		ipmibmc.WithClock(ipmiClock{Clock: clock.Real, now: o.Clock.Now}))
-	b.ipmi.Users = ipmibmc.NewUserStore(ipmibmc.WithMaxUsers(userSlots))
-	_ = b.ipmi.Users.Update(namelessID, func(u *ipmibmc.User) error {
-		u.Enabled = false
-		return nil
-	}) // the slot always exists
 	b.ipmi.Sessions = b.newSessions()
 	b.channel, _ = b.ipmi.Channels.Get(lanChannel) // go-ipmi always has it
-	b.setAccount(o.Password, true)
+	b.newUsers()
 	return b
 }
 

@@ -18,6 +18,18 @@ type Account struct {
 	Disabled       bool
 }
 
+// newUsers makes the users as they are at first: the account of Options, and the one
+// without a name, who may not log in.
+func (b *BMC) newUsers() {
+	b.ipmi.Users = ipmibmc.NewUserStore(ipmibmc.WithMaxUsers(userSlots))
+	_ = b.ipmi.Users.Update(namelessID, func(u *ipmibmc.User) error {
+		u.Enabled = false
+		return nil
+	}) // the slot always exists
+	b.secret = ""
+	b.setAccount(b.password(), true)
+}
+
 // AddUser puts a user into the next free slot, from 3 on; it reports whether there
 // was one.
 func (b *BMC) AddUser(a Account) bool {

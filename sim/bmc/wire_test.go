@@ -172,6 +172,7 @@ func FuzzCommands(f *testing.F) {
 	for _, q := range []call{
 		callStatus, callOn, callCycle, callGetFlags, callDeviceID, setFlags(0x80, 4, 0, 0, 0),
 		{0, 8, 0, 1}, {6, 0x38, 0x0e, 4}, {6, 0x54, 0x0e, 0, 0x80}, {6, 0x3b, 4}, {6, 0x3d, 0}, {6, 0x42, 0x0e},
+		{6, 0x47, 2, 0}, {6, 0x45, 2, 'x'}, {6, 0x43, 0x8e, 2, 2, 0}, // the account's own end
 	} {
 		f.Add(q[0], q[1], []byte(q[2:]))
 	}
@@ -184,6 +185,7 @@ func FuzzCommands(f *testing.F) {
 		b.mu.Lock()
 		b.ipmi.Sessions = b.newSessions() // closed, or not, by the call before
 		clear(b.sessions)
+		b.newUsers() // renamed, disabled or not
 		b.mu.Unlock()
 		c.login()
 		c.raise(Administrator)
