@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/crypto/argon2"
 
+	"provision-plugins/shared/keep"
 	"provision-plugins/shared/model"
 )
 
@@ -102,7 +103,7 @@ func (j *Journal) Begin(peer, user string, password model.Secret, now time.Time)
 	e.Proof = proof(e.Salt, password)
 	data, err := json.Marshal(e)
 	if err == nil {
-		err = write(path, data)
+		err = keep.File(path, data)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot write the journal of passwords: %w", err)
@@ -119,7 +120,7 @@ func (j *Journal) End(peer, user string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot write the journal of passwords: %w", err)
 	}
-	return syncDir(filepath.Dir(path))
+	return keep.Folder(filepath.Dir(path))
 }
 
 // Is reports whether a password is the one that the change is to.
@@ -130,32 +131,4 @@ func (e *Entry) Is(password model.Secret) bool { return hmac.Equal(e.Proof, proo
 func proof(salt []byte, password model.Secret) []byte {
 	const passes, memory, threads = 1, 8 * 1024, 1
 	return argon2.IDKey([]byte(password), salt, passes, memory, threads, sha256.Size)
-}
-
-// write writes a file as a whole, for its owner only, and makes sure that it stays.
-func write(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-") // which is of mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes sure that the names in a directory stay.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -21,6 +21,9 @@ const maxRecord = 1 << 20
 // suffix is that of the files of records.
 const suffix = ".json"
 
+// unfinished is how the names of files begin that are being written.
+const unfinished = ".record-"
+
 // names are the ids that records can have: they become names of files.
 var names = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z-]{0,99}$`)
 
@@ -46,15 +49,16 @@ func (s *Store[T]) Put(id string, v T) error {
 	if err != nil {
 		return fmt.Errorf("cannot keep record %s: %w", id, err)
 	}
-	if err := s.write(filepath.Join(s.dir, id+suffix), raw); err != nil {
+	if err := File(filepath.Join(s.dir, id+suffix), raw); err != nil {
 		return fmt.Errorf("cannot keep record %s: %w", id, err)
 	}
 	return nil
 }
 
-// write writes a file as a whole.
-func (s *Store[T]) write(path string, raw []byte) error {
-	f, err := os.CreateTemp(s.dir, ".record-")
+// File writes a file for its owner alone. Its name stands for the old content or for
+// all of the new one, whatever happens; when File returns, for the new one for good.
+func File(path string, raw []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), unfinished) // which is of mode 0600
 	if err != nil {
 		return err
 	}
@@ -68,12 +72,12 @@ func (s *Store[T]) write(path string, raw []byte) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return s.sync()
+	return Folder(filepath.Dir(path))
 }
 
-// sync makes the names of the folder's files last.
-func (s *Store[T]) sync() error {
-	d, err := os.Open(s.dir)
+// Folder makes the names of a folder's files last.
+func Folder(dir string) error {
+	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
@@ -90,7 +94,7 @@ func (s *Store[T]) Delete(id string) error {
 		return nil
 	}
 	if err == nil {
-		err = s.sync()
+		err = Folder(s.dir)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot forget record %s: %w", id, err)
@@ -108,7 +112,7 @@ func (s *Store[T]) All() (map[string]T, error) {
 	out := map[string]T{}
 	var problems []error
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".record-") {
+		if strings.HasPrefix(e.Name(), unfinished) {
 			problems = append(problems, os.Remove(filepath.Join(s.dir, e.Name())))
 			continue
 		}

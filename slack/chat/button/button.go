@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"provision-plugins/shared/keep"
 	"provision-plugins/shared/model"
 )
 
@@ -71,16 +72,8 @@ func Open(dir string) (*Signer, error) {
 func create(path string) (*Signer, error) {
 	key := make([]byte, keySize)
 	_, _ = rand.Read(key) // never fails: the runtime ends the program first
-	f, err := os.CreateTemp(filepath.Dir(path), ".key-")
-	if err != nil {
+	if err := keep.File(path, key); err != nil {
 		return nil, model.Errorf(model.Invalid, "cannot make the key of buttons: %w", err)
-	}
-	_, err = f.Write(key)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return nil, model.Errorf(model.Invalid, "cannot make the key of buttons: %w", errors.Join(err, os.Remove(f.Name())))
 	}
 	return &Signer{key}, nil
 }
