@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"provision-plugins/shared/keep"
 	"provision-plugins/shared/model"
 )
 
@@ -149,7 +150,7 @@ func (j *journal) begin() error {
 		return err
 	}
 	j.size, j.floor = int64(len(header)), int64(len(header))
-	return errors.Join(j.file.Sync(), syncDir(filepath.Dir(j.path)))
+	return errors.Join(j.file.Sync(), keep.Folder(filepath.Dir(j.path)))
 }
 
 // cut makes the file end at size.
@@ -249,7 +250,7 @@ func (j *journal) rewrite() error {
 	j.file, j.size, j.floor = next, size, size
 	j.fat.Store(false)
 	j.ledger.moved(next, places)
-	return errors.Join(syncDir(filepath.Dir(j.path)), old.Close())
+	return errors.Join(keep.Folder(filepath.Dir(j.path)), old.Close())
 }
 
 // writeNext makes the new file beside the old one.
@@ -303,14 +304,4 @@ func unseal(raw []byte) ([]byte, bool) {
 	}
 	line := raw[sumLen:]
 	return line, string(raw[:sumLen]) == fmt.Sprintf("%08x ", crc32.Checksum(line, castagnoli))
-}
-
-// syncDir makes a new name in dir durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
